@@ -1,0 +1,1 @@
+export { JpegDomainError } from "./errors.js";

@@ -1,0 +1,148 @@
+import {
+  type Attribute,
+  type Constant,
+  type Dimension,
+  type ElementType,
+  float32,
+  type Graph,
+  int64,
+  type Node,
+} from "./graph.js";
+
+/** An attribute as written by hand: a whole number is an `int`, so a float needs {@link float}. */
+export type PlainAttribute = number | string | number[] | Constant | Attribute;
+
+/** Marks an attribute as float: ONNX tells `1` from `1.0`, JavaScript does not. */
+export const float = (value: number): Attribute => ({ kind: "float", value });
+
+/**
+ * Builds a graph node by node. Every method that makes a value returns its name.
+ *
+ * ```ts
+ * const g = new GraphBuilder("doubles", 17);
+ * const x = g.input("x", "float32", ["N", 3]);
+ * g.output(g.node("Mul", [x, g.floats([2])]), "y", "float32", ["N", 3]);
+ * const graph = g.build();
+ * ```
+ */
+export class GraphBuilder {
+  readonly graph: Graph;
+  private readonly taken = new Set<string>();
+  private readonly cached = new Map<string, string>();
+
+  constructor(name: string, opset = 17) {
+    this.graph = {
+      name,
+      opsets: new Map([["", opset]]),
+      inputs: [],
+      outputs: [],
+      initializers: new Map(),
+      nodes: [],
+      metadata: new Map(),
+    };
+  }
+
+  /** A name like `hint` that no value has yet. */
+  unique(hint: string): string {
+    let name = hint;
+    for (let i = 1; this.taken.has(name); i++) name = `${hint}_${i}`;
+    this.taken.add(name);
+    return name;
+  }
+
+  input(name: string, type: ElementType, shape: Dimension[]): string {
+    const unique = this.unique(name);
+    this.graph.inputs.push({ name: unique, type, shape });
+    return unique;
+  }
+
+  constant(hint: string, value: Constant): string {
+    const name = this.unique(hint);
+    this.graph.initializers.set(name, value);
+    return name;
+  }
+
+  /** A small float constant; the same values and shape give the same name. */
+  floats(values: number[], dims: number[] = [values.length]): string {
+    return this.cache(`f${values}|${dims}`, "floats", () => float32(values, dims));
+  }
+
+  /** A small int64 constant; the same values and shape give the same name. */
+  ints(values: number[], dims: number[] = [values.length]): string {
+    return this.cache(`i${values}|${dims}`, "ints", () => int64(values, dims));
+  }
+
+  private cache(key: string, hint: string, make: () => Constant): string {
+    const known = this.cached.get(key);
+    if (known !== undefined) return known;
+    const name = this.constant(hint, make());
+    this.cached.set(key, name);
+    return name;
+  }
+
+  /** Adds a standard operator with one output; `hint` names it. */
+  node(op: string, inputs: string[], attributes: Record<string, PlainAttribute> = {}, hint = op): string {
+    return this.nodes(op, inputs, 1, attributes, hint)[0] as string;
+  }
+
+  /** Adds a standard operator with `count` outputs. */
+  nodes(
+    op: string,
+    inputs: string[],
+    count: number,
+    attributes: Record<string, PlainAttribute> = {},
+    hint = op,
+  ): string[] {
+    const outputs = Array.from({ length: count }, (_, i) => this.unique(i === 0 ? hint : `${hint}:${i}`));
+    this.graph.nodes.push(makeNode(op, inputs, outputs, attributes));
+    return outputs;
+  }
+
+  /** Copies a node of another graph, its inputs and outputs renamed. */
+  copy(node: Node, inputs: string[], outputs: string[]): void {
+    for (const output of outputs) this.taken.add(output);
+    this.graph.nodes.push({ ...node, name: outputs[0] as string, inputs, outputs });
+  }
+
+  /** Declares `value` as the graph's output `name`; the value is renamed, unless it is an input, a constant or an output already. */
+  output(value: string, name: string, type: ElementType, shape: Dimension[]): void {
+    this.graph.outputs.push({ name, type, shape });
+    if (value === name) return;
+    const producer = this.graph.nodes.find((node) => node.outputs.includes(value));
+    const isOutput = this.graph.outputs.some((output) => output.name === value);
+    this.unique(name);
+    if (producer === undefined || isOutput) {
+      this.graph.nodes.push(makeNode("Identity", [value], [name], {}));
+      return;
+    }
+    for (const node of this.graph.nodes) {
+      node.inputs = node.inputs.map((input) => (input === value ? name : input));
+      node.outputs = node.outputs.map((output) => (output === value ? name : output));
+    }
+  }
+
+  build(): Graph {
+    return this.graph;
+  }
+}
+
+/** A node of the standard operators from plain attribute values. */
+export function makeNode(
+  op: string,
+  inputs: string[],
+  outputs: string[],
+  attributes: Record<string, PlainAttribute>,
+): Node {
+  const tagged = Object.entries(attributes).map(([name, value]) => [name, tag(value)] as const);
+  return { op, domain: "", name: outputs[0] as string, inputs, outputs, attributes: new Map(tagged) };
+}
+
+function tag(value: PlainAttribute): Attribute {
+  if (typeof value === "number") {
+    if (!Number.isInteger(value)) throw new TypeError(`attribute ${value} is not whole: write float(${value})`);
+    return { kind: "int", value };
+  }
+  if (typeof value === "string") return { kind: "string", value };
+  if (Array.isArray(value)) return { kind: "ints", value };
+  return "kind" in value ? value : { kind: "tensor", value };
+}

@@ -1,0 +1,144 @@
+import { JpegDomainError } from "../errors.js";
+
+/** The graph of an ONNX model as plain data. Values are named by strings, as in the file. */
+export interface Graph {
+  name: string;
+  /** Operator set version per domain; the standard operators are under `""`. */
+  opsets: Map<string, number>;
+  inputs: ValueInfo[];
+  outputs: ValueInfo[];
+  /** Constants by value name. */
+  initializers: Map<string, Constant>;
+  /** In topological order. */
+  nodes: Node[];
+  metadata: Map<string, string>;
+}
+
+export interface Node {
+  op: string;
+  /** `""` for the standard operators. */
+  domain: string;
+  name: string;
+  /** Value names; `""` stands for an optional input left out. */
+  inputs: string[];
+  outputs: string[];
+  attributes: Map<string, Attribute>;
+}
+
+/** A length, or the name of one known only at run time (usually the batch). */
+export type Dimension = number | string;
+
+export interface ValueInfo {
+  name: string;
+  type: ElementType;
+  /** `undefined` where the file leaves the rank open. */
+  shape: Dimension[] | undefined;
+}
+
+export type ElementType =
+  | "float32"
+  | "uint8"
+  | "int8"
+  | "uint16"
+  | "int16"
+  | "int32"
+  | "int64"
+  | "bool"
+  | "float16"
+  | "float64";
+
+export type NumericArray =
+  | Float32Array
+  | Float64Array
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Int32Array
+  | BigInt64Array;
+
+/** A tensor known when the graph is built. float16 is kept as its bits, bool as 0 and 1. */
+export interface Constant {
+  type: ElementType;
+  dims: number[];
+  data: NumericArray;
+}
+
+export type Attribute =
+  | { kind: "float"; value: number }
+  | { kind: "int"; value: number }
+  | { kind: "string"; value: string }
+  | { kind: "floats"; value: number[] }
+  | { kind: "ints"; value: number[] }
+  | { kind: "strings"; value: string[] }
+  | { kind: "tensor"; value: Constant }
+  /** A kind this package has no use for (subgraphs, sparse tensors): kept as the file's own bytes. */
+  | { kind: "opaque"; value: Uint8Array };
+
+/** A model file, graph or node that is not what it should be. */
+export class OnnxError extends JpegDomainError {
+  override name = "OnnxError";
+  constructor(
+    message: string,
+    /** The node at fault, if it is one. */
+    readonly node?: Node,
+  ) {
+    super(message);
+  }
+}
+
+/** `Conv node "/block1/conv1/Conv"`: how messages name a node. */
+export function describe(node: Node): string {
+  return `${node.domain ? `${node.domain}.` : ""}${node.op} node "${node.name || node.outputs[0]}"`;
+}
+
+type Values = { [A in Attribute as A["kind"]]: A["value"] };
+
+function attribute<K extends Attribute["kind"]>(node: Node, name: string, kind: K): Values[K] | undefined {
+  const found = node.attributes.get(name);
+  if (found === undefined) return undefined;
+  if (found.kind !== kind)
+    throw new OnnxError(
+      `${describe(node)}: attribute ${name} is of kind ${found.kind}, expected ${kind}`,
+      node,
+    );
+  return found.value as Values[K];
+}
+
+export const intAttribute = (node: Node, name: string, otherwise: number): number =>
+  attribute(node, name, "int") ?? otherwise;
+export const floatAttribute = (node: Node, name: string, otherwise: number): number =>
+  attribute(node, name, "float") ?? otherwise;
+export const stringAttribute = (node: Node, name: string, otherwise: string): string =>
+  attribute(node, name, "string") ?? otherwise;
+export const intsAttribute = (node: Node, name: string): number[] | undefined => attribute(node, name, "ints");
+
+/** The number of elements of a shape. */
+export const volume = (dims: readonly number[]): number => dims.reduce((product, length) => product * length, 1);
+
+export const float32 = (data: ArrayLike<number>, dims: number[] = [data.length]): Constant =>
+  constant("float32", data instanceof Float32Array ? data : Float32Array.from(data), dims);
+
+export const int64 = (data: readonly number[], dims: number[] = [data.length]): Constant =>
+  constant("int64", BigInt64Array.from(data, BigInt), dims);
+
+function constant(type: ElementType, data: NumericArray, dims: number[]): Constant {
+  if (volume(dims) !== data.length)
+    throw new OnnxError(`a constant of shape [${dims.join(", ")}] needs ${volume(dims)} values, not ${data.length}`);
+  return { type, dims, data };
+}
+
+/** A constant's values as JavaScript numbers. */
+export function numbers(constant: Constant): number[] {
+  return Array.from(constant.data as ArrayLike<number | bigint>, Number);
+}
+
+/** A float constant's values as float32, without a copy where they already are. */
+export function floats(constant: Constant): Float32Array {
+  return constant.data instanceof Float32Array ? constant.data : Float32Array.from(numbers(constant));
+}
+
+/** The node that makes each value. Inputs and initialisers have none. */
+export function producers(graph: Graph): Map<string, Node> {
+  return new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
+}

@@ -1,0 +1,25 @@
+import { InferenceSession } from "onnxruntime-node";
+import { JpegDomainError } from "../errors.js";
+import { writeOnnx } from "../onnx/file.js";
+import type { Graph } from "../onnx/graph.js";
+
+export type SessionOptions = InferenceSession.SessionOptions;
+
+/**
+ * Opens a model in ONNX Runtime: operators one after another, each on every core, with the arena that keeps
+ * memory between runs (both measured faster than the alternatives on networks of this size).
+ * @throws {JpegDomainError} where ONNX Runtime refuses the model.
+ */
+export async function openSession(
+  model: Uint8Array | Graph,
+  options: SessionOptions = {},
+): Promise<InferenceSession> {
+  const bytes = model instanceof Uint8Array ? model : writeOnnx(model);
+  const defaults: SessionOptions = { executionMode: "sequential", enableCpuMemArena: true, logSeverityLevel: 3 };
+  try {
+    return await InferenceSession.create(bytes, { ...defaults, ...options });
+  } catch (error) {
+    const reason = (error instanceof Error ? error.message : String(error)).split("\n")[0];
+    throw new JpegDomainError(`ONNX Runtime refuses the model: ${reason}`);
+  }
+}
