@@ -139,7 +139,8 @@ export function makeNode(
 
 function tag(value: PlainAttribute): Attribute {
   if (typeof value === "number") {
-    if (!Number.isInteger(value)) throw new TypeError(`attribute ${value} is not whole: write float(${value})`);
+    if (!Number.isInteger(value))
+      throw new TypeError(`attribute ${value} is not whole: write float(${value})`);
     return { kind: "int", value };
   }
   if (typeof value === "string") return { kind: "string", value };

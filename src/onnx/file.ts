@@ -1,8 +1,8 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import {
-  AttributeProto_AttributeType as AttributeType,
   type AttributeProto,
   AttributeProtoSchema,
+  AttributeProto_AttributeType as AttributeType,
   GraphProtoSchema,
   type ModelProto,
   ModelProtoSchema,
@@ -26,19 +26,22 @@ import {
 } from "./graph.js";
 
 /** TensorProto.DataType of the ONNX specification, and the array each type is kept in. */
-const ELEMENT_TYPES: Record<ElementType, [code: number, array: { new (buffer: ArrayBuffer): NumericArray }]> = {
-  float32: [1, Float32Array],
-  uint8: [2, Uint8Array],
-  int8: [3, Int8Array],
-  uint16: [4, Uint16Array],
-  int16: [5, Int16Array],
-  int32: [6, Int32Array],
-  int64: [7, BigInt64Array],
-  bool: [9, Uint8Array],
-  float16: [10, Uint16Array],
-  float64: [11, Float64Array],
-};
-const TYPE_BY_CODE = new Map(Object.entries(ELEMENT_TYPES).map(([type, [code]]) => [code, type as ElementType]));
+const ELEMENT_TYPES: Record<ElementType, [code: number, array: { new (buffer: ArrayBuffer): NumericArray }]> =
+  {
+    float32: [1, Float32Array],
+    uint8: [2, Uint8Array],
+    int8: [3, Int8Array],
+    uint16: [4, Uint16Array],
+    int16: [5, Int16Array],
+    int32: [6, Int32Array],
+    int64: [7, BigInt64Array],
+    bool: [9, Uint8Array],
+    float16: [10, Uint16Array],
+    float64: [11, Float64Array],
+  };
+const TYPE_BY_CODE = new Map(
+  Object.entries(ELEMENT_TYPES).map(([type, [code]]) => [code, type as ElementType]),
+);
 
 /** The largest file protobuf can hold. */
 const PROTOBUF_LIMIT = 2 ** 31 - 1;
@@ -74,7 +77,9 @@ export function readOnnx(bytes: Uint8Array): Graph {
 export function writeOnnx(graph: Graph): Uint8Array {
   const constants = [...graph.initializers.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
   if (constants > PROTOBUF_LIMIT)
-    throw new OnnxError(`the model's constants take ${constants} bytes; an ONNX file holds at most ${PROTOBUF_LIMIT}`);
+    throw new OnnxError(
+      `the model's constants take ${constants} bytes; an ONNX file holds at most ${PROTOBUF_LIMIT}`,
+    );
   const model = create(ModelProtoSchema, {
     irVersion: 8n,
     producerName: "jpeg-domain",
@@ -113,7 +118,8 @@ function validate(graph: Graph): void {
   for (const node of graph.nodes) {
     const label = `${node.op} node "${node.name || node.outputs[0]}"`;
     for (const input of node.inputs)
-      if (!known.has(input)) throw new OnnxError(`${label} reads "${input}", which nothing before it makes`, node);
+      if (!known.has(input))
+        throw new OnnxError(`${label} reads "${input}", which nothing before it makes`, node);
     for (const output of node.outputs) {
       if (output !== "" && known.has(output))
         throw new OnnxError(`${label} makes "${output}", which is made twice`, node);
@@ -170,7 +176,10 @@ function readAttribute(proto: AttributeProto): Attribute {
   }
 }
 
-function writeAttribute(name: string, { kind, value }: Attribute): MessageInitShape<typeof AttributeProtoSchema> {
+function writeAttribute(
+  name: string,
+  { kind, value }: Attribute,
+): MessageInitShape<typeof AttributeProtoSchema> {
   switch (kind) {
     case "float":
       return { name, type: AttributeType.FLOAT, f: value };
@@ -220,7 +229,9 @@ function writeValueInfo({ name, type, shape }: ValueInfo): MessageInitShape<type
 function elementType(code: number, name: string): ElementType {
   const type = TYPE_BY_CODE.get(code);
   if (type === undefined)
-    throw new OnnxError(`"${name}" has element type ${code}; supported: ${[...TYPE_BY_CODE.values()].join(", ")}`);
+    throw new OnnxError(
+      `"${name}" has element type ${code}; supported: ${[...TYPE_BY_CODE.values()].join(", ")}`,
+    );
   return type;
 }
 
@@ -228,7 +239,9 @@ function readTensor(proto: TensorProto): Constant {
   const type = elementType(proto.dataType, proto.name);
   const dims = proto.dims.map(Number);
   if (proto.externalData.length > 0 || proto.dataLocation === 1)
-    throw new OnnxError(`constant "${proto.name}" lies in an external file, which is not supported: save the model as one file`);
+    throw new OnnxError(
+      `constant "${proto.name}" lies in an external file, which is not supported: save the model as one file`,
+    );
   const data = tensorData(proto, type);
   if (dims.some((d) => d < 0) || data.length !== volume(dims))
     throw new OnnxError(`constant "${proto.name}" of shape [${dims.join(", ")}] holds ${data.length} values`);
@@ -241,7 +254,9 @@ function tensorData(proto: TensorProto, type: ElementType): NumericArray {
   if (rawData.length > 0) {
     const size = new array(new ArrayBuffer(0)).BYTES_PER_ELEMENT;
     if (rawData.length % size !== 0)
-      throw new OnnxError(`constant "${proto.name}" holds ${rawData.length} bytes, not a multiple of ${size}`);
+      throw new OnnxError(
+        `constant "${proto.name}" holds ${rawData.length} bytes, not a multiple of ${size}`,
+      );
     // A copy: the file's bytes stand at any offset, and must not be shared with a graph that may be changed.
     return new array(new Uint8Array(rawData).buffer);
   }
@@ -257,7 +272,10 @@ function tensorData(proto: TensorProto, type: ElementType): NumericArray {
   }
 }
 
-function writeTensor({ type, dims, data }: Constant, name: string): MessageInitShape<typeof TensorProtoSchema> {
+function writeTensor(
+  { type, dims, data }: Constant,
+  name: string,
+): MessageInitShape<typeof TensorProtoSchema> {
   return {
     name,
     dataType: ELEMENT_TYPES[type][0],

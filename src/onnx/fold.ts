@@ -3,7 +3,8 @@ import { constantOf, type Facts, inferShapes } from "./infer.js";
 
 /**
  * The same graph without what only describes it: `Constant` nodes and integer arithmetic on shapes become
- * initialisers, `Identity` and inference-time `Dropout` vanish, and so does what no output needs.
+ * initialisers, the targets of `Reshape` too where they only repeat the batch, `Identity` and inference-time
+ * `Dropout` vanish, and so does what no output needs.
  * @throws {OnnxError} as {@link inferShapes} does.
  */
 export function foldConstants(graph: Graph): Graph {
@@ -21,9 +22,28 @@ export function foldConstants(graph: Graph): Graph {
     if (constant !== undefined) initializers.set(result, constant);
     else if ((node.op === "Identity" || node.op === "Dropout") && !outputs.has(result))
       alias.set(result, node.inputs[0] as string);
-    else nodes.push(node);
+    else nodes.push(node.op === "Reshape" ? withConstantTarget(node, facts, initializers) : node);
   }
   return removeUnused({ ...graph, nodes, initializers });
+}
+
+/** A `Reshape` whose target names lengths of its input, as `[n, -1]` does, with 0 ("as it is") for each name. */
+function withConstantTarget(
+  node: Node,
+  facts: Map<string, Facts>,
+  initializers: Map<string, Constant>,
+): Node {
+  const [data, target] = node.inputs as [string, string];
+  const shape = facts.get(data)?.shape;
+  const wanted = facts.get(target)?.contents;
+  if (initializers.has(target) || wanted === undefined || shape === undefined) return node;
+  const resolved = wanted.map((length, i) =>
+    typeof length === "number" ? length : length === shape[i] ? 0 : Number.NaN,
+  );
+  if (resolved.some(Number.isNaN)) return node;
+  const name = `${node.outputs[0]}_shape`;
+  initializers.set(name, int64(resolved));
+  return { ...node, inputs: [data, name] };
 }
 
 function fold(node: Node, facts: Facts | undefined): Constant | undefined {

@@ -111,10 +111,12 @@ export const floatAttribute = (node: Node, name: string, otherwise: number): num
   attribute(node, name, "float") ?? otherwise;
 export const stringAttribute = (node: Node, name: string, otherwise: string): string =>
   attribute(node, name, "string") ?? otherwise;
-export const intsAttribute = (node: Node, name: string): number[] | undefined => attribute(node, name, "ints");
+export const intsAttribute = (node: Node, name: string): number[] | undefined =>
+  attribute(node, name, "ints");
 
 /** The number of elements of a shape. */
-export const volume = (dims: readonly number[]): number => dims.reduce((product, length) => product * length, 1);
+export const volume = (dims: readonly number[]): number =>
+  dims.reduce((product, length) => product * length, 1);
 
 export const float32 = (data: ArrayLike<number>, dims: number[] = [data.length]): Constant =>
   constant("float32", data instanceof Float32Array ? data : Float32Array.from(data), dims);
@@ -124,7 +126,9 @@ export const int64 = (data: readonly number[], dims: number[] = [data.length]): 
 
 function constant(type: ElementType, data: NumericArray, dims: number[]): Constant {
   if (volume(dims) !== data.length)
-    throw new OnnxError(`a constant of shape [${dims.join(", ")}] needs ${volume(dims)} values, not ${data.length}`);
+    throw new OnnxError(
+      `a constant of shape [${dims.join(", ")}] needs ${volume(dims)} values, not ${data.length}`,
+    );
   return { type, dims, data };
 }
 

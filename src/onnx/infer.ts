@@ -36,7 +36,8 @@ export function inferShapes(graph: Graph): Map<string, Facts> {
   const facts = new Map<string, Facts>();
   for (const [name, value] of graph.initializers) facts.set(name, constantFacts(value));
   for (const { name, type, shape } of graph.inputs) {
-    if (shape === undefined) throw new OnnxError(`input "${name}" has no shape; expected one such as [N, 3, 224, 224]`);
+    if (shape === undefined)
+      throw new OnnxError(`input "${name}" has no shape; expected one such as [N, 3, 224, 224]`);
     facts.set(name, { type, shape });
   }
   for (const node of graph.nodes) {
@@ -80,7 +81,9 @@ class Call {
 
   /** A length as a number. */
   length(dimension: Dimension | undefined, what: string): number {
-    return typeof dimension === "number" ? dimension : this.fail(`${what} is ${dimension}, expected a number`);
+    return typeof dimension === "number"
+      ? dimension
+      : this.fail(`${what} is ${dimension}, expected a number`);
   }
 
   axis(value: number, rank: number): number {
@@ -150,11 +153,24 @@ export function readWindow(node: Node, kernel: number[], spatial: Dimension[]): 
   const totals = kernel.map((k, i) => {
     const [length, stride] = [spatial[i], strides[i] as number];
     if (typeof length !== "number")
-      throw new OnnxError(`${describe(node)}: auto_pad ${autoPad} needs a known image size, found ${length}`, node);
-    return Math.max(0, (Math.ceil(length / stride) - 1) * stride + (k - 1) * (dilations[i] as number) + 1 - length);
+      throw new OnnxError(
+        `${describe(node)}: auto_pad ${autoPad} needs a known image size, found ${length}`,
+        node,
+      );
+    return Math.max(
+      0,
+      (Math.ceil(length / stride) - 1) * stride + (k - 1) * (dilations[i] as number) + 1 - length,
+    );
   });
-  const begin = totals.map((total) => (autoPad === "SAME_LOWER" ? Math.ceil(total / 2) : Math.floor(total / 2)));
-  return { kernel, strides, dilations, pads: [...begin, ...totals.map((total, i) => total - (begin[i] as number))] };
+  const begin = totals.map((total) =>
+    autoPad === "SAME_LOWER" ? Math.ceil(total / 2) : Math.floor(total / 2),
+  );
+  return {
+    kernel,
+    strides,
+    dilations,
+    pads: [...begin, ...totals.map((total, i) => total - (begin[i] as number))],
+  };
 }
 
 /** The spatial shape that a window makes of `spatial`. */
@@ -176,10 +192,17 @@ const convolution: Rule = (call) => {
   const group = intAttribute(call.node, "group", 1);
   const perGroup = call.length(w.shape[1], "the weight's input channels");
   if (channels !== perGroup * group)
-    call.fail(`the input has ${channels} channels, the weight [${w.shape.join(", ")}] expects ${perGroup * group}`);
+    call.fail(
+      `the input has ${channels} channels, the weight [${w.shape.join(", ")}] expects ${perGroup * group}`,
+    );
   const kernel = w.shape.slice(2).map((k) => call.length(k, "kernel"));
   const window = readWindow(call.node, kernel, spatial);
-  return [{ type: x.type, shape: [x.shape[0] as Dimension, w.shape[0] as Dimension, ...slide(call, window, spatial)] }];
+  return [
+    {
+      type: x.type,
+      shape: [x.shape[0] as Dimension, w.shape[0] as Dimension, ...slide(call, window, spatial)],
+    },
+  ];
 };
 
 const pooling: Rule = (call) => {
@@ -201,9 +224,14 @@ const batchNormalization: Rule = (call) => {
 
 const multiply = (call: Call, lengths: Dimension[]): Dimension => {
   const named = lengths.filter((length) => typeof length === "string");
-  const product = lengths.reduce<number>((all, length) => (typeof length === "number" ? all * length : all), 1);
+  const product = lengths.reduce<number>(
+    (all, length) => (typeof length === "number" ? all * length : all),
+    1,
+  );
   if (named.length === 0) return product;
-  return named.length === 1 && product === 1 ? (named[0] as string) : `${call.node.outputs[0]}_${named.join("*")}*${product}`;
+  return named.length === 1 && product === 1
+    ? (named[0] as string)
+    : `${call.node.outputs[0]}_${named.join("*")}*${product}`;
 };
 
 const flatten: Rule = (call) => {
@@ -216,7 +244,9 @@ const flatten: Rule = (call) => {
 const reshape: Rule = (call) => {
   const { type, shape, contents } = call.input(0);
   const target = call.input(1).contents ?? call.fail("the target shape is not known before the graph runs");
-  const result = target.map((length, i) => (length === 0 ? (shape[i] ?? call.fail(`no axis ${i} to copy`)) : length));
+  const result = target.map((length, i) =>
+    length === 0 ? (shape[i] ?? call.fail(`no axis ${i} to copy`)) : length,
+  );
   const open = result.indexOf(-1);
   if (open >= 0) {
     const rest = result.filter((_, i) => i !== open);
@@ -238,7 +268,9 @@ const reshape: Rule = (call) => {
 const transpose: Rule = (call) => {
   const { type, shape } = call.input(0);
   const perm = intsAttribute(call.node, "perm") ?? shape.map((_, i) => shape.length - 1 - i);
-  return [{ type, shape: perm.map((axis) => shape[axis] ?? call.fail(`no axis ${axis} in rank ${shape.length}`)) }];
+  return [
+    { type, shape: perm.map((axis) => shape[axis] ?? call.fail(`no axis ${axis} in rank ${shape.length}`)) },
+  ];
 };
 
 const matmul: Rule = (call) => {
@@ -287,7 +319,10 @@ const reduction: Rule = (call) => {
 
 const shapeOf: Rule = (call) => {
   const { shape } = call.input(0);
-  const contents = shape.slice(intAttribute(call.node, "start", 0), intAttribute(call.node, "end", shape.length));
+  const contents = shape.slice(
+    intAttribute(call.node, "start", 0),
+    intAttribute(call.node, "end", shape.length),
+  );
   return [{ type: "int64", shape: [contents.length], contents }];
 };
 
@@ -310,7 +345,12 @@ const unsqueeze: Rule = (call) => {
   const rank = shape.length + axes.length;
   const added = new Set(axes.map((axis) => call.axis(axis, rank)));
   const left = [...shape];
-  return [{ ...rest, shape: Array.from({ length: rank }, (_, i) => (added.has(i) ? 1 : (left.shift() as Dimension))) }];
+  return [
+    {
+      ...rest,
+      shape: Array.from({ length: rank }, (_, i) => (added.has(i) ? 1 : (left.shift() as Dimension))),
+    },
+  ];
 };
 
 const squeeze: Rule = (call) => {
@@ -327,9 +367,15 @@ const concat: Rule = (call) => {
   const total = lengths.every((length) => typeof length === "number")
     ? (lengths as number[]).reduce((a, b) => a + b)
     : `${call.node.outputs[0]}_${axis}`;
-  const contents = all.every((part) => part.contents) ? all.flatMap((part) => part.contents ?? []) : undefined;
+  const contents = all.every((part) => part.contents)
+    ? all.flatMap((part) => part.contents ?? [])
+    : undefined;
   return [
-    { type: first.type, shape: first.shape.map((length, i) => (i === axis ? total : length)), ...(contents && { contents }) },
+    {
+      type: first.type,
+      shape: first.shape.map((length, i) => (i === axis ? total : length)),
+      ...(contents && { contents }),
+    },
   ];
 };
 
@@ -355,7 +401,14 @@ const slice: Rule = (call) => {
 };
 
 const cast: Rule = (call) => {
-  const types: Record<number, ElementType> = { 1: "float32", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64" };
+  const types: Record<number, ElementType> = {
+    1: "float32",
+    6: "int32",
+    7: "int64",
+    9: "bool",
+    10: "float16",
+    11: "float64",
+  };
   const { shape, contents } = call.input(0);
   const type = types[intAttribute(call.node, "to", 0)] ?? call.fail("unsupported target type");
   return [{ type, shape, ...(contents && (type === "int64" || type === "int32") && { contents }) }];
@@ -416,7 +469,18 @@ const RULES: Record<string, Rule> = {
   Equal: comparison,
   ...Object.fromEntries(
     [
-      ...["Identity", "Dropout", "Relu", "LeakyRelu", "PRelu", "Clip", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh"],
+      ...[
+        "Identity",
+        "Dropout",
+        "Relu",
+        "LeakyRelu",
+        "PRelu",
+        "Clip",
+        "Sigmoid",
+        "HardSigmoid",
+        "HardSwish",
+        "Tanh",
+      ],
       ...["Elu", "Softmax", "LogSoftmax", "Sqrt", "Exp", "Log", "Neg", "Abs", "Reciprocal", "Erf"],
     ].map((op) => [op, same]),
   ),

@@ -15,7 +15,11 @@ export async function openSession(
   options: SessionOptions = {},
 ): Promise<InferenceSession> {
   const bytes = model instanceof Uint8Array ? model : writeOnnx(model);
-  const defaults: SessionOptions = { executionMode: "sequential", enableCpuMemArena: true, logSeverityLevel: 3 };
+  const defaults: SessionOptions = {
+    executionMode: "sequential",
+    enableCpuMemArena: true,
+    logSeverityLevel: 3,
+  };
   try {
     return await InferenceSession.create(bytes, { ...defaults, ...options });
   } catch (error) {

@@ -32,16 +32,20 @@ export const MAX_FREQUENCIES = 14;
  * orthonormal DCT's first coefficient is 8 times the mean.
  */
 export const DEFAULT_TABLE: readonly number[] = [
-  8, 16, 16, 19, 16, 19, 22, 22, 22, 22, 22, 22, 26, 24, 26, 27, 27, 27, 26, 26, 26, 26, 27, 27, 27, 29, 29, 29, 34,
-  34, 34, 29, 29, 29, 27, 27, 29, 29, 32, 32, 34, 34, 37, 38, 37, 35, 35, 34, 35, 38, 38, 40, 40, 40, 48, 48, 46, 46,
-  56, 56, 58, 69, 69, 83,
+  8, 16, 16, 19, 16, 19, 22, 22, 22, 22, 22, 22, 26, 24, 26, 27, 27, 27, 26, 26, 26, 26, 27, 27, 27, 29, 29,
+  29, 34, 34, 34, 29, 29, 29, 27, 27, 29, 29, 32, 32, 34, 34, 37, 38, 37, 35, 35, 34, 35, 38, 38, 40, 40, 40,
+  48, 48, 46, 46, 56, 56, 58, 69, 69, 83,
 ];
 
 /** @throws {TransformError} unless `table` is 64 positive finite numbers. */
 export function checkTable(table: ArrayLike<number>): void {
   if (table.length !== 64)
-    throw new TransformError(`the quantisation table has ${table.length} entries, expected 64 in zigzag order`);
+    throw new TransformError(
+      `the quantisation table has ${table.length} entries, expected 64 in zigzag order`,
+    );
   const bad = Array.from(table).findIndex((q) => !(q > 0 && Number.isFinite(q)));
   if (bad >= 0)
-    throw new TransformError(`the quantisation table's entry ${bad} is ${table[bad]}, expected a positive number`);
+    throw new TransformError(
+      `the quantisation table's entry ${bad} is ${table[bad]}, expected a positive number`,
+    );
 }

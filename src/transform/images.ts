@@ -25,7 +25,11 @@ const HALF = Float64Array.from({ length: 32 }, (_, at) => cosine(at & 3, at >> 2
  * @returns `[N, C, H/8, W/8, 64]`, zigzag order, divided by the table.
  * @throws {TransformError} where sides do not give whole blocks or the sizes disagree.
  */
-export function compress(planes: Float32Array, shape: readonly number[], options: TransformOptions = {}): Tensor {
+export function compress(
+  planes: Float32Array,
+  shape: readonly number[],
+  options: TransformOptions = {},
+): Tensor {
   const [n, c, height, width] = checkSize(planes, shape, ["N", "C", "H", "W"]);
   const [rows, columns] = blockGrid(height as number, width as number);
   const scale = tableInRaster(options.table, (q) => 1 / q);
@@ -51,7 +55,8 @@ export function compress(planes: Float32Array, shape: readonly number[], options
 export function decompress(coefficients: Tensor, options: TransformOptions = {}): Tensor {
   const { data, shape } = coefficients;
   const [n, c, rows, columns, last] = checkSize(data, shape, ["N", "C", "X", "Y", "64"]);
-  if (last !== 64) throw new TransformError(`the last axis of shape [${shape.join(", ")}] is ${last}, expected 64`);
+  if (last !== 64)
+    throw new TransformError(`the last axis of shape [${shape.join(", ")}] is ${last}, expected 64`);
   const scale = tableInRaster(options.table, (q) => q);
   const planes = new Float32Array(data.length);
   const block = new Float64Array(64);
@@ -140,4 +145,7 @@ function inverse(from: Vector, at: number, step: number, to: Vector, out: number
 }
 
 const column = (at: number, a: number, b: number, c: number, d: number) =>
-  (HALF[at] as number) * a + (HALF[at + 8] as number) * b + (HALF[at + 16] as number) * c + (HALF[at + 24] as number) * d;
+  (HALF[at] as number) * a +
+  (HALF[at + 8] as number) * b +
+  (HALF[at + 16] as number) * c +
+  (HALF[at + 24] as number) * d;

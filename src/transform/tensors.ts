@@ -47,12 +47,16 @@ export const D = (): Double => D_n(MAX_FREQUENCIES);
 /** The DCT of the spatial frequencies alpha + beta <= n alone, shape `[8, 8, 8, 8]`; the others are zero. */
 export const D_n = (n: number): Double =>
   fill([8, 8, 8, 8], (i, j, alpha, beta) =>
-    (alpha as number) + (beta as number) <= n ? cosine(i as number, alpha as number) * cosine(j as number, beta as number) : 0,
+    (alpha as number) + (beta as number) <= n
+      ? cosine(i as number, alpha as number) * cosine(j as number, beta as number)
+      : 0,
   );
 
 /** Zigzag, shape `[8, 8, 64]` (alpha beta gamma). */
 export const Z = (): Double =>
-  fill([8, 8, 64], (alpha, beta, gamma) => Number(ZIGZAG[gamma as number] === 8 * (alpha as number) + (beta as number)));
+  fill([8, 8, 64], (alpha, beta, gamma) =>
+    Number(ZIGZAG[gamma as number] === 8 * (alpha as number) + (beta as number)),
+  );
 
 /** Division by the table, shape `[64, 64]` (gamma k). */
 export const S = (table: ArrayLike<number> = DEFAULT_TABLE): Double => diagonal(table, (q) => 1 / q);
@@ -74,17 +78,21 @@ export function B(height: number, width: number): Double {
 }
 
 /** Compression within one block, shape `[8, 8, 64]` (i j k), of the spatial frequencies alpha + beta <= n. */
-export const C = (table: ArrayLike<number> = DEFAULT_TABLE, n = MAX_FREQUENCIES): Double => block(table, n, (q) => 1 / q);
+export const C = (table: ArrayLike<number> = DEFAULT_TABLE, n = MAX_FREQUENCIES): Double =>
+  block(table, n, (q) => 1 / q);
 
 /** Decompression within one block, shape `[8, 8, 64]` (i j k), from the spatial frequencies alpha + beta <= n. */
-export const Ci = (table: ArrayLike<number> = DEFAULT_TABLE, n = MAX_FREQUENCIES): Double => block(table, n, (q) => q);
+export const Ci = (table: ArrayLike<number> = DEFAULT_TABLE, n = MAX_FREQUENCIES): Double =>
+  block(table, n, (q) => q);
 
 function block(table: ArrayLike<number>, n: number, entry: (q: number) => number): Double {
   checkTable(table);
   return fill([8, 8, 64], (i, j, k) => {
     if (!isKept(k as number, n)) return 0;
     const place = ZIGZAG[k as number] as number;
-    return cosine(i as number, place >> 3) * cosine(j as number, place & 7) * entry(table[k as number] as number);
+    return (
+      cosine(i as number, place >> 3) * cosine(j as number, place & 7) * entry(table[k as number] as number)
+    );
   });
 }
 

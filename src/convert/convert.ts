@@ -1,0 +1,159 @@
+/** A spatial network to a network on JPEG coefficients: `spatial graph → JPEG-domain graph`. */
+import { GraphBuilder } from "../onnx/builder.js";
+import { readOnnx, writeOnnx } from "../onnx/file.js";
+import { foldConstants } from "../onnx/fold.js";
+import type { Dimension, Graph, Node } from "../onnx/graph.js";
+import { type Facts, inferShapes } from "../onnx/infer.js";
+import { writeMetadata } from "./metadata.js";
+import { RULES } from "./operators/table.js";
+import { ConvertError, type ConvertOptions, formatRelu, type PlanName, settings } from "./options.js";
+import type { Cost, Plan, PlanFactory, Size } from "./plan.js";
+import { blockwise } from "./plans/blockwise.js";
+import { exploded, operatorBytes } from "./plans/exploded.js";
+import { fused } from "./plans/fused.js";
+import { Conversion, isWholeBlocks, type Value } from "./rule.js";
+
+const PLANS: Record<PlanName, PlanFactory> = { fused, blockwise, exploded } as Record<PlanName, PlanFactory>;
+
+/**
+ * Converts an ONNX image model, trained on pixels, into one that takes the coefficient tensor `[N, C, X, Y, 64]` of
+ * its input planes `[N, C, 8X, 8Y]` and gives the same outputs.
+ *
+ * @param onnx The model file. Its one input must be float32 `[N, C, H, W]` with H and W multiples of 8.
+ * @returns A standard ONNX file: input `coefficients`, the outputs of the original, dynamic batch if it had one.
+ * @throws {OnnxError} where the bytes are no ONNX model.
+ * @throws {ConvertError} where an operator has no counterpart in the JPEG domain, with its name, node and reason.
+ */
+export function convert(onnx: Uint8Array, options: ConvertOptions = {}): Uint8Array {
+  return writeOnnx(convertGraph(readOnnx(onnx), options).graph);
+}
+
+/** What {@link convertGraph} gives: the graph, and what it costs. */
+export interface Converted {
+  graph: Graph;
+  cost: Cost;
+}
+
+/** {@link convert} on graphs. */
+export function convertGraph(model: Graph, options: ConvertOptions = {}): Converted {
+  const chosen = settings(options);
+  const source = foldConstants(model);
+  if (chosen.plan === "exploded") checkMemory(source, options.memoryLimit);
+  const cost: Cost = { multiplyAdds: 0, operatorBytes: 0, largestOperatorBytes: 0 };
+  const g = new GraphBuilder(`${source.name} in the JPEG domain`, source.opsets.get(""));
+  const size = run(source, g, PLANS[chosen.plan](g, chosen, cost));
+  const graph = g.build();
+  writeMetadata(graph, {
+    input: "planes",
+    plan: chosen.plan,
+    relu: formatRelu(options.relu ?? "exact"),
+    ...size,
+    table: Array.from(chosen.table),
+    ...cost,
+  });
+  return { graph, cost };
+}
+
+/** Carries every node of `source` over into `g`, by its rule and `plan`. Returns the size of the input planes. */
+function run(source: Graph, g: GraphBuilder, plan: Plan): Size {
+  const facts = inferShapes(source);
+  const { name, shape } = onlyInput(source);
+  const [batch, channels, height, width] = shape;
+  const size = { channels, height, width };
+  const coefficients = g.input("coefficients", "float32", [batch, channels, height / 8, width / 8, 64]);
+  const values = new Map<string, Value>([[name, { kind: "map", map: plan.enter(coefficients, size), size }]]);
+  for (const node of source.nodes) {
+    const onMaps = node.inputs.some((input) => values.get(input)?.kind === "map");
+    if (!onMaps) copy(source, g, node, values);
+    else
+      values.set(node.outputs[0] as string, applyRule(new Conversion(node, plan, g, source, facts, values)));
+  }
+  for (const output of source.outputs) {
+    const value = values.get(output.name) as Value;
+    const made = value.kind === "map" ? plan.pixels(value.map) : value.name;
+    g.output(made, output.name, output.type, (facts.get(output.name) as Facts).shape);
+  }
+  return size;
+}
+
+function applyRule(call: Conversion): Value {
+  const { node } = call;
+  const rule = node.domain === "" ? RULES[node.op] : undefined;
+  if (rule === undefined)
+    return call.refuse(
+      `no rule for this operator on coefficients; rules exist for ${Object.keys(RULES).join(", ")}`,
+    );
+  return rule(call);
+}
+
+/** Takes a node over as it is: it works on plain tensors only. */
+function copy(source: Graph, g: GraphBuilder, node: Node, values: Map<string, Value>): void {
+  const inputs = node.inputs.map((input) => {
+    const value = values.get(input);
+    if (value?.kind === "tensor") return value.name;
+    const constant = source.initializers.get(input);
+    if (input === "" || constant === undefined) return input;
+    const name = g.constant(input, constant);
+    values.set(input, { kind: "tensor", name });
+    return name;
+  });
+  g.copy(node, inputs, node.outputs);
+  for (const output of node.outputs) values.set(output, { kind: "tensor", name: output });
+}
+
+interface ImageInput {
+  name: string;
+  shape: [batch: Dimension, channels: number, height: number, width: number];
+}
+
+function onlyInput(graph: Graph): ImageInput {
+  const [input, ...others] = graph.inputs;
+  const found = graph.inputs
+    .map(({ name, type, shape }) => `${name}: ${type} [${shape?.join(", ") ?? "?"}]`)
+    .join("; ");
+  const [batch, channels, height, width] = input?.shape ?? [];
+  if (
+    input === undefined ||
+    others.length > 0 ||
+    input.type !== "float32" ||
+    input.shape?.length !== 4 ||
+    typeof channels !== "number" ||
+    typeof height !== "number" ||
+    typeof width !== "number"
+  )
+    throw new ConvertError(
+      `the model's inputs are ${found || "none"}; expected one image input float32 [N, C, H, W] with C, H and W known`,
+    );
+  if (!isWholeBlocks({ channels, height, width }))
+    throw new ConvertError(
+      `input "${input.name}" is ${height}x${width}, which is not whole 8x8 blocks; expected multiples of 8`,
+    );
+  return { name: input.name, shape: [batch as Dimension, channels, height, width] };
+}
+
+/**
+ * Refuses an exploded network that would not fit, before anything of it is built.
+ * ONNX Runtime holds all operators and, while it computes the largest, three more of that size.
+ */
+function checkMemory(source: Graph, limit = Number.POSITIVE_INFINITY): void {
+  const bytes: number[] = [];
+  const g = new GraphBuilder("", source.opsets.get(""));
+  run(source, g, {
+    enter: () => null,
+    convolution: (_, layer) => bytes.push(operatorBytes(layer)),
+    batchNormalization: () => null,
+    relu: () => null,
+    add: () => null,
+    globalAverage: () => "",
+    pixels: () => "",
+  });
+  const total = bytes.reduce((sum, b) => sum + b, 0);
+  const peak = total + 3 * Math.max(0, ...bytes);
+  if (peak > limit)
+    throw new ConvertError(
+      `plan exploded needs ${gigabytes(total)} for ${bytes.length} operator tensors and ${gigabytes(peak)} while loading, ` +
+        `more than the ${gigabytes(limit)} there are; plans fused and blockwise need far less`,
+    );
+}
+
+const gigabytes = (bytes: number) => `${(bytes / 1e9).toPrecision(3)} GB`;

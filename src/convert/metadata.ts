@@ -1,0 +1,39 @@
+import type { Graph } from "../onnx/graph.js";
+import { ConvertError } from "./options.js";
+
+/** What a converted file says of itself, so that whoever loads it knows what to feed it. */
+export interface Metadata {
+  input: "planes";
+  plan: string;
+  relu: string;
+  /** The size of the planes the network was made for. */
+  channels: number;
+  height: number;
+  width: number;
+  /** 64 entries, zigzag order. */
+  table: number[];
+  /** For one image. */
+  multiplyAdds: number;
+  operatorBytes: number;
+  largestOperatorBytes: number;
+}
+
+const KEY = "jpeg-domain";
+
+export function writeMetadata(graph: Graph, metadata: Metadata): void {
+  graph.metadata.set(KEY, JSON.stringify(metadata));
+}
+
+/**
+ * The metadata of a converted model, `undefined` for a spatial one.
+ * @throws {ConvertError} where the entry is there but unreadable.
+ */
+export function readMetadata(graph: Graph): Metadata | undefined {
+  const text = graph.metadata.get(KEY);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as Metadata;
+  } catch {
+    throw new ConvertError(`the model's metadata entry "${KEY}" is not JSON: ${text.slice(0, 60)}`);
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * Batch normalisation with running statistics, an affine map of each channel:
+ *
+ *   y = scale x + shift,   scale = gamma / sqrt(variance + eps),   shift = beta - scale mean
+ *
+ * The transform is linear and a constant has only a mean: scale acts on every frequency, shift on k = 0 alone.
+ */
+import { type Constant, floatAttribute, floats, intAttribute } from "../../onnx/graph.js";
+import type { Rule } from "../rule.js";
+
+export interface BatchNormalization {
+  /** Each `[C]`. */
+  gamma: Constant;
+  beta: Constant;
+  mean: Constant;
+  variance: Constant;
+  epsilon: number;
+}
+
+export const batchNormalization: Rule = (call) => {
+  if (intAttribute(call.node, "training_mode", 0) === 1)
+    call.refuse("training_mode = 1: expected a model exported for inference");
+  const layer: BatchNormalization = {
+    gamma: call.requiredConstant(1),
+    beta: call.requiredConstant(2),
+    mean: call.requiredConstant(3),
+    variance: call.requiredConstant(4),
+    epsilon: floatAttribute(call.node, "epsilon", 1e-5),
+  };
+  return call.result(call.plan.batchNormalization(call.map(0), layer));
+};
+
+/** The affine map of each channel. */
+export function affine({ gamma, beta, mean, variance, epsilon }: BatchNormalization): {
+  scale: number[];
+  shift: number[];
+} {
+  const [g, b, m, v] = [gamma, beta, mean, variance].map(floats) as [
+    Float32Array,
+    Float32Array,
+    Float32Array,
+    Float32Array,
+  ];
+  const scale = Array.from(g, (value, c) => value / Math.sqrt((v[c] as number) + epsilon));
+  const shift = Array.from(b, (value, c) => value - (scale[c] as number) * (m[c] as number));
+  return { scale, shift };
+}

@@ -1,0 +1,122 @@
+/**
+ * Convolution, and average pooling as the convolution it is.
+ *
+ *   y[m, s', r'] = Σ_n Σ_t Σ_u  w[m, n, t, u] x[n, σ s' - p + δ t, σ r' - p + δ u]      (stride σ, pads p, dilation δ)
+ *
+ * Output block x' holds the rows s' = 8x' … 8x'+7, which read the input rows σ 8x' - p … σ(8x'+7) - p + δ(k-1):
+ * always the same window around input block σ x'. Hence, in the coefficient domain, a convolution over the grid of
+ * blocks with stride σ.
+ */
+import type { Constant } from "../../onnx/graph.js";
+import { float32, floats, intAttribute, intsAttribute, volume } from "../../onnx/graph.js";
+import { readWindow, type Window } from "../../onnx/infer.js";
+import type { Size } from "../plan.js";
+import type { Conversion, Rule, Value } from "../rule.js";
+
+export interface Convolution {
+  name: string;
+  /** `[M, N / group, kh, kw]`. */
+  weight: Constant;
+  /** `[M]`. */
+  bias: Constant | undefined;
+  group: number;
+  window: Window;
+  input: Size;
+  output: Size;
+}
+
+export const convolution: Rule = (call) => {
+  const weight = call.requiredConstant(1);
+  const kernel = weight.dims.slice(2);
+  return convolve(call, weight, call.constant(2), intAttribute(call.node, "group", 1), kernel);
+};
+
+/** An average over a window that is not the whole map: a depthwise convolution with equal weights. */
+export const averagePooling: Rule = (call) => {
+  const { channels } = call.inputSize();
+  const kernel = intsAttribute(call.node, "kernel_shape") ?? [];
+  const padded = intsAttribute(call.node, "pads")?.some((pad) => pad !== 0);
+  if (padded && intAttribute(call.node, "count_include_pad", 0) === 0)
+    call.refuse("its average leaves the padding out, so its weights differ at the border");
+  if (intAttribute(call.node, "ceil_mode", 0) === 1)
+    call.refuse("ceil_mode = 1 lets windows hang over the border");
+  const weight = float32(new Array(channels * volume(kernel)).fill(1 / volume(kernel)), [
+    channels,
+    1,
+    ...kernel,
+  ]);
+  return convolve(call, weight, undefined, channels, kernel);
+};
+
+function convolve(
+  call: Conversion,
+  weight: Constant,
+  bias: Constant | undefined,
+  group: number,
+  kernel: number[],
+): Value {
+  if (kernel.length !== 2) call.refuse(`its kernel has ${kernel.length} axes, expected 2`);
+  const [input, output] = [call.inputSize(), call.outputSize()];
+  const window = readWindow(call.node, kernel, [input.height, input.width]);
+  const [down, across] = window.strides as [number, number];
+  if (output.height * down !== input.height || output.width * across !== input.width)
+    call.refuse(
+      `stride ${down}x${across} makes ${output.height}x${output.width} of ${input.height}x${input.width}; ` +
+        `expected ${input.height / down}x${input.width / across}, so that output blocks stand on whole input blocks`,
+    );
+  const name = call.node.outputs[0] as string;
+  return call.result(
+    call.plan.convolution(call.map(0), { name, weight, bias, group, window, input, output }),
+  );
+}
+
+/** Along one axis: the input blocks that an output block reads, relative to block σ x', and the pixels of them. */
+export interface Reach {
+  /** The first input block, relative to block σ x'; negative where the window begins in the padding. */
+  first: number;
+  /** How many input blocks. */
+  blocks: number;
+  /** Where the window begins within the first block, in pixels. */
+  offset: number;
+  /** The window's length in pixels: 7σ + δ(k-1) + 1. */
+  length: number;
+  stride: number;
+}
+
+/**
+ * The reach of a convolution along `axis` (0 = down, 1 = across). Blocks that only padding would fill, because the
+ * whole map is `mapBlocks` long and every output block would find them outside, are left out of `blocks`.
+ */
+export function reach({ window, input, output }: Convolution, axis: 0 | 1): Reach {
+  const [stride, dilation, kernel] = [window.strides, window.dilations, window.kernel].map(
+    (v) => v[axis],
+  ) as [number, number, number];
+  const begin = -(window.pads[axis] as number);
+  const length = 7 * stride + dilation * (kernel - 1) + 1;
+  const [mapBlocks, outputBlocks] =
+    axis === 0 ? [input.height / 8, output.height / 8] : [input.width / 8, output.width / 8];
+  const first = Math.max(Math.floor(begin / 8), -stride * (outputBlocks - 1));
+  const last = Math.min(Math.floor((begin + length - 1) / 8), mapBlocks - 1);
+  return { first, blocks: last - first + 1, offset: begin - 8 * first, length, stride };
+}
+
+/** The weight of a grouped convolution as one of a single group, zero across groups: `[M, N, kh, kw]`. */
+export function ungrouped({ weight, group }: Convolution): Constant {
+  if (group === 1) return weight;
+  const [m, perGroup, ...kernel] = weight.dims as [number, number, ...number[]];
+  const taps = volume(kernel);
+  const source = floats(weight);
+  const full = new Float32Array(m * perGroup * group * taps);
+  for (let out = 0; out < m; out++) {
+    const first = Math.floor(out / (m / group)) * perGroup;
+    full.set(
+      source.subarray(out * perGroup * taps, (out + 1) * perGroup * taps),
+      (out * perGroup * group + first) * taps,
+    );
+  }
+  return float32(full, [m, perGroup * group, ...kernel]);
+}
+
+/** Multiplications of the spatial convolution for one image. */
+export const multiplyAdds = ({ weight, output }: Convolution): number =>
+  volume(weight.dims) * output.height * output.width;

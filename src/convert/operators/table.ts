@@ -1,0 +1,49 @@
+import { numbers, stringAttribute } from "../../onnx/graph.js";
+import type { Rule } from "../rule.js";
+import { batchNormalization } from "./batch-normalization.js";
+import { convolution } from "./convolution.js";
+import { averagePooling, globalAveragePooling, reduceMean } from "./pooling.js";
+import { relu } from "./relu.js";
+
+/** The transform is linear: the sum of coefficients is the coefficients of the sum. */
+const addition: Rule = (call) => {
+  if (!call.isMap(0) || !call.isMap(1))
+    call.refuse("it adds a constant to a feature map, expected two feature maps");
+  return call.result(call.plan.add(call.map(0), call.map(1)));
+};
+
+/** `Pad` by nothing, as PyTorch writes before an average pooling. */
+const padding: Rule = (call) => {
+  const given = call.node.inputs.length > 1 ? numbers(call.requiredConstant(1)) : [];
+  const attribute = call.node.attributes.get("pads");
+  const pads = attribute?.kind === "ints" ? attribute.value : given;
+  if (pads.some((pad) => pad !== 0))
+    call.refuse(
+      `it pads by [${pads.join(", ")}] (${stringAttribute(call.node, "mode", "constant")}), expected zeros`,
+    );
+  return call.result(call.map(0));
+};
+
+/** Leaves the JPEG domain: what follows sees pixels in a row, as a fully connected layer does. */
+const flattening: Rule = (call) => {
+  const pixels = call.plan.pixels(call.map(0));
+  const name = call.node.outputs[0] as string;
+  const target = call.node.inputs[1];
+  const inputs = target ? [pixels, call.g.constant(target, call.requiredConstant(1))] : [pixels];
+  call.g.copy(call.node, inputs, [name]);
+  return { kind: "tensor", name };
+};
+
+/** Every operator that is converted where its input is a feature map. After that, any operator is copied. */
+export const RULES: Record<string, Rule> = {
+  Conv: convolution,
+  BatchNormalization: batchNormalization,
+  Relu: relu,
+  Add: addition,
+  GlobalAveragePool: globalAveragePooling,
+  AveragePool: averagePooling,
+  ReduceMean: reduceMean,
+  Pad: padding,
+  Flatten: flattening,
+  Reshape: flattening,
+};

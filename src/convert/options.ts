@@ -1,0 +1,85 @@
+import { JpegDomainError } from "../errors.js";
+import { describe, type Node } from "../onnx/graph.js";
+import { DEFAULT_TABLE, MAX_FREQUENCIES } from "../transform/frequency.js";
+
+/** How ReLU is carried out: exactly, or from the spatial frequencies alpha + beta <= n alone (ASM, APX). */
+export type Relu = "exact" | { asm: number } | { apx: number };
+
+export const PLAN_NAMES = ["fused", "blockwise", "exploded"] as const;
+/** How `decompress · operator · compress` is carried out. */
+export type PlanName = (typeof PLAN_NAMES)[number];
+
+export interface ConvertOptions {
+  /** Default `'exact'`. */
+  relu?: Relu;
+  /** Default `'fused'`. */
+  plan?: PlanName;
+  /** What the converted model takes: `'planes'`, one coefficient tensor `[N, C, X, Y, 64]` of the network's input. */
+  input?: "planes";
+  /** Quantisation table of the coefficient tensor, 64 entries in zigzag order; by default the notebook's. */
+  table?: ArrayLike<number>;
+  /** Bytes that plan `exploded` may need to be loaded; one that needs more is refused. Default: no limit. */
+  memoryLimit?: number;
+}
+
+/** A model, or a node of it, that cannot be converted. */
+export class ConvertError extends JpegDomainError {
+  override name = "ConvertError";
+  /** The operator and name of the node at fault, if it is one. */
+  readonly op: string | undefined;
+  readonly node: string | undefined;
+  constructor(
+    readonly reason: string,
+    node?: Node,
+  ) {
+    super(node ? `${describe(node)} cannot be converted: ${reason}` : reason);
+    this.op = node?.op;
+    this.node = node?.name || node?.outputs[0];
+  }
+}
+
+/** A ReLU as plans see it: `kind` and the n of its spatial frequencies. n = 14 is exact whatever the kind. */
+export interface ReluKind {
+  kind: "exact" | "asm" | "apx";
+  n: number;
+}
+
+export interface Settings {
+  relu: ReluKind;
+  plan: PlanName;
+  table: ArrayLike<number>;
+}
+
+/** Checks the options and fills in the defaults. */
+export function settings(options: ConvertOptions): Settings {
+  const { relu = "exact", plan = "fused", input = "planes", table = DEFAULT_TABLE } = options;
+  if (!PLAN_NAMES.includes(plan))
+    throw new ConvertError(`plan "${plan}" is unknown; expected ${PLAN_NAMES.join(", ")}`);
+  if (input !== "planes") throw new ConvertError(`input "${input}" is unknown; expected planes`);
+  return { relu: reluKind(relu), plan, table };
+}
+
+function reluKind(relu: Relu): ReluKind {
+  if (relu === "exact") return { kind: "exact", n: MAX_FREQUENCIES };
+  const [kind, n] = "asm" in relu ? (["asm", relu.asm] as const) : (["apx", relu.apx] as const);
+  if (!(Number.isInteger(n) && n >= 0 && n <= MAX_FREQUENCIES))
+    throw new ConvertError(`${kind} takes spatial frequencies n from 0 to ${MAX_FREQUENCIES}, found ${n}`);
+  return n === MAX_FREQUENCIES ? { kind: "exact", n } : { kind, n };
+}
+
+/** Reads `exact`, `asm:10` or `apx:10`. */
+export function parseRelu(text: string): Relu {
+  const match = /^(?:(exact)|(asm|apx):(\d+))$/.exec(text);
+  if (match === null)
+    throw new ConvertError(`relu "${text}" is unknown; expected exact, asm:N or apx:N with N from 0 to 14`);
+  if (match[1]) return "exact";
+  const n = Number(match[3]);
+  const relu: Relu = match[2] === "asm" ? { asm: n } : { apx: n };
+  reluKind(relu);
+  return relu;
+}
+
+/** The inverse of {@link parseRelu}. */
+export function formatRelu(relu: Relu): string {
+  return relu === "exact" ? "exact" : "asm" in relu ? `asm:${relu.asm}` : `apx:${relu.apx}`;
+}

@@ -1,0 +1,54 @@
+import type { GraphBuilder } from "../onnx/builder.js";
+import type { BatchNormalization } from "./operators/batch-normalization.js";
+import type { Convolution } from "./operators/convolution.js";
+import type { Settings } from "./options.js";
+
+/** A feature map's channels, height and width in pixels. */
+export interface Size {
+  channels: number;
+  height: number;
+  width: number;
+}
+
+/**
+ * One way to carry out the operators of a converted network. `M` is what stands for a feature map in the graph
+ * being built: which of its forms, coefficients or pixels, has been computed under which name.
+ */
+export interface Plan<M = unknown> {
+  /** The feature map that the coefficient tensor `coefficients` (`[N, C, X, Y, 64]`) holds. */
+  enter(coefficients: string, size: Size): M;
+  convolution(x: M, layer: Convolution): M;
+  batchNormalization(x: M, layer: BatchNormalization): M;
+  relu(x: M): M;
+  /** The sum of two feature maps; one channel is repeated over many. */
+  add(a: M, b: M): M;
+  /** The mean of each channel, `[N, C, 1, 1]`. */
+  globalAverage(x: M): string;
+  /** The feature map's pixels, `[N, C, H, W]`: the way out of the JPEG domain. */
+  pixels(x: M): string;
+}
+
+export type PlanFactory = (g: GraphBuilder, settings: Settings, cost: Cost) => Plan;
+
+/** What a converted network costs for one image, and in memory. Counted while it is built. */
+export interface Cost {
+  /** Multiplications of convolutions, matrix products and transforms, for one image. */
+  multiplyAdds: number;
+  /** Bytes of the operator tensors that ONNX Runtime holds after loading: weights, transforms and their products. */
+  operatorBytes: number;
+  /** Bytes of the largest single one; loading needs about three times as much on top for a moment. */
+  largestOperatorBytes: number;
+}
+
+/** Counts an operator tensor of `elements` float32 numbers. */
+export function countOperator(cost: Cost, elements: number): void {
+  const bytes = 4 * elements;
+  cost.operatorBytes += bytes;
+  cost.largestOperatorBytes = Math.max(cost.largestOperatorBytes, bytes);
+}
+
+/** The size of a sum: one channel is repeated over many. */
+export const largest = (a: Size, b: Size): Size => (a.channels >= b.channels ? a : b);
+
+export const pixelCount = ({ height, width }: Size): number => height * width;
+export const blockCount = (size: Size): number => pixelCount(size) / 64;

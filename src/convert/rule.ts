@@ -1,0 +1,94 @@
+import type { GraphBuilder } from "../onnx/builder.js";
+import type { Constant, Dimension, Graph, Node } from "../onnx/graph.js";
+import type { Facts } from "../onnx/infer.js";
+import { ConvertError } from "./options.js";
+import type { Plan, Size } from "./plan.js";
+
+/** A value of the converted graph: a feature map in the plan's keeping, or any other tensor under its name. */
+export type Value = { kind: "map"; map: unknown; size: Size } | { kind: "tensor"; name: string };
+
+/** One node being converted: what its inputs have become, and the plan to carry it out with. */
+export class Conversion {
+  constructor(
+    readonly node: Node,
+    readonly plan: Plan,
+    readonly g: GraphBuilder,
+    private readonly source: Graph,
+    private readonly facts: Map<string, Facts>,
+    private readonly values: Map<string, Value>,
+  ) {}
+
+  /** The feature map that input `i` is. */
+  map(i: number): unknown {
+    const value = this.values.get(this.node.inputs[i] as string);
+    return value?.kind === "map" ? value.map : this.refuse(`input ${i} is not a feature map`);
+  }
+
+  isMap(i: number): boolean {
+    return this.values.get(this.node.inputs[i] as string)?.kind === "map";
+  }
+
+  /** The constant that input `i` is, or `undefined` where the optional input is left out. */
+  constant(i: number): Constant | undefined {
+    const name = this.node.inputs[i];
+    if (!name) return undefined;
+    return (
+      this.source.initializers.get(name) ??
+      this.refuse(`input ${i} ("${name}") is computed, expected a constant`)
+    );
+  }
+
+  requiredConstant(i: number): Constant {
+    return this.constant(i) ?? this.refuse(`input ${i} is missing`);
+  }
+
+  /** The size of the feature map that input `i` is. */
+  inputSize(i = 0): Size {
+    return this.size(this.node.inputs[i] as string);
+  }
+
+  outputShape(): Dimension[] {
+    return (this.facts.get(this.node.outputs[0] as string) as Facts).shape;
+  }
+
+  /** The size of the feature map that the node makes, which must be whole blocks. */
+  outputSize(): Size {
+    const size = this.size(this.node.outputs[0] as string);
+    if (!isWholeBlocks(size))
+      this.refuse(
+        `it makes feature maps of ${size.height}x${size.width}, which are not whole 8x8 blocks; ` +
+          "expected a height and width that are multiples of 8 at every layer",
+      );
+    return size;
+  }
+
+  /** The node's output as the feature map that the plan has made. */
+  result(map: unknown): Value {
+    return { kind: "map", map, size: this.outputSize() };
+  }
+
+  private size(name: string): Size {
+    const shape = this.facts.get(name)?.shape ?? [];
+    const [, channels, height, width] = shape;
+    if (
+      shape.length !== 4 ||
+      typeof channels !== "number" ||
+      typeof height !== "number" ||
+      typeof width !== "number"
+    )
+      return this.refuse(
+        `"${name}" has shape [${shape.join(", ")}], expected a feature map [N, C, H, W] of known size`,
+      );
+    return { channels, height, width };
+  }
+
+  refuse(reason: string): never {
+    throw new ConvertError(reason, this.node);
+  }
+}
+
+export const isWholeBlocks = ({ height, width }: Size): boolean =>
+  height > 0 && width > 0 && height % 8 === 0 && width % 8 === 0;
+
+/** Converts one node of which at least one input is a feature map. */
+export type Rule = (call: Conversion) => Value;

@@ -1,0 +1,98 @@
+/** A model's answers on a set of images. */
+export interface Evaluation {
+  correct: number;
+  total: number;
+  /** Cross entropy per image, in nats. */
+  meanLoss: number;
+  imagesPerSecond: number;
+}
+
+/** A converted model's answers, and how far they are from the pixel network's on the same images. */
+export interface ConvertedEvaluation extends Evaluation {
+  /** The largest absolute difference of any logit of any image. */
+  maxLogitDifference: number;
+  /** On how many images both give the same class. */
+  samePredictions: number;
+}
+
+export interface PlanMeasurement {
+  plan: "spatial" | "fused" | "blockwise" | "exploded";
+  /** As shown, e.g. `exact` or `asm 10`. */
+  relu: string;
+  imagesPerSecond: number;
+  /** The ONNX file. */
+  fileBytes: number;
+  /** The numbers its linear operators hold once a session is ready to run. */
+  operatorBytes: number;
+  note?: string;
+}
+
+export interface FrequencyPoint {
+  /** Spatial frequencies kept: those with alpha + beta <= n; 0 to 14. */
+  n: number;
+  relu: "asm" | "apx";
+  correct: number;
+  total: number;
+  maxLogitDifference: number;
+}
+
+/** Root mean square error of the two approximations of ReLU at n frequencies. */
+export interface RmsePoint {
+  n: number;
+  asm: number;
+  apx: number;
+}
+
+export interface TrainingPoint {
+  epoch: number;
+  /** Counted over the whole training. */
+  step: number;
+  loss: number;
+  /** 0 to 1; on the points where it was measured. */
+  testAccuracy?: number;
+}
+
+export interface Digit {
+  /** `[rows, columns]`, any range; larger is more ink. */
+  pixels: Float32Array;
+  rows: number;
+  columns: number;
+  label: number;
+}
+
+/** The coefficients of one image plane. */
+export interface CoefficientPicture {
+  /** `[blocksHigh, blocksWide, 64]`, zigzag order. */
+  data: Float32Array;
+  blocksHigh: number;
+  blocksWide: number;
+  label: number;
+  /** The image itself, shown beside its coefficients. */
+  digit?: Digit;
+}
+
+/** All that a run of the notebook yields. A list may be empty: its section then says so. */
+export interface NotebookReport {
+  dataset: string;
+  model: string;
+  spatial: Evaluation;
+  exact: ConvertedEvaluation;
+  asm10: ConvertedEvaluation;
+  plans: PlanMeasurement[];
+  frequencies: FrequencyPoint[];
+  rmse: RmsePoint[];
+  training: TrainingPoint[];
+  trainDigits: Digit[];
+  testDigits: Digit[];
+  /** The test digits after compression and decompression. */
+  reconstructedDigits: Digit[];
+  coefficients: CoefficientPicture;
+  /** The largest absolute difference of a reconstructed pixel. */
+  reconstructionError: number;
+  /** Time to convert the model, by conversion. */
+  conversionMilliseconds: Record<string, number>;
+  /** Time of each stage of the run. */
+  seconds: Record<string, number>;
+  machine: string;
+  versions: Record<string, string>;
+}
