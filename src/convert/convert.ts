@@ -4,6 +4,7 @@ import { readOnnx, writeOnnx } from "../onnx/file.js";
 import { foldConstants } from "../onnx/fold.js";
 import type { Dimension, Graph, Node } from "../onnx/graph.js";
 import { type Facts, inferShapes } from "../onnx/infer.js";
+import { foldBatchNormalization } from "./fold-batch-normalization.js";
 import { writeMetadata } from "./metadata.js";
 import { RULES } from "./operators/table.js";
 import { ConvertError, type ConvertOptions, formatRelu, type PlanName, settings } from "./options.js";
@@ -37,7 +38,7 @@ export interface Converted {
 /** {@link convert} on graphs. */
 export function convertGraph(model: Graph, options: ConvertOptions = {}): Converted {
   const chosen = settings(options);
-  const source = foldConstants(model);
+  const source = foldBatchNormalization(foldConstants(model));
   if (chosen.plan === "exploded") checkMemory(source, options.memoryLimit);
   const cost: Cost = { multiplyAdds: 0, operatorBytes: 0, largestOperatorBytes: 0 };
   const g = new GraphBuilder(`${source.name} in the JPEG domain`, source.opsets.get(""));

@@ -38,6 +38,10 @@ export class Conversion {
     );
   }
 
+  get constants(): Map<string, Constant> {
+    return this.source.initializers;
+  }
+
   requiredConstant(i: number): Constant {
     return this.constant(i) ?? this.refuse(`input ${i} is missing`);
   }

@@ -7,8 +7,7 @@
  *   APX     y = x_n [x_n >= 0]      the paper's baseline
  *
  * In pixels, x_n = P_n x for each block, with the projection P_n = Σ over kept (alpha, beta) of v vᵀ, where
- * v[i j] = D[i j alpha beta]. D is orthogonal, so x_n = x - (the same sum over the dropped frequencies): the shorter
- * of the two sums is taken.
+ * v[i j] = D[i j alpha beta]. D is orthogonal, so x_n = x - Σ over dropped (alpha, beta) of v vᵀ x as well.
  */
 import { isKept, ZIGZAG } from "../../transform/frequency.js";
 import { cosine } from "../../transform/tensors.js";
@@ -16,18 +15,14 @@ import type { Rule } from "../rule.js";
 
 export const relu: Rule = (call) => call.result(call.plan.relu(call.map(0)));
 
-/** A projection as vectors `v` (64 pixels each, row-major): x_n = Σ v vᵀx, or x - Σ v vᵀx where `complement`. */
-export interface Projection {
-  vectors: number[][];
-  complement: boolean;
-}
-
-export function projection(n: number): Projection {
+/** The vectors v of the frequencies kept and of those dropped, 64 pixels each, row-major. */
+export function frequencyVectors(n: number): { kept: number[][]; dropped: number[][] } {
   const all = Array.from({ length: 64 }, (_, k) => k);
-  const kept = all.filter((k) => isKept(k, n));
-  const dropped = all.filter((k) => !isKept(k, n));
-  const complement = dropped.length < kept.length;
-  return { vectors: (complement ? dropped : kept).map(frequency), complement };
+  const vectors = (ks: number[]) => ks.map(frequency);
+  return {
+    kept: vectors(all.filter((k) => isKept(k, n))),
+    dropped: vectors(all.filter((k) => !isKept(k, n))),
+  };
 }
 
 /** The pixels of frequency k: `D[i j alpha beta]` over (i, j). */

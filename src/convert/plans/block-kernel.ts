@@ -1,16 +1,17 @@
 /**
- * The kernel of a convolution over the grid of blocks: compress · w · decompress over the window that one output block
- * reads,
+ * The kernel of a convolution over the grid of blocks. A convolution is a sum of shifts, one for each tap (u, v) of w,
+ * and each shift, decompressed before and compressed after, is a fixed operator E between the coefficients of an output
+ * block and those of the input blocks t = (x, y) within reach:
  *
- *   K[k t, m n, k'] = Σ_{i' j'} C[i' j' k'] Σ_{u v} w[m n u v] G[k t, σ i' + δ u, σ j' + δ v],
+ *   K[m n, k t k'] = Σ_{u v} w[m n, u v] E[u v, k t k'],
+ *   E[u v, k t k'] = Σ_{i' j'} C[i' j' k'] Ci[i j k]   where pixel (σ i' + δ u, σ j' + δ v) of the window is pixel (i, j) of block t.
  *
- * where t = (x, y) counts the input blocks within reach and G[k t, · ·] is the part of frequency k of block t that falls
- * into the window. K is the same for every output block: a convolution is block-Toeplitz.
- *
- * The graph holds w, G and C, and computes K from these constants, which ONNX Runtime does once, when it loads the model.
+ * K is the same for every output block: a convolution is block-Toeplitz. The graph holds w and E, and computes K from
+ * these constants, which ONNX Runtime does once, when it loads the model.
  */
 import { type Constant, float32, floats } from "../../onnx/graph.js";
-import { Ci } from "../../transform/tensors.js";
+import type { Window } from "../../onnx/infer.js";
+import { C, Ci } from "../../transform/tensors.js";
 import { type Convolution, type Reach, reach } from "../operators/convolution.js";
 import type { Transforms } from "./transforms.js";
 
@@ -20,7 +21,7 @@ export const reaches = (layer: Convolution): [down: Reach, across: Reach] => [
 ];
 
 /**
- * Adds K to the graph, `[64 k, T, M, N, 64 k']` for a weight `[M, N, kh, kw]`.
+ * Adds K to the graph, `[M, N, 64 k, T, 64 k']` for a weight `[M, N, kh, kw]`.
  * T is the number of blocks within reach, and one more, all zero, where `empty` asks for a block out of reach.
  */
 export function blockKernel(
@@ -31,31 +32,40 @@ export function blockKernel(
 ): string {
   const { g } = transforms;
   const [down, across] = reaches(layer);
-  const [m, n, ...kernel] = weight.dims as [number, number, ...number[]];
+  const [m, n, kh, kw] = weight.dims as [number, number, number, number];
   const taps = down.blocks * across.blocks + (empty ? 1 : 0);
-  const basis = transforms.constant(
-    `basis_${windowName(down, across)}_${taps}`,
-    [64 * taps, 1, down.length, across.length],
-    () => windowBasis(transforms.table, down, across, taps),
+  const name = `shifts_${kh}x${kw}_${layer.window.dilations.join("x")}_${windowName(down, across)}_${taps}`;
+  const shifts = transforms.shared(name, () =>
+    float32(shiftOperators(transforms.table, layer.window, down, across, taps), [kh * kw, 64 * taps * 64]),
   );
-  const kernels = g.constant(`${layer.name}.weight`, float32(floats(weight), [m * n, 1, ...kernel]));
-  const { strides, dilations } = layer.window;
-  const images = g.node("Conv", [basis, kernels], { strides, dilations });
-  const flat = g.node("Reshape", [images, g.ints([64 * taps, m * n, 64])]);
-  const compressed = g.node("MatMul", [flat, transforms.compression()]);
-  return g.node("Reshape", [compressed, g.ints([64, taps, m, n, 64])], {}, `${layer.name}.kernel`);
+  const w = g.constant(`${layer.name}.weight`, float32(floats(weight), [m * n, kh * kw]));
+  const kernel = g.node("MatMul", [w, shifts]);
+  return g.node("Reshape", [kernel, g.ints([m, n, 64, taps, 64])], {}, `${layer.name}.kernel`);
 }
 
-/** G as the kernel of a convolution over the grid of blocks: `[window pixels, 64, down, across]`. */
+/**
+ * The window of each output block, gathered by a convolution over the grid of blocks from its 64 pixels to the window's:
+ * each is a copy of one pixel, or of the padding. `[window pixels, 64, down, across]`.
+ */
 export function windowKernel(transforms: Transforms, layer: Convolution): string {
   const [down, across] = reaches(layer);
-  const [taps, pixels] = [down.blocks * across.blocks, down.length * across.length];
-  const dims = [pixels, 64, down.blocks, across.blocks];
-  return transforms.constant(`windows_${windowName(down, across)}`, dims, () => {
-    const basis = windowBasis(transforms.table, down, across, taps);
-    const at = (pixel: number, input: number) => basis[input * pixels + pixel] as number;
-    return Float32Array.from(basis, (_, i) => at(Math.floor(i / (64 * taps)), i % (64 * taps)));
+  const dims = [down.length * across.length, 64, down.blocks, across.blocks];
+  return transforms.shared(`windows_${windowName(down, across)}`, () => {
+    const values = new Float32Array(dims.reduce((a, b) => a * b));
+    let at = 0;
+    for (let pixel = 0; pixel < down.length * across.length; pixel++)
+      for (let source = 0; source < 64; source++)
+        for (let tap = 0; tap < down.blocks * across.blocks; tap++, at++)
+          values[at] = Number(pixelWithin(down, across, tap, pixel) === source);
+    return float32(values, dims);
   });
+}
+
+/** The pixel of block `tap` (row by row) that is the window's pixel `pixel`, if it is one. */
+function pixelWithin(down: Reach, across: Reach, tap: number, pixel: number): number | undefined {
+  const i = Math.floor(pixel / across.length) + down.offset - 8 * Math.floor(tap / across.blocks);
+  const j = (pixel % across.length) + across.offset - 8 * (tap % across.blocks);
+  return i >= 0 && i < 8 && j >= 0 && j < 8 ? 8 * i + j : undefined;
 }
 
 /** Strides and pads of the convolution over the grid of blocks. */
@@ -78,19 +88,32 @@ export function gridWindow(layer: Convolution): { strides: number[]; pads: numbe
 const windowName = (...sides: Reach[]) =>
   sides.map(({ blocks, offset, length }) => `${length}of${blocks}from${offset}`).join("x");
 
-/** G, `[64 k, taps, rows, columns]` of the window. */
-function windowBasis(table: ArrayLike<number>, down: Reach, across: Reach, taps: number): Float32Array {
-  const { data } = Ci(table);
-  const pixels = down.length * across.length;
-  const values = new Float32Array(64 * taps * pixels);
-  for (let k = 0; k < 64; k++)
-    for (let tap = 0; tap < down.blocks * across.blocks; tap++)
-      for (let pixel = 0; pixel < pixels; pixel++) {
-        const [x, y] = [Math.floor(tap / across.blocks), tap % across.blocks];
-        const i = Math.floor(pixel / across.length) + down.offset - 8 * x;
-        const j = (pixel % across.length) + across.offset - 8 * y;
-        if (i >= 0 && i < 8 && j >= 0 && j < 8)
-          values[(k * taps + tap) * pixels + pixel] = data[(8 * i + j) * 64 + k] as number;
+/** E, `[kh kw, 64 k, taps, 64 k']`. */
+function shiftOperators(
+  table: ArrayLike<number>,
+  window: Window,
+  down: Reach,
+  across: Reach,
+  taps: number,
+): Float32Array {
+  const [decompression, compression] = [Ci(table).data, C(table).data];
+  const [kh, kw] = window.kernel as [number, number];
+  const [dilationDown, dilationAcross] = window.dilations as [number, number];
+  const E = new Float64Array(kh * kw * 64 * taps * 64);
+  for (let shift = 0; shift < kh * kw; shift++)
+    for (let target = 0; target < 64; target++) {
+      const row = down.stride * (target >> 3) + dilationDown * Math.floor(shift / kw);
+      const column = across.stride * (target & 7) + dilationAcross * (shift % kw);
+      for (let tap = 0; tap < down.blocks * across.blocks; tap++) {
+        const source = pixelWithin(down, across, tap, row * across.length + column);
+        if (source === undefined) continue;
+        for (let k = 0; k < 64; k++) {
+          const value = decompression[64 * source + k] as number;
+          const at = ((shift * 64 + k) * taps + tap) * 64;
+          for (let k1 = 0; k1 < 64; k1++)
+            E[at + k1] = (E[at + k1] as number) + value * (compression[64 * target + k1] as number);
+        }
       }
-  return values;
+    }
+  return Float32Array.from(E);
 }

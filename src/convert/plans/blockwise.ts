@@ -7,8 +7,8 @@
  * They may be multiplied out or applied one after another; whichever takes fewer multiplications is built, per layer:
  *
  *   dense      one `Conv` with the product K
- *   factored   `Conv` over the grid of blocks from 64 frequencies to the window's pixels, `Conv` of each window with w,
- *              matrix product with C: fewer as soon as a few channels are mixed
+ *   factored   decompress, `Conv` over the grid of blocks from a block's 64 pixels to the window's, `Conv` of each
+ *              window with w, compress: fewer as soon as a few channels are mixed
  *   pointwise  a 1x1 kernel at stride 1 leaves frequencies apart: C Ci = 1, and w alone remains
  */
 import type { GraphBuilder } from "../../onnx/builder.js";
@@ -62,8 +62,8 @@ const dense: Way = {
     const [down, across] = reaches(layer);
     const [m, perGroup] = weight.dims as [number, number];
     const kernel = blockKernel(transforms, layer, weight);
-    const split = g.node("Reshape", [kernel, g.ints([64, down.blocks, across.blocks, m, perGroup, 64])]);
-    const ordered = g.node("Transpose", [split], { perm: [3, 5, 4, 0, 1, 2] });
+    const split = g.node("Reshape", [kernel, g.ints([m, perGroup, 64, down.blocks, across.blocks, 64])]);
+    const ordered = g.node("Transpose", [split], { perm: [0, 5, 1, 2, 3, 4] });
     const shape = g.ints([64 * m, 64 * perGroup, down.blocks, across.blocks]);
     const operator = g.node("Reshape", [ordered, shape], {}, `${name}.operator`);
     countOperator(cost, 64 * 64 * mixing(layer) * down.blocks * across.blocks);
@@ -88,7 +88,9 @@ const factored: Way = {
     const [down, across] = reaches(layer);
     const { input, output } = layer;
     const gather = 64 * down.blocks * across.blocks * down.length * across.length * input.channels;
-    return blockCount(output) * (gather + 64 * 64 * output.channels) + multiplyAdds(layer);
+    const transform = 2 * 64 * 64;
+    const perBlock = blockCount(output) * (gather + transform * output.channels);
+    return perBlock + blockCount(input) * transform * input.channels + multiplyAdds(layer);
   },
   convolve(transforms, x, layer) {
     const { g } = transforms;
@@ -96,8 +98,8 @@ const factored: Way = {
     const [down, across] = reaches(layer);
     const [rows, columns, pixels] = [input.height / 8, input.width / 8, down.length * across.length];
 
-    // G, channel by channel: [N C, 64, X, Y] → windows [N X' Y', C, rows, columns].
-    const grid = g.node("Transpose", [x], { perm: [0, 1, 4, 2, 3] });
+    // Pixels, channel by channel: [N C, 64, X, Y] → windows [N X' Y', C, rows, columns].
+    const grid = g.node("Transpose", [transforms.decompress(x)], { perm: [0, 1, 4, 2, 3] });
     const planes = g.node("Reshape", [grid, g.ints([-1, 64, rows, columns])]);
     const gathered = g.node(
       "Conv",
@@ -116,8 +118,10 @@ const factored: Way = {
     const convolved = g.node("Conv", [windows, ...parameters], { strides, dilations, group }, name);
     const flat = g.node("Reshape", [convolved, g.ints([-1, blockCount(output), output.channels, 64])]);
     const byChannel = g.node("Transpose", [flat], { perm: [0, 2, 1, 3] });
-    const compressed = g.node("MatMul", [byChannel, transforms.compression()]);
-    return g.node("Reshape", [compressed, g.ints([0, 0, output.height / 8, output.width / 8, 64])]);
+    return g.node("Reshape", [
+      transforms.compress(byChannel),
+      g.ints([0, 0, output.height / 8, output.width / 8, 64]),
+    ]);
   },
 };
 

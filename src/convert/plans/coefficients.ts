@@ -32,19 +32,22 @@ export function coefficientPlan(
       const factor = transforms.parameter("scale", float32(scale, [scale.length, 1, 1, 1]));
       return { size: x.size, name: addMeans(transforms, g.node("Mul", [x.name, factor]), shift) };
     },
-    relu(x) {
-      transforms.count(relu.kind === "asm" ? 192 : 128, x.size);
-      const low = g.node("MatMul", [x.name, transforms.decompression(relu.n)], {}, "pixels");
-      const y =
-        relu.kind === "asm"
-          ? g.node("Mul", [g.node("MatMul", [x.name, transforms.decompression()]), isNotNegative(g, low)])
-          : g.node("Relu", [low]);
-      return { size: x.size, name: g.node("MatMul", [y, transforms.compression()], {}, relu.kind) };
-    },
+    relu: (x) => ({ size: x.size, name: activate(transforms, relu, x) }),
     add: (a, b) => ({ size: largest(a.size, b.size), name: g.node("Add", [a.name, b.name]) }),
     globalAverage: (x) => transforms.mean(x.name),
     pixels: (x) => transforms.pixels(x.name, x.size),
   };
+}
+
+/** Decompress, ReLU or its mask, compress: with the mask, the notebook's harmonic mixing tensor `Hm`. */
+function activate(transforms: Transforms, { kind, n }: ReluKind, { name, size }: CoefficientMap): string {
+  const { g } = transforms;
+  const pixels = transforms.decompress(name);
+  transforms.count(kind === "exact" ? 256 : 320, size);
+  if (kind === "exact") return transforms.compress(g.node("Relu", [pixels]), "relu");
+  const low = g.node("Sub", [pixels, transforms.high(name, n)], {}, "low");
+  const y = kind === "asm" ? g.node("Mul", [pixels, isNotNegative(g, low)]) : g.node("Relu", [low]);
+  return transforms.compress(y, kind);
 }
 
 /** Adds to each channel a constant image of value `shift[c]`: only k = 0 sees it. */

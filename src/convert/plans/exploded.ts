@@ -4,7 +4,8 @@
  *
  *   Ξ[n x y k, m x' y' k'] = Σ_{s' r'} J[s' r' x' y' k'] Σ_{u v} w[m n u v] Ji[x y k, σ s' - p + δ u, σ r' - p + δ v],
  *
- * and applied as a matrix product. Its memory grows with the square of the image.
+ * and applied as a matrix product. Its memory grows with the square of the image. The other transforms are in double
+ * precision: this is the plan to compare with, and the long sums of its products round enough.
  *
  * For a pair of blocks, Ξ depends only on where one lies from the other: it is K of block-kernel.ts where (x, y) is
  * within the reach of (x', y'), and zero elsewhere. So it is gathered from K, block by block, when ONNX Runtime loads
@@ -20,22 +21,25 @@ import { addMeans, type CoefficientMap, coefficientPlan } from "./coefficients.j
 import { Transforms } from "./transforms.js";
 
 export const exploded = (g: GraphBuilder, { relu, table }: Settings, cost: Cost): Plan<CoefficientMap> =>
-  coefficientPlan(new Transforms(g, table, cost), relu, convolve);
+  coefficientPlan(new Transforms(g, table, cost, "float64"), relu, convolve);
 
 function convolve(transforms: Transforms, x: string, layer: Convolution): string {
   const { g, cost } = transforms;
   const { input, output, bias } = layer;
-  const [from, to] = [blockCount(input), blockCount(output)];
+  const from = blockCount(input);
   const dense = ungrouped(layer);
   const [m, n] = dense.dims as [number, number];
 
   // Ξ as [x' y', x y n k, m k'], its rows gathered from those of K as [t n k, m k'].
   const kernel = blockKernel(transforms, layer, dense, true);
-  const ordered = g.node("Transpose", [kernel], { perm: [1, 3, 0, 2, 4] });
+  const ordered = g.node("Transpose", [kernel], { perm: [3, 1, 2, 0, 4] });
   const rows = g.node("Reshape", [ordered, g.ints([-1, 64 * m])]);
   const firstRows = g.constant("firstRows", firstRowOfBlocks(layer, 64 * n));
   const within = g.constant("rowsOfBlock", int64(Array.from({ length: 64 * n }, (_, row) => row)));
-  const table = g.node("Reshape", [g.node("Add", [firstRows, within]), g.ints([to, from * 64 * n])]);
+  const table = g.node("Reshape", [
+    g.node("Add", [firstRows, within]),
+    g.ints([blockCount(output), from * 64 * n]),
+  ]);
   const operator = g.node("Gather", [rows, table], { axis: 0 }, `${layer.name}.operator`);
   countOperator(cost, operatorBytes(layer) / 4);
   cost.multiplyAdds += operatorBytes(layer) / 4;

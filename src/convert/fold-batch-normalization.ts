@@ -1,0 +1,44 @@
+/**
+ * Batch normalisation right after a convolution is part of it: scale (w * x + b) + shift = (scale w) * x + (scale b + shift).
+ * Done here in float64, once, it spares every activation two roundings.
+ */
+import { float32, floats, type Graph, type Node, producers } from "../onnx/graph.js";
+import { affine, readBatchNormalization } from "./operators/batch-normalization.js";
+
+/** The same graph with each batch normalisation folded into the convolution before it, where nothing else reads that. */
+export function foldBatchNormalization(graph: Graph): Graph {
+  const made = producers(graph);
+  const readers = new Map<string, number>();
+  for (const name of [
+    ...graph.nodes.flatMap(({ inputs }) => inputs),
+    ...graph.outputs.map(({ name }) => name),
+  ])
+    readers.set(name, (readers.get(name) ?? 0) + 1);
+  const initializers = new Map(graph.initializers);
+  const folded = new Set<Node>();
+
+  const nodes = graph.nodes.map((node) => {
+    const convolution = made.get(node.inputs[0] as string);
+    const layer =
+      node.op === "BatchNormalization" ? readBatchNormalization(node, graph.initializers) : undefined;
+    if (layer === undefined || convolution?.op !== "Conv" || readers.get(node.inputs[0] as string) !== 1)
+      return node;
+    const [x, w, b] = convolution.inputs as [string, string, string?];
+    const weight = initializers.get(w);
+    const bias = b ? initializers.get(b) : undefined;
+    if (weight === undefined || (b && bias === undefined)) return node;
+
+    const { scale, shift } = affine(layer);
+    const perChannel = weight.data.length / scale.length;
+    const scaled = floats(weight).map((value, i) => value * (scale[Math.floor(i / perChannel)] as number));
+    const moved = shift.map(
+      (value, m) => value + (scale[m] as number) * (bias ? (floats(bias)[m] as number) : 0),
+    );
+    const output = node.outputs[0] as string;
+    initializers.set(`${output}.weight`, float32(scaled, weight.dims));
+    initializers.set(`${output}.bias`, float32(moved));
+    folded.add(convolution);
+    return { ...convolution, inputs: [x, `${output}.weight`, `${output}.bias`], outputs: [output] };
+  });
+  return { ...graph, nodes: nodes.filter((node) => !folded.has(node)), initializers };
+}
