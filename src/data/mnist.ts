@@ -188,3 +188,13 @@ function pick(folder: string, present: string[], names: string[]): string {
   }
   return join(folder, name);
 }
+
+/** A set as planes read a batch at a time: `planes(from, to)` is `[to - from, 1, rows, columns]`, padded, normalised. */
+export function labelledPlanes(set: LabelledImages) {
+  return {
+    count: set.count,
+    labels: set.labels,
+    ...paddedSize(set),
+    planes: (from: number, to: number) => planes(set, { from, to }),
+  };
+}

@@ -123,8 +123,9 @@ function project(transforms: Transforms, x: string, n: number, blocks: number): 
 }
 
 /**
- * A block's matrix repeated for each block of a strip, zero between blocks. In `axes`, the matrix's shape taken apart, a
- * 1 stands where blocks are counted: there the graph multiplies by the identity, once, when ONNX Runtime loads the model.
+ * A block's matrix repeated for each block of a strip, zero between blocks. `axes` is the matrix's shape taken apart; the
+ * second and the last but one count blocks, and there the graph multiplies by the identity, once, when ONNX Runtime
+ * loads the model.
  */
 function alongStrip(
   g: GraphBuilder,
@@ -135,7 +136,7 @@ function alongStrip(
 ): string {
   if (blocks === 1) return matrix;
   const identity = Array.from({ length: blocks * blocks }, (_, at) => Number(at % (blocks + 1) === 0));
-  const counted = axes.map((length) => (length === 1 ? blocks : 1));
+  const counted = axes.map((_, axis) => (axis === 1 || axis === axes.length - 2 ? blocks : 1));
   const spread = g.node("Reshape", [matrix, g.ints(axes)]);
   return g.node("Reshape", [g.node("Mul", [spread, g.floats(identity, counted)]), g.ints(shape)]);
 }

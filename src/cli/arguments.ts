@@ -1,0 +1,33 @@
+import { InvalidArgumentError, Option } from "commander";
+import { PLAN_NAMES, parseRelu, type Relu } from "../convert/options.js";
+
+export function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new InvalidArgumentError("Expected a whole number from 1.");
+  return value;
+}
+
+function relu(text: string): Relu {
+  try {
+    return parseRelu(text);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+}
+
+export const reluOption = () =>
+  new Option(
+    "--relu <kind>",
+    "exact, asm:N or apx:N: ReLU from the spatial frequencies alpha + beta <= N, 0 to 14",
+  )
+    .argParser(relu)
+    .default("exact" as Relu);
+
+export const planOption = () =>
+  new Option("--plan <name>", "how decompress, operator, compress are carried out")
+    .choices(PLAN_NAMES)
+    .default("fused");
+
+export const dataOption = () =>
+  new Option("--data <dir>", "folder of IDX files, gzipped or not (default: MNIST itself)");

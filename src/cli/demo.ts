@@ -1,0 +1,122 @@
+import { Command } from "commander";
+import { loadImageSet } from "../data/mnist.js";
+import { formatBytes, formatCount, formatPercent, formatSmall } from "../report/format.js";
+import { runNotebook } from "../report/notebook.js";
+import { renderReport } from "../report/page.js";
+import type { NotebookReport, PlanMeasurement } from "../report/results.js";
+import { dataOption } from "./arguments.js";
+import { readInput, writeOutput } from "./files.js";
+import { openProgress } from "./progress.js";
+import { trainCommand } from "./train.js";
+
+interface Flags {
+  data?: string;
+  model?: string;
+  out: string;
+  train?: boolean;
+  json?: boolean;
+}
+
+const SHIPPED = new URL("../../../models/mnist-resnet.onnx", import.meta.url).pathname;
+
+/** `jpeg-domain demo`: the notebook's story with the real data, as a table and a report. */
+export function demoCommand(): Command {
+  return new Command("demo")
+    .description(
+      "the notebook's story: a network trained on pixels classifies images from their JPEG coefficients",
+    )
+    .addOption(dataOption())
+    .option("--model <file>", "a spatial model (default: the one that comes with the package)")
+    .option("--train", "train the spatial model first (about three minutes)")
+    .option("--out <dir>", "where results.json and report.html go", "out")
+    .option("--json", "print the results as one JSON object")
+    .action(run);
+}
+
+async function run({ data, model, out, train, json }: Flags): Promise<void> {
+  const path = train ? `${out}/mnist-resnet.onnx` : (model ?? SHIPPED);
+  if (train) {
+    const dataFlags = data === undefined ? [] : ["--data", data];
+    await trainCommand().parseAsync(["--out", path, ...dataFlags], { from: "user" });
+    if (process.exitCode) return;
+  }
+  const bytes = await readInput(path);
+  const set = await loadImageSet(data);
+  say(`${set.name}: ${formatCount(set.train.count)} training and ${formatCount(set.test.count)} test images`);
+  const modelName = path === SHIPPED ? "models/mnist-resnet.onnx" : path;
+  const report = await runNotebook(bytes, set, { modelName, stage });
+  await writeOutput(`${out}/results.json`, `${JSON.stringify(withoutPictures(report), null, 2)}\n`);
+  await writeOutput(`${out}/report.html`, await renderReport(report));
+  if (json) console.log(JSON.stringify(withoutPictures(report)));
+  else console.log(table(report));
+  say(`Open ${out}/report.html for the pictures; ${out}/results.json holds the numbers.`);
+}
+
+const say = (text: string) => void process.stderr.write(`${text}\n`);
+
+function stage(label: string, total: number, unit: string) {
+  const progress = openProgress({ label, total, unit });
+  return {
+    update: (done: number) => {
+      if (done < total) progress.update(done);
+    },
+    done(result: string) {
+      progress.stop();
+      say(`${label}: ${result}`);
+    },
+  };
+}
+
+/** The numbers without the images, which only the page shows. */
+function withoutPictures(report: NotebookReport) {
+  const { trainDigits, testDigits, reconstructedDigits, coefficients, ...numbers } = report;
+  return numbers;
+}
+
+function table(report: NotebookReport): string {
+  const { spatial, exact, asm10, plans } = report;
+  const difference = (value: number) => formatSmall(value);
+  const first = [
+    ["on all test images", "correct", "accuracy", "largest logit difference", "images/s"],
+    ...[
+      ["pixels, the spatial model", spatial, "-"] as const,
+      ["JPEG coefficients, exact (n = 14)", exact, difference(exact.maxLogitDifference)] as const,
+      ["JPEG coefficients, ASM (n = 10)", asm10, difference(asm10.maxLogitDifference)] as const,
+    ].map(([name, result, logits]) => [
+      name,
+      `${formatCount(result.correct)} of ${formatCount(result.total)}`,
+      formatPercent(result.correct / result.total),
+      logits,
+      speed(result.imagesPerSecond),
+    ]),
+  ];
+  const base = plans.find(({ plan }) => plan === "spatial") as PlanMeasurement;
+  const second = [
+    ["plan", "ReLU", "images/s", "of spatial", "model file", "operator tensors"],
+    ...plans.map(({ plan, relu, imagesPerSecond, fileBytes, operatorBytes, note }) => [
+      plan,
+      relu,
+      note ?? speed(imagesPerSecond),
+      note ? "" : (imagesPerSecond / base.imagesPerSecond).toFixed(3),
+      formatBytes(fileBytes),
+      formatBytes(operatorBytes),
+    ]),
+  ];
+  return `\n${columns(first)}\n\n${columns(second)}\n`;
+}
+
+const speed = (value: number) => formatCount(Math.round(value));
+
+/** Rows as aligned text: the first column to the left, the others to the right. */
+function columns(rows: string[][]): string {
+  const widths = (rows[0] as string[]).map((_, i) =>
+    Math.max(...rows.map((row) => (row[i] as string).length)),
+  );
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => (i === 0 ? cell.padEnd(widths[i] as number) : cell.padStart(widths[i] as number)))
+        .join("  "),
+    )
+    .join("\n");
+}

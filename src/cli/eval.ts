@@ -1,0 +1,64 @@
+import { Command } from "commander";
+import { labelledPlanes, loadSplit } from "../data/mnist.js";
+import { JpegDomainError } from "../errors.js";
+import { type Classifier, openClassifier } from "../runtime/classifier.js";
+import { evaluate, type LabelledPlanes } from "../runtime/evaluate.js";
+import { dataOption, positiveInteger } from "./arguments.js";
+import { readInput, withFile } from "./files.js";
+import { openProgress } from "./progress.js";
+
+interface Flags {
+  data?: string;
+  limit?: number;
+  batch: number;
+  json?: boolean;
+}
+
+/** `jpeg-domain eval`: a spatial or a converted model over a test set. */
+export function evalCommand(): Command {
+  return new Command("eval")
+    .description("run a spatial or a converted model over the test images")
+    .argument("<model.onnx>")
+    .addOption(dataOption())
+    .option("--limit <n>", "only the first n test images", positiveInteger)
+    .option("--batch <n>", "images at a time", positiveInteger, 128)
+    .option("--json", "print the result as one JSON object")
+    .action(run);
+}
+
+async function run(path: string, { data, limit, batch, json }: Flags): Promise<void> {
+  const bytes = await readInput(path);
+  const classifier = await withFile(path, () => openClassifier(bytes));
+  const test = labelledPlanes(await loadSplit(data, "test"));
+  checkSize(path, classifier, test);
+  const samples = { ...test, count: Math.min(limit ?? test.count, test.count) };
+  const progress = openProgress({ label: "eval", total: samples.count, unit: "images" });
+  const onProgress = (done: number) => progress.update(done);
+  const result = await withFile(path, () => evaluate(classifier, samples, { batch, onProgress })).finally(
+    () => progress.stop(),
+  );
+  const { correct, total, meanLoss, imagesPerSecond } = result;
+  const accuracy = correct / total;
+  const { plan, relu } = classifier.metadata ?? { plan: "spatial", relu: "exact" };
+  if (json) {
+    console.log(
+      JSON.stringify({ model: path, plan, relu, correct, total, accuracy, meanLoss, imagesPerSecond }),
+    );
+    return;
+  }
+  console.log(`${path} (${plan}, ReLU ${relu})`);
+  console.log(`  correct  ${correct} of ${total} (${(100 * accuracy).toFixed(2)} %)`);
+  console.log(`  loss     ${meanLoss.toFixed(4)}`);
+  console.log(`  speed    ${Math.round(imagesPerSecond)} images/s at batch ${batch}`);
+}
+
+function checkSize(
+  path: string,
+  { channels, height, width }: Classifier,
+  test: LabelledPlanes & { rows: number; columns: number },
+): void {
+  if (channels !== 1 || height !== test.rows || width !== test.columns)
+    throw new JpegDomainError(
+      `${path} takes planes of ${channels}x${height}x${width}, the test images give 1x${test.rows}x${test.columns}`,
+    );
+}

@@ -1,0 +1,199 @@
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { type LabelledImages, loadImageSet, paddedSize, planes } from "../data/mnist.js";
+import { resnet } from "../networks/resnet.js";
+import { writeOnnx } from "../onnx/file.js";
+import { writeAtomically } from "../train/checkpoint.js";
+import { TRAINING, type TrainingHooks, type TrainingResult, train } from "../train/loop.js";
+import type { Samples } from "../train/samples.js";
+import { openProgress, type Progress } from "./progress.js";
+
+interface TrainFlags {
+  data?: string;
+  out: string;
+  epochs: number;
+  batch: number;
+  lr: number;
+  seed: number;
+  checkpoint?: string;
+  resume?: boolean;
+  limit?: number;
+  json?: boolean;
+}
+
+/** `jpeg-domain train`: trains the notebook's ResNet on pixels and writes it as ONNX. */
+export function trainCommand(): Command {
+  return new Command("train")
+    .description("train the notebook's ResNet on pixels (MNIST) and write it as ONNX")
+    .option("--data <dir>", "folder of IDX files, gzipped or not (default: MNIST itself)")
+    .option("--out <file>", "the model to write", "out/mnist-resnet.onnx")
+    .option("--epochs <n>", "passes over the training images", count, TRAINING.epochs)
+    .option("--batch <n>", "images a step", count, TRAINING.batch)
+    .option("--lr <rate>", "learning rate of Adam", positive, TRAINING.learningRate)
+    .option("--seed <n>", "of the weights and the order of the images", seed, TRAINING.seed)
+    .option("--checkpoint <file>", "written after every epoch (default: --out with .checkpoint.onnx)")
+    .option("--resume", "go on from the checkpoint, exactly where it stopped")
+    .option("--limit <n>", "use only the first n training and test images", count)
+    .option("--json", "print the result as one JSON object")
+    .action(runTrain);
+}
+
+async function runTrain(flags: TrainFlags): Promise<void> {
+  const checkpoint = flags.checkpoint ?? flags.out.replace(/(\.onnx)?$/, ".checkpoint.onnx");
+  for (const path of [flags.out, checkpoint]) await mkdir(dirname(path), { recursive: true });
+  if (existsSync(checkpoint) && !flags.resume)
+    say(`${checkpoint} will be replaced after the first epoch; --resume goes on from it`);
+  const set = await loadImageSet(flags.data);
+  const data = { train: samplesOf(set.train, flags.limit), test: samplesOf(set.test, flags.limit) };
+  const options = { epochs: flags.epochs, batch: flags.batch, learningRate: flags.lr, seed: flags.seed };
+  const start = performance.now();
+  const result = await interruptible((signal) => {
+    const hooks = { checkpoint, resume: flags.resume ?? false, signal };
+    return withProgress(flags.epochs, (shown) =>
+      train(resnet(flags.seed), data, options, { ...hooks, ...shown }),
+    );
+  });
+  if (!result.finished) {
+    say(`stopped after step ${result.step} of ${result.steps}; ${checkpoint} keeps it. To go on:`);
+    say(`  ${commandLine(flags, checkpoint, true)}`);
+    process.exitCode = 130;
+    return;
+  }
+  const history = result.history;
+  const { epochs, batch, learningRate } = options;
+  const training = { seed: flags.seed, epochs, batch, learningRate, data: set.name, history };
+  const testAccuracy = history.at(-1)?.testAccuracy ?? 0;
+  const metadata = new Map([
+    ["command", commandLine(flags, checkpoint, false)],
+    ["seed", String(flags.seed)],
+    ["epochs", String(epochs)],
+    ["testAccuracy", String(testAccuracy)],
+    ["training", JSON.stringify(training)],
+  ]);
+  await writeAtomically(flags.out, writeOnnx({ ...result.model, metadata }));
+  report(flags, result, {
+    model: flags.out,
+    checkpoint,
+    testAccuracy,
+    correct: Math.round(testAccuracy * data.test.count),
+    total: data.test.count,
+    seconds: (performance.now() - start) / 1000,
+  });
+}
+
+interface Summary {
+  model: string;
+  checkpoint: string;
+  testAccuracy: number;
+  correct: number;
+  total: number;
+  seconds: number;
+}
+
+function report(flags: TrainFlags, { step, history }: TrainingResult, summary: Summary): void {
+  const { seed, epochs, batch, lr: learningRate } = flags;
+  const accuracies = history.flatMap(({ testAccuracy }) => testAccuracy ?? []);
+  const { model, correct, total, testAccuracy, seconds } = summary;
+  console.log(
+    flags.json
+      ? JSON.stringify({ ...summary, seed, epochs, batch, learningRate, steps: step, accuracies })
+      : `${model}: ${correct} of ${total} test images right (${percent(testAccuracy)}) after ${epochs} epochs, ${seconds.toFixed(1)} s`,
+  );
+}
+
+/** The images of a set as the network takes them. */
+export function samplesOf(set: LabelledImages, limit = set.count): Samples {
+  const { rows, columns } = paddedSize(set);
+  return {
+    name: set.name,
+    count: Math.min(limit, set.count),
+    dims: [1, rows, columns],
+    classes: set.labels.reduce((most, label) => Math.max(most, label), 0) + 1,
+    fill(indices, inputs, labels) {
+      planes(set, indices, inputs);
+      for (const [n, index] of indices.entries()) labels[n] = BigInt(set.labels[index] as number);
+    },
+  };
+}
+
+/** Shows a run's progress while `work` does it. */
+async function withProgress<T>(epochs: number, work: (hooks: TrainingHooks) => Promise<T>): Promise<T> {
+  let progress: Progress | undefined;
+  try {
+    return await work({
+      onStart({ step, steps }) {
+        progress = openProgress({ label: "train", total: steps, unit: "steps", from: step });
+      },
+      onStep({ epoch, step, loss }) {
+        progress?.update(step, `epoch ${epoch} of ${epochs}, loss ${loss.toFixed(4)}`);
+      },
+      onEpoch({ epoch, evaluation: { correct, total, loss } }) {
+        const accuracy = `${correct} of ${total} (${percent(correct / total)})`;
+        progress?.line(`epoch ${epoch} of ${epochs}: test ${accuracy}, test loss ${loss.toFixed(4)}`);
+      },
+    });
+  } finally {
+    progress?.stop();
+  }
+}
+
+/** Hands `work` a signal that the first Ctrl-C raises; the second one ends the process as usual. */
+async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  process.once("SIGINT", abort);
+  try {
+    return await work(controller.signal);
+  } finally {
+    process.removeListener("SIGINT", abort);
+  }
+}
+
+/** The command that does, or goes on with, this run. */
+function commandLine(flags: TrainFlags, checkpoint: string, resume: boolean): string {
+  const { data, out, epochs, batch, lr, seed, limit } = flags;
+  const given = {
+    data,
+    out,
+    epochs,
+    batch,
+    lr,
+    seed,
+    limit,
+    checkpoint: resume ? checkpoint : flags.checkpoint,
+  };
+  const words = Object.entries(given).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}`, quoted(String(value))],
+  );
+  return [
+    "jpeg-domain train",
+    ...words,
+    ...(resume ? ["--resume"] : []),
+    ...(flags.json ? ["--json"] : []),
+  ].join(" ");
+}
+
+const quoted = (word: string) =>
+  /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
+const say = (text: string) => void process.stderr.write(`${text}\n`);
+
+function whole(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || value > 2 ** 31 - 1)
+      throw new InvalidArgumentError(`Expected a whole number from ${least}.`);
+    return value;
+  };
+}
+const count = whole(1);
+const seed = whole(0);
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value) || value <= 0)
+    throw new InvalidArgumentError("Expected a number above 0.");
+  return value;
+}

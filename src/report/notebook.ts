@@ -1,0 +1,360 @@
+/** The notebook's story, stage by stage, on real data: what `jpeg-domain demo` runs and the report shows. */
+import { arch, cpus, freemem } from "node:os";
+import type { Tensor } from "onnxruntime-node";
+import { uniformInt } from "pure-rand/distribution/uniformInt";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { convertGraph } from "../convert/convert.js";
+import { type ConvertOptions, formatRelu } from "../convert/options.js";
+import { type ImageSet, type LabelledImages, labelledPlanes, paddedSize, planes } from "../data/mnist.js";
+import { JpegDomainError } from "../errors.js";
+import { readOnnx, writeOnnx } from "../onnx/file.js";
+import type { Graph } from "../onnx/graph.js";
+import { type Classifier, loadingBytes, openClassifier } from "../runtime/classifier.js";
+import { compareLogits, type Evaluation, evaluate } from "../runtime/evaluate.js";
+import { compress, decompress } from "../transform/images.js";
+import { formatBytes, formatCount, formatPercent, formatSmall } from "./format.js";
+import { interleave, median } from "./measure.js";
+import { RELU_GRAPHS, reluErrors } from "./relu-error.js";
+import type {
+  CoefficientPicture,
+  Digit,
+  FrequencyPoint,
+  NotebookReport,
+  PlanMeasurement,
+  TrainingPoint,
+} from "./results.js";
+
+/** Shows one stage of the story. */
+export interface Stage {
+  update(done: number): void;
+  /** What came out, in a few words. */
+  done(result: string): void;
+}
+
+export interface NotebookOptions {
+  /** The name the model goes by. */
+  modelName: string;
+  /** Test images for the sweep over n. Default 1,000. */
+  sweep?: number;
+  /** Random blocks for the ReLU figure. Default a million. */
+  blocks?: number;
+  seed?: number;
+  stage(label: string, total: number, unit: string): Stage;
+}
+
+const BATCH = 128;
+const ROUNDS = 5;
+
+/**
+ * Runs the story for a spatial model and a data set.
+ * @throws {JpegDomainError} where the model does not take the images, or cannot be converted.
+ */
+export async function runNotebook(
+  model: Uint8Array,
+  set: ImageSet,
+  options: NotebookOptions,
+): Promise<NotebookReport> {
+  const seconds: Record<string, number> = {};
+  const stage = async <T>(
+    label: string,
+    total: number,
+    unit: string,
+    work: (update: (done: number) => void) => Promise<[T, string]>,
+  ) => {
+    const shown = options.stage(label, total, unit);
+    const start = performance.now();
+    const [result, text] = await work((done) => shown.update(done));
+    seconds[label] = (performance.now() - start) / 1000;
+    shown.done(text);
+    return result;
+  };
+  const pick = chooser(options.seed ?? 0);
+  const graph = readOnnx(model);
+  const test = labelledPlanes(set.test);
+
+  const spatial = await openClassifier(model);
+  checkSize(spatial, test);
+  const onPixels = await stage("evaluate the spatial model", test.count, "images", async (onProgress) => {
+    const result = await evaluate(spatial, test, { onProgress });
+    return [result, accuracyText(result)];
+  });
+
+  const transform = await stage(
+    "compress and decompress all images",
+    set.train.count + set.test.count,
+    "images",
+    async (update) => {
+      const result = await roundTrip([set.train, set.test], update);
+      return [result, `largest pixel difference ${formatSmall(result.error)}`];
+    },
+  );
+
+  const converted = await stage("convert", CONVERSIONS.length, "models", async (update) => {
+    const results = CONVERSIONS.map((conversion, i) => {
+      const result = convertTimed(graph, conversion);
+      update(i + 1);
+      return result;
+    });
+    const slowest = Math.max(...results.map(({ milliseconds }) => milliseconds));
+    return [results, `${results.length} models, each in under ${Math.ceil(slowest)} ms`];
+  });
+
+  const classes = onPixels.logits.length / test.count;
+  const evaluateConverted = (label: string, { file }: Conversion) =>
+    stage(label, test.count, "images", async (onProgress) => {
+      const classifier = await openClassifier(file);
+      const result = await evaluate(classifier, test, { onProgress });
+      await classifier.close();
+      const compared = {
+        ...withoutLogits(result),
+        ...compareLogits(onPixels.logits, result.logits, classes),
+      };
+      return [
+        compared,
+        `${accuracyText(result)}, largest logit difference ${formatSmall(compared.maxLogitDifference)}`,
+      ];
+    });
+  const [fusedExact, fusedAsm] = converted as [Conversion, Conversion];
+  const exact = await evaluateConverted("evaluate exact, n = 14", fusedExact);
+  const asm10 = await evaluateConverted("evaluate ASM, n = 10", fusedAsm);
+
+  const plans = await comparePlans(spatial, model, graph, converted, test.planes(0, BATCH), stage);
+  const speedOf = (plan: string, relu: string) =>
+    plans.find((entry) => entry.plan === plan && entry.relu === relu)?.imagesPerSecond ?? Number.NaN;
+
+  const frequencies = await stage("sweep n = 0 … 14", RELU_GRAPHS, "models", async (update) => {
+    const points = await sweep(graph, test, onPixels.logits, options.sweep ?? 1000, update);
+    return [points, `${RELU_GRAPHS} models on ${formatCount(points[0]?.total ?? 0)} images each`];
+  });
+
+  const rmse = await stage("error of ASM and APX against ReLU", RELU_GRAPHS, "graphs", async (onProgress) => {
+    const blocks = options.blocks ?? 1e6;
+    const points = await reluErrors({ blocks, seed: options.seed ?? 0, onProgress });
+    return [points, `${formatCount(blocks)} random blocks`];
+  });
+  await spatial.close();
+
+  return {
+    dataset: set.name,
+    model: options.modelName,
+    spatial: { ...withoutLogits(onPixels), imagesPerSecond: speedOf("spatial", "exact") },
+    exact: { ...exact, imagesPerSecond: speedOf("fused", "exact") },
+    asm10: { ...asm10, imagesPerSecond: speedOf("fused", "asm:10") },
+    plans,
+    frequencies,
+    rmse,
+    training: trainingCurve(graph),
+    trainDigits: digits(set.train, pick(set.train.count, 10)),
+    testDigits: digits(set.test, pick(set.test.count, 10)),
+    reconstructedDigits: reconstructed(set.test, pick(set.test.count, 10)),
+    coefficients: coefficientPicture(set.test, pick(set.test.count, 1)[0] as number),
+    reconstructionError: transform.error,
+    conversionMilliseconds: Object.fromEntries(
+      converted.map(({ label, milliseconds }) => [label, milliseconds]),
+    ),
+    seconds,
+    machine: `${cpus().length} × ${cpus()[0]?.model.trim()} (${arch()})`,
+    versions: { node: process.versions.node },
+  };
+}
+
+/** The conversions that the story measures; the first two are evaluated on all test images. */
+const CONVERSIONS: ConvertOptions[] = [
+  { plan: "fused", relu: "exact" },
+  { plan: "fused", relu: { asm: 10 } },
+  { plan: "fused", relu: { apx: 10 } },
+  { plan: "blockwise", relu: "exact" },
+  { plan: "blockwise", relu: { asm: 10 } },
+  { plan: "exploded", relu: "exact" },
+];
+
+interface Conversion {
+  label: string;
+  plan: PlanMeasurement["plan"];
+  relu: string;
+  file: Uint8Array;
+  milliseconds: number;
+  operatorBytes: number;
+  loadingBytes: number;
+}
+
+function convertTimed(graph: Graph, options: ConvertOptions): Conversion {
+  const start = performance.now();
+  const { graph: result, cost } = convertGraph(graph, options);
+  const file = writeOnnx(result);
+  const milliseconds = performance.now() - start;
+  const [plan, relu] = [options.plan ?? "fused", formatRelu(options.relu ?? "exact")];
+  const { operatorBytes } = cost;
+  return {
+    label: `${plan}, ${relu}`,
+    plan,
+    relu,
+    file,
+    milliseconds,
+    operatorBytes,
+    loadingBytes: loadingBytes(cost),
+  };
+}
+
+type RunStage = <T>(
+  label: string,
+  total: number,
+  unit: string,
+  work: (update: (done: number) => void) => Promise<[T, string]>,
+) => Promise<T>;
+
+/** Throughput of the spatial model and of every conversion, interleaved, on one batch. */
+async function comparePlans(
+  spatial: Classifier,
+  model: Uint8Array,
+  graph: Graph,
+  conversions: Conversion[],
+  batch: Float32Array,
+  stage: RunStage,
+): Promise<PlanMeasurement[]> {
+  const operatorBytes = [...graph.initializers.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+  const candidates = [
+    { label: "spatial", plan: "spatial" as const, relu: "exact", file: model, operatorBytes },
+    ...conversions,
+  ];
+  const notes = new Map<string, string>();
+  const opened = await stage("load every model", candidates.length, "models", async (update) => {
+    const list: { label: string; classifier: Classifier }[] = [];
+    for (const [i, candidate] of candidates.entries()) {
+      const needed = "loadingBytes" in candidate ? candidate.loadingBytes : 0;
+      if (needed > freemem())
+        notes.set(
+          candidate.label,
+          `not run: it needs ${formatBytes(needed)} to load, ${formatBytes(freemem())} are free`,
+        );
+      else
+        list.push({
+          label: candidate.label,
+          classifier: i === 0 ? spatial : await openClassifier(candidate.file),
+        });
+      update(i + 1);
+    }
+    const largest = conversions.reduce((a, b) => (a.loadingBytes > b.loadingBytes ? a : b));
+    return [list, `${largest.label} took the most memory, about ${formatBytes(largest.loadingBytes)}`];
+  });
+  const speeds = await stage("time them side by side", ROUNDS * opened.length, "turns", async (update) => {
+    const contestants = opened.map(({ label, classifier }) => {
+      const input: Tensor = classifier.prepare(batch);
+      const calls = label.startsWith("exploded") ? 1 : label.startsWith("blockwise") ? 2 : 6;
+      return { name: label, amount: BATCH, calls, run: () => classifier.run(input) };
+    });
+    const measured = await interleave(contestants, ROUNDS, update);
+    return [measured, `${ROUNDS} rounds at batch ${BATCH}`];
+  });
+  for (const { classifier } of opened) if (classifier !== spatial) await classifier.close();
+  return candidates.map(({ label, plan, relu, file, operatorBytes: bytes }) => {
+    const rounds = speeds.get(label);
+    const note = notes.get(label);
+    const imagesPerSecond = rounds ? median(rounds) : Number.NaN;
+    return {
+      plan,
+      relu,
+      imagesPerSecond,
+      fileBytes: file.length,
+      operatorBytes: bytes,
+      ...(note && { note }),
+    };
+  });
+}
+
+async function sweep(
+  graph: Graph,
+  test: ReturnType<typeof labelledPlanes>,
+  logits: Float32Array,
+  limit: number,
+  update: (done: number) => void,
+): Promise<FrequencyPoint[]> {
+  const points: FrequencyPoint[] = [];
+  const samples = { ...test, count: Math.min(limit, test.count) };
+  const classes = logits.length / test.count;
+  const wanted = logits.subarray(0, samples.count * classes);
+  for (const relu of ["asm", "apx"] as const)
+    for (let n = 0; n <= 14; n++) {
+      const { graph: converted } = convertGraph(graph, { relu: relu === "asm" ? { asm: n } : { apx: n } });
+      const classifier = await openClassifier(writeOnnx(converted));
+      const { correct, total, logits: got } = await evaluate(classifier, samples);
+      await classifier.close();
+      const { maxLogitDifference } = compareLogits(wanted, got, classes);
+      points.push({ n, relu, correct, total, maxLogitDifference });
+      update(points.length);
+    }
+  return points;
+}
+
+/** Compresses and decompresses sets in parts, and compares. */
+async function roundTrip(sets: LabelledImages[], update: (done: number) => void): Promise<{ error: number }> {
+  const part = 5000;
+  let [error, done] = [0, 0];
+  for (const set of sets) {
+    const { rows, columns } = paddedSize(set);
+    for (let from = 0; from < set.count; from += part) {
+      const to = Math.min(set.count, from + part);
+      const pixels = planes(set, { from, to });
+      const { data } = decompress(compress(pixels, [to - from, 1, rows, columns]));
+      for (let i = 0; i < data.length; i++)
+        error = Math.max(error, Math.abs((data[i] as number) - (pixels[i] as number)));
+      done += to - from;
+      update(done);
+      await new Promise(setImmediate);
+    }
+  }
+  return { error };
+}
+
+function digits(set: LabelledImages, indices: number[]): Digit[] {
+  const size = paddedSize(set);
+  return indices.map((index) => ({
+    pixels: planes(set, [index]),
+    ...size,
+    label: set.labels[index] as number,
+  }));
+}
+
+function reconstructed(set: LabelledImages, indices: number[]): Digit[] {
+  return digits(set, indices).map((digit) => {
+    const shape = [1, 1, digit.rows, digit.columns];
+    return { ...digit, pixels: decompress(compress(digit.pixels, shape)).data };
+  });
+}
+
+function coefficientPicture(set: LabelledImages, index: number): CoefficientPicture {
+  const [digit] = digits(set, [index]) as [Digit];
+  const { data, shape } = compress(digit.pixels, [1, 1, digit.rows, digit.columns]);
+  return { data, blocksHigh: shape[2] as number, blocksWide: shape[3] as number, label: digit.label, digit };
+}
+
+/** The curve that `jpeg-domain train` leaves in the model's metadata. */
+function trainingCurve(graph: Graph): TrainingPoint[] {
+  const entry = graph.metadata.get("training");
+  return entry === undefined ? [] : ((JSON.parse(entry) as { history?: TrainingPoint[] }).history ?? []);
+}
+
+/** Picks distinct indices, the same for the same seed. */
+function chooser(seed: number): (count: number, wanted: number) => number[] {
+  const random = xoroshiro128plus(seed);
+  return (count, wanted) => {
+    const picked = new Set<number>();
+    while (picked.size < Math.min(wanted, count)) picked.add(uniformInt(random, 0, count - 1));
+    return [...picked];
+  };
+}
+
+const withoutLogits = ({ logits: _, ...rest }: Evaluation & { logits: Float32Array }): Evaluation => rest;
+
+const accuracyText = ({ correct, total }: Evaluation) =>
+  `${formatCount(correct)} of ${formatCount(total)}, ${formatPercent(correct / total)}`;
+
+function checkSize(
+  { channels, height, width }: Classifier,
+  { rows, columns }: { rows: number; columns: number },
+): void {
+  if (channels !== 1 || height !== rows || width !== columns)
+    throw new JpegDomainError(
+      `the model takes planes of ${channels}x${height}x${width}, the test images give 1x${rows}x${columns}`,
+    );
+}

@@ -1,0 +1,90 @@
+/**
+ * Batch normalisation while training, over the m = N·H·W elements of each channel, and its derivative:
+ *
+ *   μ = (1/m)·Σ x        σ² = (1/m)·Σ x² - μ²      r = (σ² + ε)^(-1/2)
+ *   a = γ·r              b = β - a·μ               y = a·x + b
+ *
+ *   dβ = Σ dy            dγ = Σ dy·(x - μ)·r = r·(Σ dy·x - μ·dβ)
+ *   dx = a·(dy - dβ/m - (x - μ)·r·dγ/m) = a·dy + p·x + q,    p = -a·r·dγ/m,    q = -p·μ - a·dβ/m
+ *
+ * (Ioffe & Szegedy 2015, section 3, arranged so that either way is one multiply-add per element and tensor.)
+ * The operator's own `training_mode=1` is not used: on the CPU it overwrites the running statistics it is fed.
+ */
+import { floatAttribute } from "../onnx/graph.js";
+import { type Derivative, known, reduceSum, refuse, reshape, type Site, type TrainingForm } from "./rule.js";
+
+/** Σ over all axes but the channels: `[N, C, …]` → `[C]`. */
+function perChannel({ g, yShape }: Site, x: string): string {
+  const axes = yShape.map((_, axis) => axis).filter((axis) => axis !== 1);
+  return reduceSum(g, x, axes);
+}
+
+/**
+ * a_c·x_nc + b_c. As a convolution of each channel by itself this is one pass over memory where `Mul` and `Add`
+ * are two, and ONNX Runtime fuses a sum and a ReLU that follow into it.
+ */
+function affine(site: Site, x: string, a: string, b: string | undefined, hint: string): string {
+  const { g, yShape } = site;
+  const group = known(site, yShape[1], "its channel count");
+  const kernel = yShape.slice(2).map(() => 1);
+  const bias = b === undefined ? [] : [b];
+  if (kernel.length > 0)
+    return g.node(
+      "Conv",
+      [x, reshape(g, a, [group, 1, ...kernel]), ...bias],
+      { group, kernel_shape: kernel },
+      hint,
+    );
+  const scaled = g.node("Mul", [x, a], {}, hint);
+  return b === undefined ? scaled : g.node("Add", [scaled, b], {}, hint);
+}
+
+/** Saves μ, r, a and m. The running statistics take PyTorch's unbiased variance σ²·m/(m - 1). */
+export const trainBatchNormalization: TrainingForm = (site) => {
+  const { g, node, yShape } = site;
+  const [x, gamma, beta, ...running] = site.x as [string, string, string, ...string[]];
+  const op = (name: string, inputs: string[], hint = name) => g.node(name, inputs, {}, hint);
+  const channels = g.floats([known(site, yShape[1], "its channel count")]);
+  const m = op("Div", [g.node("Cast", [op("Size", [x])], { to: 1 }), channels], "m");
+
+  const mean = op("Div", [perChannel(site, x), m], "mean");
+  const square = op("Div", [perChannel(site, op("Mul", [x, x])), m]);
+  const variance = op("Max", [op("Sub", [square, op("Mul", [mean, mean])]), g.floats([0])], "variance");
+  const epsilon = g.floats([floatAttribute(node, "epsilon", 1e-5)]);
+  const r = op("Reciprocal", [op("Sqrt", [op("Add", [variance, epsilon])])], "r");
+  const a = op("Mul", [gamma, r], "a");
+  const b = op("Sub", [beta, op("Mul", [a, mean])], "b");
+
+  const momentum = floatAttribute(node, "momentum", 0.9);
+  const others = op("Max", [op("Sub", [m, g.floats([1])]), g.floats([1])]);
+  const unbiased = op("Mul", [variance, op("Div", [m, others])], "unbiased");
+  const next = [mean, unbiased].map((batch, i) => {
+    const kept = op("Mul", [
+      running[i] ?? refuse(site, "it has no running statistics"),
+      g.floats([momentum]),
+    ]);
+    return op("Add", [kept, op("Mul", [batch, g.floats([1 - momentum])])]);
+  });
+  return {
+    y: affine(site, x, a, b, site.y),
+    saved: [mean, r, a, m],
+    updates: new Map(running.map((name, i) => [name, next[i] as string])),
+  };
+};
+
+export const batchNormalization: Derivative = (site, dy) => {
+  const { g, saved } = site;
+  const x = site.x[0] as string;
+  const [mean, r, a, m] = saved as [string, string, string, string];
+  const op = (name: string, inputs: string[], hint = name) => g.node(name, inputs, {}, hint);
+
+  const dBeta = perChannel(site, dy);
+  const product = perChannel(site, op("Mul", [dy, x]));
+  const dGamma = op("Mul", [r, op("Sub", [product, op("Mul", [mean, dBeta])])], "dgamma");
+  const dx = () => {
+    const p = op("Neg", [op("Div", [op("Mul", [op("Mul", [a, r]), dGamma]), m])], "p");
+    const q = op("Neg", [op("Add", [op("Mul", [p, mean]), op("Div", [op("Mul", [a, dBeta]), m])])], "q");
+    return op("Add", [affine(site, dy, a, q, "a·dy+q"), affine(site, x, p, undefined, "p·x")]);
+  };
+  return [site.wants(0) ? dx() : undefined, dGamma, dBeta];
+};

@@ -1,0 +1,117 @@
+import type { Graph } from "../onnx/graph.js";
+import { ADAM } from "./adam.js";
+import { type HistoryEntry, type RunSettings, readCheckpoint, writeCheckpoint } from "./checkpoint.js";
+import { signature } from "./classifier.js";
+import { type Evaluation, evaluate } from "./evaluate.js";
+import { TrainingError } from "./rule.js";
+import { eachBatch, type Samples, shuffledOrder } from "./samples.js";
+import { openTrainer } from "./trainer.js";
+
+export interface TrainingOptions {
+  epochs: number;
+  /** Samples a step; the last step of an epoch takes what is left. */
+  batch: number;
+  learningRate: number;
+  /** Of the order of the samples. The same seed on the same machine gives the same model, bit for bit. */
+  seed: number;
+}
+
+export const TRAINING: TrainingOptions = { epochs: 5, batch: 128, learningRate: 1e-3, seed: 0 };
+
+export interface TrainingHooks {
+  /** Written after every epoch, and when the run is aborted. */
+  checkpoint?: string;
+  /** Go on from `checkpoint`, exactly as if the run had not stopped. */
+  resume?: boolean;
+  /** Stops the run after the step that is under way. */
+  signal?: AbortSignal;
+  onStart?(at: { step: number; steps: number }): void;
+  onStep?(at: { epoch: number; step: number; steps: number; loss: number }): void;
+  onEpoch?(at: { epoch: number; evaluation: Evaluation }): void;
+}
+
+export interface TrainingResult {
+  /** The classifier with the trained parameters and running statistics. */
+  model: Graph;
+  /** Every tenth step and the end of each epoch. */
+  history: HistoryEntry[];
+  /** `false` if the signal stopped it. */
+  finished: boolean;
+  /** Steps taken, and steps in all. */
+  step: number;
+  steps: number;
+}
+
+const HISTORY_INTERVAL = 10;
+
+/**
+ * Trains a classifier with cross-entropy and Adam, on samples shuffled anew every epoch, and evaluates it on the
+ * test samples after each.
+ *
+ * @throws {TrainingError} where the classifier cannot be trained or the samples do not fit it
+ * @throws {CheckpointError} where `resume` finds no checkpoint of this very run
+ */
+export async function train(
+  classifier: Graph,
+  data: { train: Samples; test: Samples },
+  options: TrainingOptions = TRAINING,
+  hooks: TrainingHooks = {},
+): Promise<TrainingResult> {
+  const { epochs, batch, learningRate, seed } = options;
+  for (const samples of [data.train, data.test]) checkFit(classifier, samples);
+  const { name, count } = data.train;
+  const settings: RunSettings = { data: name, samples: count, batch, learningRate, seed };
+  const stepsPerEpoch = Math.ceil(count / batch);
+  const steps = epochs * stepsPerEpoch;
+
+  const trainer = await openTrainer(classifier, { ...ADAM, learningRate });
+  const history: HistoryEntry[] = [];
+  const save = async () => {
+    if (hooks.checkpoint === undefined) return;
+    const [state, model] = [trainer.state(), trainer.model()];
+    await writeCheckpoint(hooks.checkpoint, { settings, history, state, model });
+  };
+  try {
+    if (hooks.resume) {
+      const checkpoint = await readCheckpoint(hooks.checkpoint ?? "", settings, trainer.state());
+      trainer.load(checkpoint.state);
+      history.push(...checkpoint.history);
+    }
+    let { step } = trainer.state();
+    hooks.onStart?.({ step, steps });
+    while (step < steps) {
+      const epoch = Math.floor(step / stepsPerEpoch) + 1;
+      const order = shuffledOrder(count, seed, epoch);
+      for (const { inputs, labels } of eachBatch(data.train, order, batch, step % stepsPerEpoch)) {
+        if (hooks.signal?.aborted) {
+          await save();
+          return { model: trainer.model(), history, finished: false, step, steps };
+        }
+        const { loss } = await trainer.step(inputs, labels);
+        step++;
+        const ends = step % stepsPerEpoch === 0;
+        if (step % HISTORY_INTERVAL === 0 || ends) history.push({ epoch, step, loss });
+        hooks.onStep?.({ epoch, step, steps, loss });
+      }
+      const evaluation = await evaluate(trainer.model(), data.test);
+      Object.assign(history.at(-1) as HistoryEntry, { testAccuracy: evaluation.correct / evaluation.total });
+      await save();
+      hooks.onEpoch?.({ epoch, evaluation });
+    }
+    return { model: trainer.model(), history, finished: true, step, steps };
+  } finally {
+    await trainer.release();
+  }
+}
+
+function checkFit(classifier: Graph, { name, dims, classes }: Samples): void {
+  const network = signature(classifier);
+  if (network.dims.join() !== dims.join())
+    throw new TrainingError(
+      `${name} has inputs [${dims.join(", ")}], the network takes [${network.dims.join(", ")}]`,
+    );
+  if (classes > network.classes)
+    throw new TrainingError(
+      `${name} has labels up to ${classes - 1}, the network tells ${network.classes} classes apart`,
+    );
+}

@@ -1,0 +1,91 @@
+import { JpegDomainError } from "../errors.js";
+import type { GraphBuilder } from "../onnx/builder.js";
+import { type Constant, type Dimension, describe, type Node } from "../onnx/graph.js";
+
+/** A graph that cannot be trained; the message names the node, its operator and the reason. */
+export class TrainingError extends JpegDomainError {
+  override name = "TrainingError";
+  constructor(
+    message: string,
+    /** The node at fault, if it is one. */
+    readonly node?: Node,
+  ) {
+    super(message);
+  }
+}
+
+/** A node of the forward graph, `y = op(x_0, x_1, …)`, seen from the graph that trains it. */
+export interface Site {
+  readonly g: GraphBuilder;
+  readonly node: Node;
+  /** Names of the x_i; they are the same in both graphs. */
+  readonly x: string[];
+  readonly xShapes: Dimension[][];
+  readonly y: string;
+  readonly yShape: Dimension[];
+  /** What the node's training form left for its derivative. */
+  readonly saved: string[];
+  /** Whether anything upstream of x_i is trained. Rules skip the others. */
+  wants(i: number): boolean;
+  /** The value of x_i where it is known before the graph runs. */
+  constant(i: number): Constant | undefined;
+}
+
+/**
+ * The derivative of an operator: emits the nodes that compute dL/dx_i for every i from `dy` = dL/dy.
+ * `undefined` for an input without one.
+ */
+export type Derivative = (site: Site, dy: string) => (string | undefined)[];
+
+/**
+ * How an operator runs while training, where that is not as the node says.
+ *
+ * @returns the name of its result (which need not be `site.y`), what the derivative needs, and the next value of
+ *   each running statistic by its name
+ */
+export type TrainingForm = (site: Site) => { y: string; saved: string[]; updates: Map<string, string> };
+
+export function refuse(site: Site, reason: string): never {
+  throw new TrainingError(`${describe(site.node)} cannot be trained: ${reason}`, site.node);
+}
+
+/** The spatial lengths of a shape `[N, C, …]`, which must be known. */
+export function spatial(site: Site, shape: Dimension[]): number[] {
+  return shape
+    .slice(2)
+    .map((length) =>
+      typeof length === "number"
+        ? length
+        : refuse(site, `its image size ${shape.join(" x ")} must be known, only the batch may be open`),
+    );
+}
+
+/** A length that must be known, such as a channel count. */
+export function known(site: Site, length: Dimension | undefined, what: string): number {
+  return typeof length === "number"
+    ? length
+    : refuse(site, `${what} is ${length}, which must be a known number`);
+}
+
+export const reshape = (g: GraphBuilder, x: string, shape: number[]): string =>
+  g.node("Reshape", [x, g.ints(shape)]);
+
+export const reduceSum = (g: GraphBuilder, x: string, axes: number[], keep = false): string =>
+  g.node("ReduceSum", [x, g.ints(axes)], { keepdims: keep ? 1 : 0 });
+
+/**
+ * The gradient of a broadcast: sums `dy` of shape `from` over the axes along which a value of shape `to` was
+ * repeated.
+ */
+export function sumTo(g: GraphBuilder, dy: string, from: Dimension[], to: Dimension[]): string {
+  const extra = from.length - to.length;
+  const repeated = to.flatMap((length, i) => (length === 1 && from[i + extra] !== 1 ? [i + extra] : []));
+  const kept = repeated.length > 0 ? reduceSum(g, dy, repeated, true) : dy;
+  return extra > 0
+    ? reduceSum(
+        g,
+        kept,
+        Array.from({ length: extra }, (_, i) => i),
+      )
+    : kept;
+}

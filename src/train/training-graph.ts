@@ -1,0 +1,148 @@
+import { GraphBuilder } from "../onnx/builder.js";
+import { foldConstants } from "../onnx/fold.js";
+import { type Dimension, type Graph, OnnxError } from "../onnx/graph.js";
+import { type AdamOptions, adam } from "./adam.js";
+import { backward } from "./backward.js";
+import { signature } from "./classifier.js";
+import { forwardPass, resolve } from "./forward.js";
+import { flatLength, type Layout, layoutOf } from "./layout.js";
+import { crossEntropy } from "./loss.js";
+import { reshape, TrainingError } from "./rule.js";
+
+/** The inputs of each operator that are learnt, where they are float32 initialisers. */
+const LEARNT: Record<string, number[]> = {
+  Conv: [1, 2],
+  Gemm: [1, 2],
+  MatMul: [0, 1],
+  Add: [0, 1],
+  BatchNormalization: [1, 2],
+};
+/** The inputs that follow the data without a gradient. */
+const RUNNING: Record<string, number[]> = { BatchNormalization: [3, 4] };
+
+/** Operator sets in which every operator that the rules emit means the same. */
+const OPSETS: [number, number] = [13, 17];
+
+/**
+ * A graph that takes one step of training. Inputs: those of the forward graph, `labels` (int64 `[N]`), and the
+ * state: `parameters`, `moment1`, `moment2` (`[P]`), `statistics` (`[S]`), `step` (float64, scalar). Outputs:
+ * `loss` (the batch's mean), `correct`, and the next state, the same names with `next.` before them.
+ */
+export interface TrainingGraph {
+  graph: Graph;
+  /** Where each parameter lies in `parameters`, `moment1` and `moment2`. */
+  parameters: Layout;
+  /** Where each running mean and variance lies in `statistics`; empty where the network has none. */
+  statistics: Layout;
+}
+
+/**
+ * Rewrites a classifier into the graph that trains it: forward in training mode, cross-entropy, backward, Adam,
+ * all in standard operators.
+ *
+ * @param classifier - any graph of the operators that have a derivative rule, with one output, logits `[N, K]`,
+ *   and its parameters as initialisers; operator set 13 to 17. Every float32 weight, bias, scale and shift is
+ *   trained
+ * @throws {TrainingError} naming the node, operator and reason where something cannot be differentiated
+ * @throws {OnnxError} where shapes cannot be inferred
+ */
+export function trainingGraph(classifier: Graph, options: AdamOptions): TrainingGraph {
+  const { g, forward, values } = open(classifier);
+  const parameters = layoutOf(forward, initializersAt(forward, LEARNT));
+  const statistics = layoutOf(forward, initializersAt(forward, RUNNING));
+  const vector = (name: string, layout: Layout) => g.input(name, "float32", [flatLength(layout)]);
+  const state = {
+    parameters: vector("parameters", parameters),
+    moment1: vector("moment1", parameters),
+    moment2: vector("moment2", parameters),
+    step: g.input("step", "float64", []),
+  };
+  unpack(g, state.parameters, parameters, values);
+  if (statistics.length > 0) unpack(g, vector("statistics", statistics), statistics, values);
+
+  const { gradients, updates } = lossAndGradients(g, forward, values, parameters);
+  const join = (layout: Layout, parts: Map<string, string>) =>
+    g.node(
+      "Concat",
+      layout.map(({ name }) => reshape(g, resolve(parts, name), [-1])),
+      { axis: 0 },
+    );
+  const next = adam(g, options, state, join(parameters, gradients));
+  for (const name of ["parameters", "moment1", "moment2"] as const)
+    g.output(next[name], `next.${name}`, "float32", [flatLength(parameters)]);
+  g.output(next.step, "next.step", "float64", []);
+  if (statistics.length > 0)
+    g.output(join(statistics, updates), "next.statistics", "float32", [flatLength(statistics)]);
+  return { graph: g.build(), parameters, statistics };
+}
+
+/**
+ * Rewrites a classifier into the graph that computes `loss`, `correct`, its logits in training mode, and the
+ * gradient `d.NAME` of every parameter `NAME`. Arguments and errors as for {@link trainingGraph}.
+ */
+export function gradientGraph(classifier: Graph): Graph {
+  const { g, forward, values } = open(classifier);
+  const parameters = layoutOf(forward, initializersAt(forward, LEARNT));
+  for (const [name, value] of forward.initializers)
+    if (!values.has(name)) values.set(name, g.constant(name, value));
+  const { gradients } = lossAndGradients(g, forward, values, parameters);
+  for (const { name, dims } of parameters) g.output(resolve(gradients, name), `d.${name}`, "float32", dims);
+  const [logits] = forward.outputs as [Graph["outputs"][number]];
+  g.output(resolve(values, logits.name), logits.name, logits.type, logits.shape as Dimension[]);
+  return g.build();
+}
+
+/** A builder with the classifier's inputs and the initialisers that are neither learnt nor running. */
+function open(classifier: Graph) {
+  const opset = classifier.opsets.get("") ?? 0;
+  if (opset < OPSETS[0] || opset > OPSETS[1])
+    throw new OnnxError(`the model uses operator set ${opset}, training supports ${OPSETS.join(" to ")}`);
+  const forward = foldConstants(classifier);
+  const g = new GraphBuilder(`${forward.name}-training`, opset);
+  const values = new Map<string, string>();
+  for (const { name, type, shape } of forward.inputs)
+    values.set(name, g.input(name, type, shape as Dimension[]));
+  const moving = new Set([...initializersAt(forward, LEARNT), ...initializersAt(forward, RUNNING)]);
+  for (const [name, value] of forward.initializers)
+    if (!moving.has(name)) values.set(name, g.constant(name, value));
+  return { g, forward, values };
+}
+
+function lossAndGradients(g: GraphBuilder, forward: Graph, values: Map<string, string>, parameters: Layout) {
+  const { logits: output, batch, classes } = signature(forward);
+  const { sites, updates } = forwardPass(
+    g,
+    forward,
+    values,
+    parameters.map(({ name }) => name),
+  );
+  const logits = resolve(values, output);
+  const loss = crossEntropy(g, logits, g.input("labels", "int64", [batch]), classes);
+  const found = backward(g, sites, [logits, loss.gradient]);
+  const gradients = parameters.map(({ name }) => {
+    const gradient = found.get(resolve(values, name));
+    if (gradient === undefined) throw new TrainingError(`the logits do not depend on parameter "${name}"`);
+    return [name, gradient] as const;
+  });
+  g.output(loss.mean, "loss", "float32", []);
+  g.output(loss.correct, "correct", "int64", []);
+  return { gradients: new Map(gradients), updates };
+}
+
+/** The float32 initialisers that a graph reads at these inputs of these operators, in the order of the file. */
+function initializersAt(graph: Graph, places: Record<string, number[]>): string[] {
+  const found = new Set(
+    graph.nodes.flatMap(({ op, inputs }) => (places[op] ?? []).map((i) => inputs[i] ?? "")),
+  );
+  return [...graph.initializers]
+    .filter(([name, { type }]) => found.has(name) && type === "float32")
+    .map(([name]) => name);
+}
+
+/** Cuts a flat vector into its tensors. */
+function unpack(g: GraphBuilder, flat: string, layout: Layout, values: Map<string, string>): void {
+  const lengths = g.ints(layout.map(({ length }) => length));
+  const parts = g.nodes("Split", [flat, lengths], layout.length, { axis: 0 }, "parts");
+  for (const [i, { name, dims }] of layout.entries())
+    values.set(name, g.node("Reshape", [parts[i] as string, g.ints(dims)], {}, name));
+}
