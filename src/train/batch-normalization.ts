@@ -19,24 +19,25 @@ function perChannel({ g, yShape }: Site, x: string): string {
   return reduceSum(g, x, axes);
 }
 
+/** From this many elements a plane on, one pass of a convolution is faster than two of `Mul` and `Add`. */
+const CONVOLUTION_FROM = 512;
+
 /**
- * a_c·x_nc + b_c. As a convolution of each channel by itself this is one pass over memory where `Mul` and `Add`
- * are two, and ONNX Runtime fuses a sum and a ReLU that follow into it.
+ * a_c·x_nc + b_c. On large planes as a convolution of each channel by itself: one pass over memory, and ONNX
+ * Runtime fuses a sum and a ReLU that follow into it.
  */
 function affine(site: Site, x: string, a: string, b: string | undefined, hint: string): string {
   const { g, yShape } = site;
   const group = known(site, yShape[1], "its channel count");
-  const kernel = yShape.slice(2).map(() => 1);
-  const bias = b === undefined ? [] : [b];
-  if (kernel.length > 0)
-    return g.node(
-      "Conv",
-      [x, reshape(g, a, [group, 1, ...kernel]), ...bias],
-      { group, kernel_shape: kernel },
-      hint,
-    );
-  const scaled = g.node("Mul", [x, a], {}, hint);
-  return b === undefined ? scaled : g.node("Add", [scaled, b], {}, hint);
+  const ones = yShape.slice(2).map(() => 1);
+  const plane = yShape.slice(2).reduce<number>((size, n) => size * (typeof n === "number" ? n : 1), 1);
+  if (ones.length > 0 && plane >= CONVOLUTION_FROM) {
+    const weight = reshape(g, a, [group, 1, ...ones]);
+    return g.node("Conv", b ? [x, weight, b] : [x, weight], { group, kernel_shape: ones }, hint);
+  }
+  const spread = (value: string) => (ones.length > 0 ? reshape(g, value, [group, ...ones]) : value);
+  const scaled = g.node("Mul", [x, spread(a)], {}, hint);
+  return b ? g.node("Add", [scaled, spread(b)], {}, hint) : scaled;
 }
 
 /** Saves μ, r, a and m. The running statistics take PyTorch's unbiased variance σ²·m/(m - 1). */

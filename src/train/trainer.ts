@@ -39,6 +39,9 @@ export interface Trainer {
   release(): Promise<void>;
 }
 
+/** No layout optimisation: it needs constant weights, and where they change it only adds reorders. */
+const TRAINING_SESSION: SessionOptions = { graphOptimizationLevel: "extended" };
+
 /**
  * Opens a classifier for training, from its own values and with fresh moments.
  *
@@ -52,7 +55,7 @@ export async function openTrainer(
   const classifier = foldConstants(model);
   const { graph, parameters, statistics } = trainingGraph(classifier, options);
   const { input, dims } = signature(classifier);
-  const session = await openSession(graph, sessionOptions);
+  const session = await openSession(graph, { ...TRAINING_SESSION, ...sessionOptions });
   const size = flatLength(parameters);
   // Two sets of tensors: ONNX Runtime reads one and writes the other, then they change places. No copies.
   let current = stateTensors({

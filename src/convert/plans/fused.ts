@@ -6,6 +6,7 @@
  * undo it. What is left of it is one inverse transform at the entrance, and the projections of approximate ReLUs.
  */
 import { float, type GraphBuilder } from "../../onnx/builder.js";
+import { float32 } from "../../onnx/graph.js";
 import { multiplyAdds } from "../operators/convolution.js";
 import { frequencyVectors } from "../operators/relu.js";
 import type { ReluKind, Settings } from "../options.js";
@@ -46,13 +47,30 @@ export function fused(g: GraphBuilder, { relu, table }: Settings, cost: Cost): P
       };
     },
     relu: (x) => ({ size: x.size, pixels: activate(transforms, relu, pixels(x), x.size) }),
-    add: (a, b) => ({ size: largest(a.size, b.size), pixels: g.node("Add", [pixels(a), pixels(b)]) }),
+    add(a, b) {
+      const size = largest(a.size, b.size);
+      const terms = [a, b].map((x) => repeated(transforms, pixels(x), x.size, size));
+      return { size, pixels: g.node("Add", terms) };
+    },
     globalAverage: (x) =>
       x.pixels === undefined
         ? transforms.mean(x.coefficients as string)
         : g.node("GlobalAveragePool", [x.pixels]),
     pixels,
   };
+}
+
+/**
+ * A map of one channel repeated over as many as `size` has, by a 1x1 convolution with ones. `Add` would repeat it too,
+ * but only a sum of equal shapes is one that ONNX Runtime carries out within the convolution before it.
+ */
+function repeated(transforms: Transforms, x: string, from: Size, { channels }: Size): string {
+  if (from.channels === channels) return x;
+  const ones = transforms.shared(`ones_${channels}`, () =>
+    float32(new Array(channels).fill(1), [channels, 1, 1, 1]),
+  );
+  transforms.count(channels, from);
+  return transforms.g.node("Conv", [x, ones], { kernel_shape: [1, 1] }, "repeated");
 }
 
 /** ReLU on pixels `[N, C, H, W]`: exact, or with the projection of each block onto its low spatial frequencies. */
