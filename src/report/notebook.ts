@@ -2,7 +2,7 @@
 import { arch, cpus, freemem } from "node:os";
 import type { Tensor } from "onnxruntime-node";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { mersenne } from "pure-rand/generator/mersenne";
 import { convertGraph } from "../convert/convert.js";
 import { type ConvertOptions, formatRelu } from "../convert/options.js";
 import { type ImageSet, type LabelledImages, labelledPlanes, paddedSize, planes } from "../data/mnist.js";
@@ -336,7 +336,7 @@ function trainingCurve(graph: Graph): TrainingPoint[] {
 
 /** Picks distinct indices, the same for the same seed. */
 function chooser(seed: number): (count: number, wanted: number) => number[] {
-  const random = xoroshiro128plus(seed);
+  const random = mersenne(seed);
   return (count, wanted) => {
     const picked = new Set<number>();
     while (picked.size < Math.min(wanted, count)) picked.add(uniformInt(random, 0, count - 1));

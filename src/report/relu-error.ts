@@ -4,7 +4,7 @@
  * conversion makes, of a model that is one ReLU.
  */
 import { Tensor } from "onnxruntime-node";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { mersenne } from "pure-rand/generator/mersenne";
 import { convertGraph } from "../convert/convert.js";
 import type { Relu } from "../convert/options.js";
 import { GraphBuilder } from "../onnx/builder.js";
@@ -67,7 +67,7 @@ function onlyRelu() {
 
 /** `[count, 1, 8, 8]`: each of 4x4 values, uniform in [-1, 1], fills 2x2 pixels. */
 function randomBlocks(count: number, seed: number): Float32Array {
-  const random = xoroshiro128plus(seed);
+  const random = mersenne(seed);
   const pixels = new Float32Array(64 * count);
   for (let block = 0; block < pixels.length; block += 64)
     for (let i = 0; i < 8; i += 2)
