@@ -202,7 +202,7 @@ describe("a training run", () => {
     epochs: 4,
     batch: 16,
     learningRate: 1e-2,
-    schedule: "constant",
+    schedule: "cosine",
     seed: 6,
   } as const;
   let folder: string;
@@ -342,9 +342,7 @@ describe("a training run", () => {
     });
     test("is of other settings", async () => {
       expect(await refusal(resume({ batch: 8 }))).toContain("batch 16, this one has batch 8");
-      expect(await refusal(resume({ schedule: "cosine" }))).toContain(
-        "this one has schedule cosine over 20 steps",
-      );
+      expect(await refusal(resume({ schedule: "constant" }))).toContain("this one has schedule constant");
       expect(await refusal(resume({ seed: 1 }))).toContain("seed 6, this one has seed 1");
     });
     test("is of another network", async () => {

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { loadImageSet } from "../data/mnist.js";
-import { formatBytes, formatCount, formatPercent, formatSmall } from "../report/format.js";
+import { columns, formatBytes, formatCount, formatPercent, formatSmall } from "../report/format.js";
 import { runNotebook } from "../report/notebook.js";
 import { renderReport } from "../report/page.js";
 import type { NotebookReport, PlanMeasurement } from "../report/results.js";
@@ -106,17 +106,3 @@ function table(report: NotebookReport): string {
 }
 
 const speed = (value: number) => formatCount(Math.round(value));
-
-/** Rows as aligned text: the first column to the left, the others to the right. */
-function columns(rows: string[][]): string {
-  const widths = (rows[0] as string[]).map((_, i) =>
-    Math.max(...rows.map((row) => (row[i] as string).length)),
-  );
-  return rows
-    .map((row) =>
-      row
-        .map((cell, i) => (i === 0 ? cell.padEnd(widths[i] as number) : cell.padStart(widths[i] as number)))
-        .join("  "),
-    )
-    .join("\n");
-}
