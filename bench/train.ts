@@ -32,7 +32,7 @@ const BATCH = 128;
 const REQUIRED = 1.5;
 /** PyTorch comes with Debian's python3-torch, for Debian's own interpreter. */
 const PYTHON = "/usr/bin/python3";
-const SCRIPT = fileURLToPath(new URL("../../bench/train.py", import.meta.url));
+const SCRIPT = fileURLToPath(new URL("../../bench/peers/pytorch.py", import.meta.url));
 
 export const command = () =>
   new Command("train")

@@ -24,6 +24,8 @@ export interface PlanMeasurement {
   fileBytes: number;
   /** The numbers its linear operators hold once a session is ready to run. */
   operatorBytes: number;
+  /** For one image. */
+  multiplyAdds: number;
   note?: string;
 }
 
@@ -91,6 +93,9 @@ export interface NotebookReport {
   reconstructionError: number;
   /** Time to convert the model, by conversion. */
   conversionMilliseconds: Record<string, number>;
+  /** Memory of the whole job up to the comparison of plans, and with it: the exploded plan takes most. */
+  peakBytes: number;
+  peakBytesWithEveryPlan: number;
   /** Time of each stage of the run. */
   seconds: Record<string, number>;
   machine: string;

@@ -1,4 +1,4 @@
-"""The notebook's training step in PyTorch, for bench/train.ts: for each number on standard input takes as many steps of
+"""The notebook's training step in PyTorch, for ../train.ts: for each number on standard input takes as many steps of
 batch 128 on random images and prints the milliseconds of one."""
 
 import sys
