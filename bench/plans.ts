@@ -11,14 +11,8 @@ import { positiveInteger } from "../src/cli/arguments.js";
 import { openProgress } from "../src/cli/progress.js";
 import { labelledPlanes, loadSplit } from "../src/data/mnist.js";
 import { columns, formatCount } from "../src/report/format.js";
-import {
-  CONVERSIONS,
-  comparePlans,
-  convertedCandidate,
-  labelOf,
-  spatialCandidate,
-} from "../src/report/plans.js";
-import type { PlanMeasurement } from "../src/report/results.js";
+import { CONVERSIONS, comparePlans, convertedCandidate, spatialCandidate } from "../src/report/plans.js";
+import { labelOf, type PlanMeasurement } from "../src/report/results.js";
 
 interface Flags {
   model: string;

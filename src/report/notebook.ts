@@ -11,16 +11,16 @@ import { openClassifier } from "../runtime/classifier.js";
 import { compareLogits, type Evaluation, evaluate } from "../runtime/evaluate.js";
 import { compress, decompress } from "../transform/images.js";
 import { formatCount, formatPercent, formatSmall } from "./format.js";
-import {
-  type Candidate,
-  CONVERSIONS,
-  comparePlans,
-  convertedCandidate,
-  labelOf,
-  spatialCandidate,
-} from "./plans.js";
+import { type Candidate, CONVERSIONS, comparePlans, convertedCandidate, spatialCandidate } from "./plans.js";
 import { RELU_GRAPHS, reluErrors } from "./relu-error.js";
-import type { CoefficientPicture, Digit, FrequencyPoint, NotebookReport, TrainingPoint } from "./results.js";
+import {
+  type CoefficientPicture,
+  type Digit,
+  type FrequencyPoint,
+  labelOf,
+  type NotebookReport,
+  type TrainingPoint,
+} from "./results.js";
 
 /** Shows one stage of the story. */
 export interface Stage {

@@ -6,7 +6,7 @@ import { readOnnx, writeOnnx } from "../onnx/file.js";
 import { type Classifier, checkMemory, openClassifier } from "../runtime/classifier.js";
 import { formatBytes } from "./format.js";
 import { type Contestant, interleave, median } from "./measure.js";
-import type { PlanMeasurement } from "./results.js";
+import { labelOf, type PlanMeasurement } from "./results.js";
 
 /** The conversions that are compared. The story is about the first two. */
 export const CONVERSIONS: ConvertOptions[] = [
@@ -27,10 +27,6 @@ export interface Candidate {
   milliseconds: number;
   cost: Cost;
 }
-
-/** `fused, exact`: how tables and notes name a candidate. */
-export const labelOf = ({ plan, relu }: Pick<Candidate, "plan" | "relu">): string =>
-  plan === "spatial" ? "spatial" : `${plan}, ${relu}`;
 
 export function spatialCandidate(file: Uint8Array): Candidate {
   const graph = readOnnx(file);

@@ -29,6 +29,10 @@ export interface PlanMeasurement {
   note?: string;
 }
 
+/** `fused, exact`: how tables and notes name a plan. The spatial model has no ReLU to choose. */
+export const labelOf = ({ plan, relu }: Pick<PlanMeasurement, "plan" | "relu">): string =>
+  plan === "spatial" ? "spatial" : `${plan}, ${relu}`;
+
 export interface FrequencyPoint {
   /** Spatial frequencies kept: those with alpha + beta <= n; 0 to 14. */
   n: number;
