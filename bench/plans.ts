@@ -31,7 +31,7 @@ export const command = () =>
     .description("throughput of every plan over the spatial model's")
     .option("--model <file>", "a spatial model of 32x32 planes", SHIPPED)
     .option("--batch <n>", "images at a time", positiveInteger, 128)
-    .option("--rounds <n>", "turns of each, one after another", positiveInteger, 9)
+    .option("--rounds <n>", "turns of each, one after another", positiveInteger, 15)
     .option("--no-exploded", "leave out the plan that needs gigabytes")
     .option("--json", "print the result as one JSON object")
     .action(run);
@@ -42,24 +42,21 @@ async function run({ model, batch, rounds, exploded, json }: Flags): Promise<voi
   const converted = conversions.map((options) => convertedCandidate(file, options));
   const planes = labelledPlanes(await loadSplit(undefined, "test")).planes(0, batch);
   const candidates = [spatialCandidate(file), ...converted];
-  const total = candidates.length * (rounds + 1);
-  const progress = openProgress({ label: "plans", total, unit: "turns" });
+  const progress = openProgress({ label: "plans", total: 1, unit: "of the turns" });
   const plans = await comparePlans(candidates, planes, batch, {
     rounds,
-    onProgress: (done) => progress.update(done),
+    onProgress: (done, total) => progress.update(done / total),
     onLarge: (text) => progress.line(text),
   }).finally(() => progress.stop());
 
   const [spatial] = plans as [PlanMeasurement];
   const rows = plans.map((plan) => ({
     ...plan,
-    ratio: plan.imagesPerSecond / spatial.imagesPerSecond,
     floor: spatial.multiplyAdds / plan.multiplyAdds,
     required: REQUIRED[labelOf(plan)],
   }));
-  const speed = (label: string) =>
-    plans.find((plan) => labelOf(plan) === label)?.imagesPerSecond ?? Number.NaN;
-  const overExploded = speed("fused, exact") / speed("exploded, exact");
+  const ofSpatial = (label: string) => plans.find((plan) => labelOf(plan) === label)?.ofSpatial ?? Number.NaN;
+  const overExploded = ofSpatial("fused, exact") / ofSpatial("exploded, exact");
   if (json) {
     console.log(
       JSON.stringify({
@@ -75,7 +72,7 @@ async function run({ model, batch, rounds, exploded, json }: Flags): Promise<voi
   const table = rows.map((row) => [
     labelOf(row),
     row.note ?? formatCount(Math.round(row.imagesPerSecond)),
-    row.note ? "-" : row.ratio.toFixed(3),
+    row.note ? "-" : row.ofSpatial.toFixed(3),
     row.floor.toFixed(3),
     row.required?.toFixed(2) ?? "-",
   ]);

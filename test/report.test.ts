@@ -115,6 +115,7 @@ async function sampleReport(): Promise<NotebookReport> {
         fileBytes: 309025,
         operatorBytes: 311016,
         multiplyAdds: 1e7,
+        ofSpatial: 0.5,
       },
       {
         plan: "fused",
@@ -123,6 +124,7 @@ async function sampleReport(): Promise<NotebookReport> {
         fileBytes: 331012,
         operatorBytes: 330240,
         multiplyAdds: 1e7,
+        ofSpatial: 0.5,
       },
       {
         plan: "fused",
@@ -131,6 +133,7 @@ async function sampleReport(): Promise<NotebookReport> {
         fileBytes: 361012,
         operatorBytes: 350240,
         multiplyAdds: 1e7,
+        ofSpatial: 0.5,
       },
       {
         plan: "blockwise",
@@ -139,6 +142,7 @@ async function sampleReport(): Promise<NotebookReport> {
         fileBytes: 82_310_000,
         operatorBytes: 82_300_000,
         multiplyAdds: 1e7,
+        ofSpatial: 0.5,
       },
       {
         plan: "blockwise",
@@ -147,6 +151,7 @@ async function sampleReport(): Promise<NotebookReport> {
         fileBytes: 82_340_000,
         operatorBytes: 82_330_000,
         multiplyAdds: 1e7,
+        ofSpatial: 0.5,
       },
       {
         plan: "exploded",
@@ -155,6 +160,7 @@ async function sampleReport(): Promise<NotebookReport> {
         fileBytes: 320_000,
         operatorBytes: 1_430_000_000,
         multiplyAdds: 1e7,
+        ofSpatial: 0.5,
         note: "The operators are built when the session starts, so the file stays small.",
       },
     ],

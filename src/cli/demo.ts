@@ -3,7 +3,7 @@ import { loadImageSet } from "../data/mnist.js";
 import { columns, formatBytes, formatCount, formatPercent, formatSmall } from "../report/format.js";
 import { runNotebook } from "../report/notebook.js";
 import { renderReport } from "../report/page.js";
-import { labelOf, type NotebookReport, type PlanMeasurement } from "../report/results.js";
+import { labelOf, type NotebookReport } from "../report/results.js";
 import { dataOption } from "./arguments.js";
 import { readInput, writeOutput } from "./files.js";
 import { openProgress } from "./progress.js";
@@ -93,7 +93,6 @@ function table(report: NotebookReport): string {
       speed(result.imagesPerSecond),
     ]),
   ];
-  const base = plans.find(({ plan }) => plan === "spatial") as PlanMeasurement;
   const second = [
     ["plan", "ReLU", "images/s", "of spatial", "converted in", "model file", "operator tensors"],
     ...plans.map((plan) => {
@@ -102,7 +101,7 @@ function table(report: NotebookReport): string {
         plan.plan,
         plan.relu,
         plan.note ?? speed(plan.imagesPerSecond),
-        plan.note ? "-" : (plan.imagesPerSecond / base.imagesPerSecond).toFixed(3),
+        plan.note ? "-" : plan.ofSpatial.toFixed(3),
         milliseconds === undefined ? "-" : `${Math.ceil(milliseconds)} ms`,
         formatBytes(plan.fileBytes),
         formatBytes(plan.operatorBytes),

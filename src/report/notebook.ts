@@ -45,7 +45,7 @@ export interface NotebookOptions {
 }
 
 const BATCH = 128;
-const ROUNDS = 5;
+const ROUNDS = 7;
 
 /**
  * Runs the story for a spatial model and a data set.
@@ -130,12 +130,11 @@ export async function runNotebook(
   const peakBytes = peakMemory();
 
   const candidates = [spatialCandidate(model), ...converted];
-  const turns = candidates.length * (ROUNDS + 1);
-  const plans = await stage("time every plan side by side", turns, "turns", async ({ update, note }) => {
+  const plans = await stage("time every plan side by side", 1, "of the turns", async ({ update, note }) => {
     const batch = test.planes(0, BATCH);
     const measured = await comparePlans(candidates, batch, BATCH, {
       rounds: ROUNDS,
-      onProgress: update,
+      onProgress: (done, total) => update(done / total),
       onLarge: note,
     });
     return [measured, `${ROUNDS} rounds at batch ${BATCH}, interleaved`];

@@ -59,12 +59,13 @@ export interface ComparisonOptions {
 }
 
 /** A turn of each model lasts about this long, so that all are timed alike. */
-const TURN_SECONDS = 0.15;
-/** From this many bytes on loading is announced. */
+const TURN_SECONDS = 0.1;
+/** A model that needs more bytes than this to load is announced, and timed beside the spatial one alone. */
 const LARGE = 1e9;
 
 /**
- * Times candidates in turn on one batch of planes. One that does not fit into memory is left out, with a note.
+ * Times candidates, of which the first is the spatial model, in turn on one batch of planes. One that does not fit
+ * into memory is left out, with a note.
  * @param planes `[N, C, H, W]`
  * @param count N
  */
@@ -74,42 +75,67 @@ export async function comparePlans(
   count: number,
   { rounds, onProgress, onLarge }: ComparisonOptions,
 ): Promise<PlanMeasurement[]> {
-  const total = candidates.length * (rounds + 1);
-  const classifiers: Classifier[] = [];
-  const contestants: Contestant[] = [];
+  const isLarge = ({ cost }: Candidate) => loadingBytes(cost) > LARGE;
+  const small = candidates.filter((candidate) => !isLarge(candidate));
+  // Gigabytes read in each turn would slow down whoever comes next: such a model gets a group of its own.
+  const groups = [small, ...candidates.filter(isLarge).map((large) => [...small.slice(0, 1), large])];
+  const total = groups.flat().length * (rounds + 1);
+  const speeds = new Map<Candidate, Pick<PlanMeasurement, "imagesPerSecond" | "ofSpatial">>();
   const notes = new Map<Candidate, string>();
-  for (const candidate of candidates) {
-    const [name, needed] = [labelOf(candidate), loadingBytes(candidate.cost)];
-    const refusal = checkMemory(name, candidate.cost);
+  let done = 0;
+  for (const group of groups) {
+    const last = group.at(-1) as Candidate;
+    const refusal = checkMemory(labelOf(last), last.cost);
     if (refusal) {
-      notes.set(candidate, `not run: ${refusal}`);
+      notes.set(last, `not run: ${refusal}`);
       continue;
     }
-    if (needed > LARGE) onLarge?.(`${name} needs ${formatBytes(needed)} while it is loaded`);
-    const classifier = await openClassifier(candidate.file);
-    classifiers.push(classifier);
-    contestants.push({ name, amount: count, ...(await paced(classifier, planes)) });
-    onProgress?.(contestants.length, total);
+    if (isLarge(last))
+      onLarge?.(`${labelOf(last)} needs ${formatBytes(loadingBytes(last.cost))} while it is loaded`);
+    const measured = await timeTogether(group, planes, count, rounds, () => onProgress?.(++done, total));
+    for (const [i, candidate] of group.entries()) {
+      const own = measured[i] as number[];
+      const ratios = own.map((speed, round) => speed / (measured[0]?.[round] as number));
+      if (!speeds.has(candidate))
+        speeds.set(candidate, { imagesPerSecond: median(own), ofSpatial: median(ratios) });
+    }
   }
-  const loaded = contestants.length;
-  const speeds = await interleave(contestants, rounds, (turns) => onProgress?.(loaded + turns, total));
-  for (const classifier of classifiers) await classifier.close();
-
   return candidates.map((candidate) => {
     const { plan, relu, file, cost } = candidate;
-    const note = notes.get(candidate);
-    const imagesPerSecond = note ? Number.NaN : median(speeds.get(labelOf(candidate)) ?? []);
     const { operatorBytes, multiplyAdds } = cost;
+    const note = notes.get(candidate);
+    const speed = speeds.get(candidate) ?? { imagesPerSecond: Number.NaN, ofSpatial: Number.NaN };
     return {
       plan,
       relu,
-      imagesPerSecond,
+      ...speed,
       fileBytes: file.length,
       operatorBytes,
       multiplyAdds,
       ...(note && { note }),
     };
   });
+}
+
+/** Images a second of each candidate in each round. Reports each loading and each turn. */
+async function timeTogether(
+  candidates: Candidate[],
+  planes: Float32Array,
+  count: number,
+  rounds: number,
+  onStep: () => void,
+): Promise<number[][]> {
+  const classifiers: Classifier[] = [];
+  const contestants: Contestant[] = [];
+  for (const candidate of candidates) {
+    const classifier = await openClassifier(candidate.file);
+    classifiers.push(classifier);
+    contestants.push({ name: labelOf(candidate), amount: count, ...(await paced(classifier, planes)) });
+    onStep();
+  }
+  const speeds = await interleave(contestants, rounds, onStep);
+  for (const classifier of classifiers) await classifier.close();
+  return candidates.map((candidate) => speeds.get(labelOf(candidate)) ?? []);
 }
 
 /** What one call does, and how many make a turn. */

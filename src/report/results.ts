@@ -20,6 +20,8 @@ export interface PlanMeasurement {
   /** As shown, e.g. `exact` or `asm 10`. */
   relu: string;
   imagesPerSecond: number;
+  /** The median over rounds of its speed over the spatial model's in the same round. */
+  ofSpatial: number;
   /** The ONNX file. */
   fileBytes: number;
   /** The numbers its linear operators hold once a session is ready to run. */
