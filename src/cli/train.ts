@@ -140,9 +140,9 @@ async function withProgress<T>(epochs: number, work: (hooks: TrainingHooks) => P
       onStep({ epoch, step, loss }) {
         progress?.update(step, `epoch ${epoch} of ${epochs}, loss ${loss.toFixed(4)}`);
       },
-      onEpoch({ epoch, evaluation: { correct, total, loss } }) {
+      onEpoch({ epoch, evaluation: { correct, total, meanLoss } }) {
         const accuracy = `${correct} of ${total} (${percent(correct / total)})`;
-        progress?.line(`epoch ${epoch} of ${epochs}: test ${accuracy}, test loss ${loss.toFixed(4)}`);
+        progress?.line(`epoch ${epoch} of ${epochs}: test ${accuracy}, test loss ${meanLoss.toFixed(4)}`);
       },
     });
   } finally {

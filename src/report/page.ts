@@ -1,3 +1,4 @@
+import type { Evaluation } from "../runtime/evaluate.js";
 import {
   escapeHtml,
   formatCount,
@@ -17,7 +18,7 @@ import {
   throughputPlot,
   trainingPlot,
 } from "./plots.js";
-import type { ConvertedEvaluation, Evaluation, NotebookReport } from "./results.js";
+import type { ConvertedEvaluation, NotebookReport } from "./results.js";
 
 const STYLE = `
 :root { color-scheme: light; }

@@ -1,11 +1,4 @@
-/** A model's answers on a set of images. */
-export interface Evaluation {
-  correct: number;
-  total: number;
-  /** Cross entropy per image, in nats. */
-  meanLoss: number;
-  imagesPerSecond: number;
-}
+import type { Evaluation } from "../runtime/evaluate.js";
 
 /** A converted model's answers, and how far they are from the pixel network's on the same images. */
 export interface ConvertedEvaluation extends Evaluation {

@@ -9,11 +9,15 @@ export interface LabelledPlanes {
   planes(from: number, to: number): Float32Array;
 }
 
-export interface Evaluation {
+/** How well logits fit labels. */
+export interface Score {
   correct: number;
   total: number;
   /** Mean cross-entropy, in nats. */
   meanLoss: number;
+}
+
+export interface Evaluation extends Score {
   /** Of the network alone: its input tensors are made before the clock starts. */
   imagesPerSecond: number;
 }
@@ -41,15 +45,16 @@ export async function evaluate(
     onProgress?.(to);
   }
   const logits = concatenate(parts);
-  const { correct, meanLoss } = score(logits, samples.labels.subarray(0, samples.count));
-  return { correct, total: samples.count, meanLoss, imagesPerSecond: samples.count / seconds, logits };
+  const result = score(logits, samples.labels.subarray(0, samples.count));
+  return { ...result, imagesPerSecond: samples.count / seconds, logits };
 }
 
 /** Correct predictions and mean cross-entropy of logits `[N, classes]`: loss = log Σ exp(logit) - logit[label]. */
-export function score(logits: Float32Array, labels: Uint8Array): { correct: number; meanLoss: number } {
+export function score(logits: Float32Array, labels: ArrayLike<number>): Score {
   const classes = logits.length / labels.length;
   let [correct, loss] = [0, 0];
-  for (const [i, label] of labels.entries()) {
+  for (let i = 0; i < labels.length; i++) {
+    const label = labels[i] as number;
     const row = logits.subarray(i * classes, (i + 1) * classes);
     const largest = Math.max(...row);
     if (argmax(row) === label) correct++;
@@ -58,7 +63,7 @@ export function score(logits: Float32Array, labels: Uint8Array): { correct: numb
       Math.log(row.reduce((sum, value) => sum + Math.exp(value - largest), 0)) -
       (row[label] ?? Number.NaN);
   }
-  return { correct, meanLoss: loss / labels.length };
+  return { correct, total: labels.length, meanLoss: loss / labels.length };
 }
 
 /** How far logits `[N, classes]` are from others of the same images. */
@@ -79,7 +84,7 @@ export function compareLogits(
 
 const argmax = (row: Float32Array): number => row.indexOf(Math.max(...row));
 
-function concatenate(parts: Float32Array[]): Float32Array {
+export function concatenate(parts: Float32Array[]): Float32Array {
   const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const part of parts) {

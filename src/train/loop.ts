@@ -1,8 +1,9 @@
 import type { Graph } from "../onnx/graph.js";
+import type { Score } from "../runtime/evaluate.js";
 import { ADAM } from "./adam.js";
 import { type HistoryEntry, type RunSettings, readCheckpoint, writeCheckpoint } from "./checkpoint.js";
 import { signature } from "./classifier.js";
-import { type Evaluation, evaluate } from "./evaluate.js";
+import { evaluate } from "./evaluate.js";
 import { TrainingError } from "./rule.js";
 import { eachBatch, type Samples, shuffledOrder } from "./samples.js";
 import { openTrainer } from "./trainer.js";
@@ -43,7 +44,7 @@ export interface TrainingHooks {
   signal?: AbortSignal;
   onStart?(at: { step: number; steps: number }): void;
   onStep?(at: { epoch: number; step: number; steps: number; loss: number }): void;
-  onEpoch?(at: { epoch: number; evaluation: Evaluation }): void;
+  onEpoch?(at: { epoch: number; evaluation: Score }): void;
 }
 
 export interface TrainingResult {

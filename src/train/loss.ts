@@ -2,8 +2,6 @@ import type { GraphBuilder } from "../onnx/builder.js";
 import { reduceSum } from "./rule.js";
 
 export interface Loss {
-  /** Scalar: Σ_n L_n, float32. */
-  sum: string;
   /** Scalar: (1/N)·Σ_n L_n, float32. */
   mean: string;
   /** Scalar: how often the largest logit is the label's, int64. */
@@ -29,7 +27,6 @@ export function crossEntropy(g: GraphBuilder, logits: string, labels: string, cl
   const best = g.node("ArgMax", [logits], { axis: -1, keepdims: 0 });
   const hits = g.node("Cast", [g.node("Equal", [best, labels])], { to: 7 });
   return {
-    sum,
     mean: g.node("Div", [sum, n], {}, "loss"),
     correct: reduceSum(g, hits, [0]),
     gradient: g.node("Div", [g.node("Sub", [probability, target]), n], {}, "dlogits"),
