@@ -1,15 +1,17 @@
 /** A spatial network to a network on JPEG coefficients: `spatial graph → JPEG-domain graph`. */
+
 import { GraphBuilder } from "../onnx/builder.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
 import { foldConstants } from "../onnx/fold.js";
 import type { Dimension, Graph, Node } from "../onnx/graph.js";
 import { type Facts, inferShapes } from "../onnx/infer.js";
 import { foldBatchNormalization } from "./fold-batch-normalization.js";
+import type { Convolution, Size } from "./layers.js";
 import { writeMetadata } from "./metadata.js";
-import { type Convolution, multiplyAdds } from "./operators/convolution.js";
+import { multiplyAdds } from "./operators/convolution.js";
 import { RULES } from "./operators/table.js";
 import { ConvertError, type ConvertOptions, formatRelu, type PlanName, settings } from "./options.js";
-import { type Cost, gigabytes, loadingBytes, type Plan, type PlanFactory, type Size } from "./plan.js";
+import { type Cost, gigabytes, loadingBytes, type Plan, type PlanFactory } from "./plan.js";
 import { blockwise } from "./plans/blockwise.js";
 import { exploded, operatorBytes } from "./plans/exploded.js";
 import { fused } from "./plans/fused.js";

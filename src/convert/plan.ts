@@ -1,14 +1,6 @@
 import type { GraphBuilder } from "../onnx/builder.js";
-import type { BatchNormalization } from "./operators/batch-normalization.js";
-import type { Convolution } from "./operators/convolution.js";
+import type { BatchNormalization, Convolution, Size } from "./layers.js";
 import type { Settings } from "./options.js";
-
-/** A feature map's channels, height and width in pixels. */
-export interface Size {
-  channels: number;
-  height: number;
-  width: number;
-}
 
 /**
  * One way to carry out the operators of a converted network. `M` is what stands for a feature map in the graph
@@ -55,9 +47,3 @@ export function countOperator(cost: Cost, elements: number): void {
   cost.operatorBytes += bytes;
   cost.largestOperatorBytes = Math.max(cost.largestOperatorBytes, bytes);
 }
-
-/** The size of a sum: one channel is repeated over many. */
-export const largest = (a: Size, b: Size): Size => (a.channels >= b.channels ? a : b);
-
-export const pixelCount = ({ height, width }: Size): number => height * width;
-export const blockCount = (size: Size): number => pixelCount(size) / 64;

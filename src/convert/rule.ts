@@ -1,8 +1,9 @@
 import type { GraphBuilder } from "../onnx/builder.js";
 import type { Constant, Dimension, Graph, Node } from "../onnx/graph.js";
 import type { Facts } from "../onnx/infer.js";
+import type { Size } from "./layers.js";
 import { ConvertError } from "./options.js";
-import type { Plan, Size } from "./plan.js";
+import type { Plan } from "./plan.js";
 
 /** A value of the converted graph: a feature map in the plan's keeping, or any other tensor under its name. */
 export type Value = { kind: "map"; map: unknown; size: Size } | { kind: "tensor"; name: string };

@@ -5,17 +5,10 @@
  *
  * The transform is linear and a constant has only a mean: scale acts on every frequency, shift on k = 0 alone.
  */
-import { type Constant, floatAttribute, floats, intAttribute, type Node } from "../../onnx/graph.js";
-import type { Rule } from "../rule.js";
 
-export interface BatchNormalization {
-  /** Each `[C]`. */
-  gamma: Constant;
-  beta: Constant;
-  mean: Constant;
-  variance: Constant;
-  epsilon: number;
-}
+import { type Constant, floatAttribute, floats, intAttribute, type Node } from "../../onnx/graph.js";
+import type { BatchNormalization } from "../layers.js";
+import type { Rule } from "../rule.js";
 
 export const batchNormalization: Rule = (call) => {
   if (intAttribute(call.node, "training_mode", 0) === 1)

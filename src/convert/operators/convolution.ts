@@ -7,23 +7,12 @@
  * always the same window around input block σ x'. Hence, in the coefficient domain, a convolution over the grid of
  * blocks with stride σ.
  */
+
 import type { Constant } from "../../onnx/graph.js";
 import { float32, floats, intAttribute, intsAttribute, volume } from "../../onnx/graph.js";
-import { readWindow, type Window } from "../../onnx/infer.js";
-import type { Size } from "../plan.js";
+import { readWindow } from "../../onnx/infer.js";
+import type { Convolution } from "../layers.js";
 import type { Conversion, Rule, Value } from "../rule.js";
-
-export interface Convolution {
-  name: string;
-  /** `[M, N / group, kh, kw]`. */
-  weight: Constant;
-  /** `[M]`. */
-  bias: Constant | undefined;
-  group: number;
-  window: Window;
-  input: Size;
-  output: Size;
-}
 
 export const convolution: Rule = (call) => {
   const weight = call.requiredConstant(1);

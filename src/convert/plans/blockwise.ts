@@ -11,11 +11,13 @@
  *              window with w, compress: fewer as soon as a few channels are mixed
  *   pointwise  a 1x1 kernel at stride 1 leaves frequencies apart: C Ci = 1, and w alone remains
  */
+
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { floats } from "../../onnx/graph.js";
-import { type Convolution, multiplyAdds } from "../operators/convolution.js";
+import { blockCount, type Convolution } from "../layers.js";
+import { multiplyAdds } from "../operators/convolution.js";
 import type { Settings } from "../options.js";
-import { blockCount, type Cost, countOperator, type Plan } from "../plan.js";
+import { type Cost, countOperator, type Plan } from "../plan.js";
 import { blockKernel, gridWindow, reaches, windowKernel } from "./block-kernel.js";
 import { addMeans, type CoefficientMap, type Convolve, coefficientPlan } from "./coefficients.js";
 import { Transforms } from "./transforms.js";

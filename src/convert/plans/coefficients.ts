@@ -2,11 +2,12 @@
  * What the plans `blockwise` and `exploded` share: every feature map is a coefficient tensor `[N, C, X, Y, 64]`, and
  * all operators but the convolution work on it block by block.
  */
+
 import { float32 } from "../../onnx/graph.js";
+import { type Convolution, largest, type Size } from "../layers.js";
 import { affine } from "../operators/batch-normalization.js";
-import type { Convolution } from "../operators/convolution.js";
 import type { ReluKind } from "../options.js";
-import { largest, type Plan, type Size } from "../plan.js";
+import type { Plan } from "../plan.js";
 import { isNotNegative, type Transforms } from "./transforms.js";
 
 export interface CoefficientMap {

@@ -11,11 +11,13 @@
  * within the reach of (x', y'), and zero elsewhere. So it is gathered from K, block by block, when ONNX Runtime loads
  * the model; the file stays small.
  */
+
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { type Constant, floats, int64 } from "../../onnx/graph.js";
-import { type Convolution, type Reach, ungrouped } from "../operators/convolution.js";
+import { blockCount, type Convolution, pixelCount } from "../layers.js";
+import { type Reach, ungrouped } from "../operators/convolution.js";
 import type { Settings } from "../options.js";
-import { blockCount, type Cost, countOperator, type Plan, pixelCount } from "../plan.js";
+import { type Cost, countOperator, type Plan } from "../plan.js";
 import { blockKernel, reaches } from "./block-kernel.js";
 import { addMeans, type CoefficientMap, coefficientPlan } from "./coefficients.js";
 import { Transforms } from "./transforms.js";
