@@ -173,7 +173,7 @@ describe("train", () => {
   });
 });
 
-describe("bad arguments: one line, exit status 2:", () => {
+describe.concurrent("bad arguments: one line, exit status 2:", () => {
   test.each<[string, RegExp]>([
     ["convert in.onnx out.onnx --relu asm:99", /--relu.*'asm:99' is invalid.*from 0 to 14, found 99/],
     ["convert in.onnx out.onnx --relu asm", /--relu.*'asm' is invalid.*expected exact, asm:N or apx:N/],
@@ -195,7 +195,7 @@ describe("bad arguments: one line, exit status 2:", () => {
     ["demo --nonsense", /unknown option '--nonsense'/],
     ["evla model.onnx", /unknown command 'evla'.*Did you mean eval/],
     ["--nonsense", /unknown option '--nonsense'/],
-  ])("%s", async (line, message) => {
+  ])("%s", LIMIT, async (line, message) => {
     const { code, stdout, stderr } = await jpegDomain(line.split(" "));
     expect(stderr).toMatch(/^error: [^\n]+\n$/);
     expect(stderr).toMatch(message);
@@ -204,7 +204,7 @@ describe("bad arguments: one line, exit status 2:", () => {
   });
 });
 
-describe("work that cannot be done: one line, exit status 1:", () => {
+describe.concurrent("work that cannot be done: one line, exit status 1:", () => {
   beforeAll(async () => {
     const png = Buffer.from("89504e470d0a1a0a0000000d49484452", "hex");
     await writeFile(join(folder, "picture.png"), png);
