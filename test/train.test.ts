@@ -11,7 +11,7 @@ import { openSession } from "../src/runtime/session.js";
 import { ADAM, adam } from "../src/train/adam.js";
 import { CheckpointError, readCheckpoint } from "../src/train/checkpoint.js";
 import { evaluate } from "../src/train/evaluate.js";
-import { TRAINING, type TrainingHooks, train } from "../src/train/loop.js";
+import { TRAINING, type TrainingHooks, type TrainingOptions, train } from "../src/train/loop.js";
 import { eachBatch, type Samples, shuffledOrder } from "../src/train/samples.js";
 import { openTrainer } from "../src/train/trainer.js";
 import { gradientGraph } from "../src/train/training-graph.js";
@@ -85,7 +85,7 @@ describe("the notebook's network", () => {
   test("has PyTorch's loss and running statistics after a step", async () => {
     const { net, inputs, labels } = referenceStep();
     const trainer = await openTrainer(net, ADAM);
-    expect((await trainer.step(inputs, labels)).loss).toBeCloseTo(reference.resnet.loss, 5);
+    expect((await trainer.step(inputs, labels, 1e-3)).loss).toBeCloseTo(reference.resnet.loss, 5);
     const model = trainer.model();
     for (const [name, values] of Object.entries(reference.resnet.running)) {
       const found = model.initializers.get(name)?.data as Float32Array;
@@ -100,14 +100,14 @@ describe("the notebook's network", () => {
     const trainer = await openTrainer(net, ADAM);
     const before = trainer.state();
     const [images, answers] = [inputs.slice(), labels.slice()];
-    await trainer.step(images, answers);
-    await trainer.step(images.subarray(0, 2048), answers.subarray(0, 2));
+    await trainer.step(images, answers, 1e-3);
+    await trainer.step(images.subarray(0, 2048), answers.subarray(0, 2), 1e-3);
     expect(images).toEqual(inputs);
     expect(answers).toEqual(labels);
     expect(trainer.state().step).toBe(2);
     trainer.load(before);
     expect(trainer.state()).toEqual(before);
-    await trainer.step(images, answers);
+    await trainer.step(images, answers, 1e-3);
     expect(before).not.toEqual(trainer.state());
     expect(before.step).toBe(0);
     await trainer.release();
@@ -124,7 +124,8 @@ test("Adam is PyTorch's over five steps, with gradients from 0 to 10", async () 
     moment2: vector("moment2"),
     step,
   };
-  const next = adam(g, ADAM, state, vector("gradient"));
+  const inputs = { gradient: vector("gradient"), learningRate: g.input("learningRate", "float64", []) };
+  const next = adam(g, ADAM, state, inputs);
   for (const name of ["parameters", "moment1", "moment2"] as const)
     g.output(next[name], `next.${name}`, "float32", [6]);
   g.output(next.step, "next.step", "float64", []);
@@ -141,7 +142,8 @@ test("Adam is PyTorch's over five steps, with gradients from 0 to 10", async () 
   };
   for (const expected of reference.adam) {
     const gradient = uniform(random, 6, -1, 1).map((value, i) => value * (scales[i] as number));
-    const results = await session.run({ ...feeds, gradient: tensor(gradient) });
+    const learningRate = new Tensor("float64", Float64Array.of(1e-3), []);
+    const results = await session.run({ ...feeds, gradient: tensor(gradient), learningRate });
     feeds = Object.fromEntries(Object.keys(feeds).map((name) => [name, results[`next.${name}`] as Tensor]));
     for (const [row, name] of ["parameters", "moment1", "moment2"].entries())
       for (const [i, value] of (expected[row] as number[]).entries()) {
@@ -195,7 +197,14 @@ function small(): Graph {
 describe("a training run", () => {
   // 70 images in batches of 16: the fifth batch of an epoch has 6.
   const data = { train: halves(70, 11), test: halves(40, 12) };
-  const options = { ...TRAINING, epochs: 4, batch: 16, learningRate: 1e-2, seed: 6 };
+  const options = {
+    ...TRAINING,
+    epochs: 4,
+    batch: 16,
+    learningRate: 1e-2,
+    schedule: "cosine",
+    seed: 6,
+  } as const;
   let folder: string;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "jpeg-domain-train-"));
@@ -255,11 +264,13 @@ describe("a training run", () => {
     expect(rest.history).toEqual(whole.history);
   });
 
-  test("can be lengthened", async () => {
+  test("at a constant rate can be lengthened", async () => {
     const checkpoint = join(folder, "longer.onnx");
-    await train(small(), data, { ...options, epochs: 2 }, { checkpoint });
-    const rest = await run({ checkpoint, resume: true });
-    expect(writeOnnx(rest.model)).toEqual(writeOnnx((await run()).model));
+    const constant = { ...options, schedule: "constant" } as const;
+    await train(small(), data, { ...constant, epochs: 2 }, { checkpoint });
+    const rest = await train(small(), data, constant, { checkpoint, resume: true });
+    const whole = await train(small(), data, constant);
+    expect(writeOnnx(rest.model)).toEqual(writeOnnx(whole.model));
   });
 
   test("leaves a checkpoint that is a model, and nothing else", async () => {
@@ -309,7 +320,7 @@ describe("a training run", () => {
       await run({ checkpoint, ...abortAt(3) });
       bytes = await readFile(checkpoint);
     });
-    const resume = (change: Partial<typeof options> = {}, net = small(), path = checkpoint) =>
+    const resume = (change: Partial<TrainingOptions> = {}, net = small(), path = checkpoint) =>
       train(net, data, { ...options, ...change }, { checkpoint: path, resume: true });
     const refusal = async (attempt: Promise<unknown>) => {
       const error = await attempt.then(
@@ -331,6 +342,7 @@ describe("a training run", () => {
     });
     test("is of other settings", async () => {
       expect(await refusal(resume({ batch: 8 }))).toContain("batch 16, this one has batch 8");
+      expect(await refusal(resume({ schedule: "constant" }))).toContain("this one has schedule constant");
       expect(await refusal(resume({ seed: 1 }))).toContain("seed 6, this one has seed 1");
     });
     test("is of another network", async () => {
@@ -343,7 +355,14 @@ describe("a training run", () => {
     test("has a bit turned over in its numbers", async () => {
       const state = await readCheckpoint(
         checkpoint,
-        { data: data.train.name, samples: 70, batch: 16, learningRate: 1e-2, seed: 6 },
+        {
+          data: data.train.name,
+          samples: 70,
+          batch: 16,
+          learningRate: 1e-2,
+          schedule: "cosine over 20 steps",
+          seed: 6,
+        },
         (await openTrainer(small(), ADAM)).state(),
       );
       const place = bytes.indexOf(Buffer.from(state.state.moment2.buffer));

@@ -4,7 +4,7 @@ import { JpegDomainError } from "../errors.js";
 
 const FOLDER = new URL("../../bench/", import.meta.url);
 
-/** `jpeg-domain bench`: every speed claim, one module of bench/ each. */
+/** `jpeg-domain bench`: every speed claim, one module of bench/ each, which exports its `command`. */
 export function benchCommand(): Command {
   return new Command("bench")
     .description("measure a claim: ours, the peer's and the ratio, from one run")
@@ -16,15 +16,19 @@ export function benchCommand(): Command {
 }
 
 async function run(name: string | undefined, args: string[]): Promise<void> {
-  const known = (await readdir(FOLDER))
-    .filter((file) => /^[a-z-]+\.js$/.test(file))
-    .map((file) => file.slice(0, -3));
+  const names = (await readdir(FOLDER)).flatMap((file) => /^([a-z-]+)\.js$/.exec(file)?.[1] ?? []);
   if (name === undefined || name === "--help") {
-    console.log(`jpeg-domain bench ${known.join(" | ")}`);
+    console.log("jpeg-domain bench NAME [options]\n");
+    for (const each of names) console.log(`  ${each.padEnd(12)} ${(await load(each)).description()}`);
     return;
   }
-  if (!known.includes(name))
-    throw new JpegDomainError(`no benchmark "${name}"; there are ${known.join(", ")}`);
-  const bench = (await import(new URL(`${name}.js`, FOLDER).href)) as { run(args: string[]): Promise<void> };
-  await bench.run(args);
+  if (!names.includes(name))
+    throw new JpegDomainError(`no benchmark "${name}"; there are ${names.join(", ")}`);
+  const command = await load(name);
+  await command.exitOverride().parseAsync(args, { from: "user" });
+}
+
+async function load(name: string): Promise<Command> {
+  const { command } = (await import(new URL(`${name}.js`, FOLDER).href)) as { command(): Command };
+  return command();
 }

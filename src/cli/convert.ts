@@ -1,11 +1,11 @@
-import { freemem } from "node:os";
 import { Command } from "commander";
 import { convertGraph } from "../convert/convert.js";
 import type { PlanName, Relu } from "../convert/options.js";
 import { formatRelu } from "../convert/options.js";
+import { loadingBytes } from "../convert/plan.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
 import { formatBytes } from "../report/format.js";
-import { loadingBytes } from "../runtime/classifier.js";
+import { freeBytes } from "../runtime/classifier.js";
 import { planOption, reluOption } from "./arguments.js";
 import { readInput, withFile, writeOutput } from "./files.js";
 
@@ -31,7 +31,7 @@ async function run(input: string, output: string, { relu, plan, json }: Flags): 
   const bytes = await readInput(input);
   const start = performance.now();
   const { graph, cost } = await withFile(input, () =>
-    convertGraph(readOnnx(bytes), { relu, plan, memoryLimit: freemem() }),
+    convertGraph(readOnnx(bytes), { relu, plan, memoryLimit: freeBytes() }),
   );
   const file = writeOnnx(graph);
   const milliseconds = performance.now() - start;

@@ -1,9 +1,9 @@
 import { Command } from "commander";
 import { loadImageSet } from "../data/mnist.js";
-import { formatBytes, formatCount, formatPercent, formatSmall } from "../report/format.js";
+import { columns, formatBytes, formatCount, formatPercent, formatSmall } from "../report/format.js";
 import { runNotebook } from "../report/notebook.js";
 import { renderReport } from "../report/page.js";
-import type { NotebookReport, PlanMeasurement } from "../report/results.js";
+import { labelOf, type NotebookReport, type PlanMeasurement } from "../report/results.js";
 import { dataOption } from "./arguments.js";
 import { readInput, writeOutput } from "./files.js";
 import { openProgress } from "./progress.js";
@@ -60,6 +60,7 @@ function stage(label: string, total: number, unit: string) {
     update: (done: number) => {
       if (done < total) progress.update(done);
     },
+    note: (text: string) => progress.line(text),
     done(result: string) {
       progress.stop();
       say(`${label}: ${result}`);
@@ -92,31 +93,22 @@ function table(report: NotebookReport): string {
   ];
   const base = plans.find(({ plan }) => plan === "spatial") as PlanMeasurement;
   const second = [
-    ["plan", "ReLU", "images/s", "of spatial", "model file", "operator tensors"],
-    ...plans.map(({ plan, relu, imagesPerSecond, fileBytes, operatorBytes, note }) => [
-      plan,
-      relu,
-      note ?? speed(imagesPerSecond),
-      note ? "" : (imagesPerSecond / base.imagesPerSecond).toFixed(3),
-      formatBytes(fileBytes),
-      formatBytes(operatorBytes),
-    ]),
+    ["plan", "ReLU", "images/s", "of spatial", "converted in", "model file", "operator tensors"],
+    ...plans.map((plan) => {
+      const milliseconds = report.conversionMilliseconds[labelOf(plan)];
+      return [
+        plan.plan,
+        plan.relu,
+        plan.note ?? speed(plan.imagesPerSecond),
+        plan.note ? "-" : (plan.imagesPerSecond / base.imagesPerSecond).toFixed(3),
+        milliseconds === undefined ? "-" : `${Math.ceil(milliseconds)} ms`,
+        formatBytes(plan.fileBytes),
+        formatBytes(plan.operatorBytes),
+      ];
+    }),
   ];
-  return `\n${columns(first)}\n\n${columns(second)}\n`;
+  const memory = `peak memory ${formatBytes(report.peakBytes)}, with the exploded plan ${formatBytes(report.peakBytesWithEveryPlan)}`;
+  return `\n${columns(first)}\n\n${columns(second)}\n\n${memory}\n`;
 }
 
 const speed = (value: number) => formatCount(Math.round(value));
-
-/** Rows as aligned text: the first column to the left, the others to the right. */
-function columns(rows: string[][]): string {
-  const widths = (rows[0] as string[]).map((_, i) =>
-    Math.max(...rows.map((row) => (row[i] as string).length)),
-  );
-  return rows
-    .map((row) =>
-      row
-        .map((cell, i) => (i === 0 ? cell.padEnd(widths[i] as number) : cell.padStart(widths[i] as number)))
-        .join("  "),
-    )
-    .join("\n");
-}

@@ -1,10 +1,17 @@
 import { existsSync } from "node:fs";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { type LabelledImages, loadImageSet, paddedSize, planes } from "../data/mnist.js";
 import { resnet } from "../networks/resnet.js";
 import { writeOnnx } from "../onnx/file.js";
 import { writeAtomically } from "../train/checkpoint.js";
-import { TRAINING, type TrainingHooks, type TrainingResult, train } from "../train/loop.js";
+import {
+  SCHEDULE_NAMES,
+  type ScheduleName,
+  TRAINING,
+  type TrainingHooks,
+  type TrainingResult,
+  train,
+} from "../train/loop.js";
 import type { Samples } from "../train/samples.js";
 import { makeFolderOf } from "./files.js";
 import { openProgress, type Progress } from "./progress.js";
@@ -15,6 +22,7 @@ interface TrainFlags {
   epochs: number;
   batch: number;
   lr: number;
+  schedule: ScheduleName;
   seed: number;
   checkpoint?: string;
   resume?: boolean;
@@ -30,7 +38,12 @@ export function trainCommand(): Command {
     .option("--out <file>", "the model to write", "out/mnist-resnet.onnx")
     .option("--epochs <n>", "passes over the training images", count, TRAINING.epochs)
     .option("--batch <n>", "images a step", count, TRAINING.batch)
-    .option("--lr <rate>", "learning rate of Adam", positive, TRAINING.learningRate)
+    .option("--lr <rate>", "learning rate of Adam at the start", positive, TRAINING.learningRate)
+    .addOption(
+      new Option("--schedule <name>", "how the learning rate goes on from there")
+        .choices(SCHEDULE_NAMES)
+        .default(TRAINING.schedule),
+    )
     .option("--seed <n>", "of the weights and the order of the images", seed, TRAINING.seed)
     .option("--checkpoint <file>", "written after every epoch (default: --out with .checkpoint.onnx)")
     .option("--resume", "go on from the checkpoint, exactly where it stopped")
@@ -46,13 +59,12 @@ async function runTrain(flags: TrainFlags): Promise<void> {
     say(`${checkpoint} will be replaced after the first epoch; --resume goes on from it`);
   const set = await loadImageSet(flags.data);
   const data = { train: samplesOf(set.train, flags.limit), test: samplesOf(set.test, flags.limit) };
-  const options = { epochs: flags.epochs, batch: flags.batch, learningRate: flags.lr, seed: flags.seed };
+  const { epochs, batch, lr: learningRate, schedule, seed } = flags;
+  const options = { epochs, batch, learningRate, schedule, seed };
   const start = performance.now();
   const result = await interruptible((signal) => {
     const hooks = { checkpoint, resume: flags.resume ?? false, signal };
-    return withProgress(flags.epochs, (shown) =>
-      train(resnet(flags.seed), data, options, { ...hooks, ...shown }),
-    );
+    return withProgress(flags.epochs, (shown) => train(resnet(seed), data, options, { ...hooks, ...shown }));
   });
   if (!result.finished) {
     say(`stopped after step ${result.step} of ${result.steps}; ${checkpoint} keeps it. To go on:`);
@@ -61,12 +73,11 @@ async function runTrain(flags: TrainFlags): Promise<void> {
     return;
   }
   const history = result.history;
-  const { epochs, batch, learningRate } = options;
-  const training = { seed: flags.seed, epochs, batch, learningRate, data: set.name, history };
+  const training = { ...options, data: set.name, history };
   const testAccuracy = history.at(-1)?.testAccuracy ?? 0;
   const metadata = new Map([
     ["command", commandLine(flags, checkpoint, false)],
-    ["seed", String(flags.seed)],
+    ["seed", String(seed)],
     ["epochs", String(epochs)],
     ["testAccuracy", String(testAccuracy)],
     ["training", JSON.stringify(training)],
@@ -152,13 +163,14 @@ async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Prom
 
 /** The command that does, or goes on with, this run. */
 function commandLine(flags: TrainFlags, checkpoint: string, resume: boolean): string {
-  const { data, out, epochs, batch, lr, seed, limit } = flags;
+  const { data, out, epochs, batch, lr, schedule, seed, limit } = flags;
   const given = {
     data,
     out,
     epochs,
     batch,
     lr,
+    schedule,
     seed,
     limit,
     checkpoint: resume ? checkpoint : flags.checkpoint,

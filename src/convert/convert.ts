@@ -6,9 +6,10 @@ import type { Dimension, Graph, Node } from "../onnx/graph.js";
 import { type Facts, inferShapes } from "../onnx/infer.js";
 import { foldBatchNormalization } from "./fold-batch-normalization.js";
 import { writeMetadata } from "./metadata.js";
+import { type Convolution, multiplyAdds } from "./operators/convolution.js";
 import { RULES } from "./operators/table.js";
 import { ConvertError, type ConvertOptions, formatRelu, type PlanName, settings } from "./options.js";
-import type { Cost, Plan, PlanFactory, Size } from "./plan.js";
+import { type Cost, gigabytes, loadingBytes, type Plan, type PlanFactory, type Size } from "./plan.js";
 import { blockwise } from "./plans/blockwise.js";
 import { exploded, operatorBytes } from "./plans/exploded.js";
 import { fused } from "./plans/fused.js";
@@ -135,29 +136,35 @@ function onlyInput(graph: Graph): ImageInput {
   return { name: input.name, shape: [batch as Dimension, channels, height, width] };
 }
 
-/**
- * Refuses an exploded network that would not fit, before anything of it is built.
- * ONNX Runtime holds all operators and, while it computes the largest, three more of that size.
- */
-function checkMemory(source: Graph, limit = Number.POSITIVE_INFINITY): void {
-  const bytes: number[] = [];
-  const g = new GraphBuilder("", source.opsets.get(""));
-  run(source, g, {
+/** The convolutions of a model that are carried out on feature maps. */
+function convolutions(source: Graph): Convolution[] {
+  const layers: Convolution[] = [];
+  run(source, new GraphBuilder("", source.opsets.get("")), {
     enter: () => null,
-    convolution: (_, layer) => bytes.push(operatorBytes(layer)),
+    convolution: (_, layer) => layers.push(layer),
     batchNormalization: () => null,
     relu: () => null,
     add: () => null,
     globalAverage: () => "",
     pixels: () => "",
   });
-  const total = bytes.reduce((sum, b) => sum + b, 0);
-  const peak = total + 3 * Math.max(0, ...bytes);
-  if (peak > limit)
+  return layers;
+}
+
+/** Multiplications of a spatial model's convolutions for one image: what a converted one's are to be compared with. */
+export const spatialMultiplyAdds = (model: Graph): number =>
+  convolutions(foldConstants(model)).reduce((sum, layer) => sum + multiplyAdds(layer), 0);
+
+/** Refuses an exploded network that would not fit, before anything of it is built. */
+function checkMemory(source: Graph, limit = Number.POSITIVE_INFINITY): void {
+  const bytes = convolutions(source).map(operatorBytes);
+  const cost = {
+    operatorBytes: bytes.reduce((sum, n) => sum + n, 0),
+    largestOperatorBytes: Math.max(0, ...bytes),
+  };
+  if (loadingBytes(cost) > limit)
     throw new ConvertError(
-      `plan exploded needs ${gigabytes(total)} for ${bytes.length} operator tensors and ${gigabytes(peak)} while loading, ` +
+      `plan exploded needs ${gigabytes(loadingBytes(cost))} while loading ${bytes.length} operator tensors, ` +
         `more than the ${gigabytes(limit)} there are; plans fused and blockwise need far less`,
     );
 }
-
-const gigabytes = (bytes: number) => `${(bytes / 1e9).toPrecision(3)} GB`;

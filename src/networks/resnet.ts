@@ -1,5 +1,5 @@
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { mersenne } from "pure-rand/generator/mersenne";
 import { float, GraphBuilder } from "../onnx/builder.js";
 import { float32, type Graph, volume } from "../onnx/graph.js";
 
@@ -38,7 +38,7 @@ const BATCH_NORM = { epsilon: float(1e-5), momentum: float(0.9) };
  */
 export function resnet(seed: number): Graph {
   const g = new GraphBuilder("resnet", 17);
-  const random = xoroshiro128plus(seed);
+  const random = mersenne(seed);
 
   const uniform = (name: string, dims: number[], fanIn: number) => {
     const bound = 1 / Math.sqrt(fanIn);

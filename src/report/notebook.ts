@@ -1,32 +1,32 @@
 /** The notebook's story, stage by stage, on real data: what `jpeg-domain demo` runs and the report shows. */
-import { arch, cpus, freemem } from "node:os";
-import type { Tensor } from "onnxruntime-node";
+import { arch, cpus } from "node:os";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { mersenne } from "pure-rand/generator/mersenne";
 import { convertGraph } from "../convert/convert.js";
-import { type ConvertOptions, formatRelu } from "../convert/options.js";
 import { type ImageSet, type LabelledImages, labelledPlanes, paddedSize, planes } from "../data/mnist.js";
 import { JpegDomainError } from "../errors.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
 import type { Graph } from "../onnx/graph.js";
-import { type Classifier, loadingBytes, openClassifier } from "../runtime/classifier.js";
+import { openClassifier } from "../runtime/classifier.js";
 import { compareLogits, type Evaluation, evaluate } from "../runtime/evaluate.js";
 import { compress, decompress } from "../transform/images.js";
-import { formatBytes, formatCount, formatPercent, formatSmall } from "./format.js";
-import { interleave, median } from "./measure.js";
+import { formatCount, formatPercent, formatSmall } from "./format.js";
+import { type Candidate, CONVERSIONS, comparePlans, convertedCandidate, spatialCandidate } from "./plans.js";
 import { RELU_GRAPHS, reluErrors } from "./relu-error.js";
-import type {
-  CoefficientPicture,
-  Digit,
-  FrequencyPoint,
-  NotebookReport,
-  PlanMeasurement,
-  TrainingPoint,
+import {
+  type CoefficientPicture,
+  type Digit,
+  type FrequencyPoint,
+  labelOf,
+  type NotebookReport,
+  type TrainingPoint,
 } from "./results.js";
 
 /** Shows one stage of the story. */
 export interface Stage {
   update(done: number): void;
+  /** Something to know before it goes on. */
+  note(text: string): void;
   /** What came out, in a few words. */
   done(result: string): void;
 }
@@ -34,7 +34,7 @@ export interface Stage {
 export interface NotebookOptions {
   /** The name the model goes by. */
   modelName: string;
-  /** Test images for the sweep over n. Default 1,000. */
+  /** Test images for the sweep over n. Default 500. */
   sweep?: number;
   /** Random blocks for the ReLU figure. Default a million. */
   blocks?: number;
@@ -59,11 +59,11 @@ export async function runNotebook(
     label: string,
     total: number,
     unit: string,
-    work: (update: (done: number) => void) => Promise<[T, string]>,
+    work: (shown: Stage) => Promise<[T, string]>,
   ) => {
     const shown = options.stage(label, total, unit);
     const start = performance.now();
-    const [result, text] = await work((done) => shown.update(done));
+    const [result, text] = await work(shown);
     seconds[label] = (performance.now() - start) / 1000;
     shown.done(text);
     return result;
@@ -74,8 +74,8 @@ export async function runNotebook(
 
   const spatial = await openClassifier(model);
   checkSize(spatial, test);
-  const onPixels = await stage("evaluate the spatial model", test.count, "images", async (onProgress) => {
-    const result = await evaluate(spatial, test, { onProgress });
+  const onPixels = await stage("evaluate the spatial model", test.count, "images", async ({ update }) => {
+    const result = await evaluate(spatial, test, { onProgress: update });
     return [result, accuracyText(result)];
   });
 
@@ -83,63 +83,69 @@ export async function runNotebook(
     "compress and decompress all images",
     set.train.count + set.test.count,
     "images",
-    async (update) => {
+    async ({ update }) => {
       const result = await roundTrip([set.train, set.test], update);
       return [result, `largest pixel difference ${formatSmall(result.error)}`];
     },
   );
 
-  const converted = await stage("convert", CONVERSIONS.length, "models", async (update) => {
+  const converted = await stage("convert", CONVERSIONS.length, "models", async ({ update }) => {
     const results = CONVERSIONS.map((conversion, i) => {
-      const result = convertTimed(graph, conversion);
+      const result = convertedCandidate(model, conversion);
       update(i + 1);
       return result;
     });
     const slowest = Math.max(...results.map(({ milliseconds }) => milliseconds));
-    return [results, `${results.length} models, each in under ${Math.ceil(slowest)} ms`];
+    return [results, `${results.length} models, each within ${Math.ceil(slowest)} ms`];
   });
 
   const classes = onPixels.logits.length / test.count;
-  const evaluateConverted = (label: string, { file }: Conversion) =>
-    stage(label, test.count, "images", async (onProgress) => {
+  const evaluateConverted = (label: string, { file }: Candidate) =>
+    stage(label, test.count, "images", async ({ update }) => {
       const classifier = await openClassifier(file);
-      const result = await evaluate(classifier, test, { onProgress });
+      const result = await evaluate(classifier, test, { onProgress: update });
       await classifier.close();
-      const compared = {
-        ...withoutLogits(result),
-        ...compareLogits(onPixels.logits, result.logits, classes),
-      };
-      return [
-        compared,
-        `${accuracyText(result)}, largest logit difference ${formatSmall(compared.maxLogitDifference)}`,
-      ];
+      const logits = compareLogits(onPixels.logits, result.logits, classes);
+      const difference = `largest logit difference ${formatSmall(logits.maxLogitDifference)}`;
+      return [{ ...withoutLogits(result), ...logits }, `${accuracyText(result)}, ${difference}`];
     });
-  const [fusedExact, fusedAsm] = converted as [Conversion, Conversion];
+  const [fusedExact, fusedAsm] = converted as [Candidate, Candidate];
   const exact = await evaluateConverted("evaluate exact, n = 14", fusedExact);
   const asm10 = await evaluateConverted("evaluate ASM, n = 10", fusedAsm);
 
-  const plans = await comparePlans(spatial, model, graph, converted, test.planes(0, BATCH), stage);
-  const speedOf = (plan: string, relu: string) =>
-    plans.find((entry) => entry.plan === plan && entry.relu === relu)?.imagesPerSecond ?? Number.NaN;
-
-  const frequencies = await stage("sweep n = 0 … 14", RELU_GRAPHS, "models", async (update) => {
-    const points = await sweep(graph, test, onPixels.logits, options.sweep ?? 1000, update);
+  const frequencies = await stage("sweep n = 0 … 14", RELU_GRAPHS, "models", async ({ update }) => {
+    const points = await sweep(graph, test, onPixels.logits, options.sweep ?? 500, update);
     return [points, `${RELU_GRAPHS} models on ${formatCount(points[0]?.total ?? 0)} images each`];
   });
 
-  const rmse = await stage("error of ASM and APX against ReLU", RELU_GRAPHS, "graphs", async (onProgress) => {
+  const rmse = await stage("error of ASM and APX against ReLU", RELU_GRAPHS, "graphs", async ({ update }) => {
     const blocks = options.blocks ?? 1e6;
-    const points = await reluErrors({ blocks, seed: options.seed ?? 0, onProgress });
+    const points = await reluErrors({ blocks, seed: options.seed ?? 0, onProgress: update });
     return [points, `${formatCount(blocks)} random blocks`];
   });
   await spatial.close();
+  const peakBytes = peakMemory();
+
+  const candidates = [spatialCandidate(model), ...converted];
+  const turns = candidates.length * (ROUNDS + 1);
+  const plans = await stage("time every plan side by side", turns, "turns", async ({ update, note }) => {
+    const batch = test.planes(0, BATCH);
+    const measured = await comparePlans(candidates, batch, BATCH, {
+      rounds: ROUNDS,
+      onProgress: update,
+      onLarge: note,
+    });
+    return [measured, `${ROUNDS} rounds at batch ${BATCH}, interleaved`];
+  });
+  const speedOf = (wanted: Candidate) =>
+    plans.find((plan) => labelOf(plan) === labelOf(wanted))?.imagesPerSecond ?? Number.NaN;
 
   return {
     dataset: set.name,
     model: options.modelName,
-    spatial: { ...withoutLogits(onPixels), imagesPerSecond: speedOf("spatial", "exact") },
-    exact: { ...exact, imagesPerSecond: speedOf("fused", "exact") },
-    asm10: { ...asm10, imagesPerSecond: speedOf("fused", "asm:10") },
+    spatial: { ...withoutLogits(onPixels), imagesPerSecond: speedOf(candidates[0] as Candidate) },
+    exact: { ...exact, imagesPerSecond: speedOf(fusedExact) },
+    asm10: { ...asm10, imagesPerSecond: speedOf(fusedAsm) },
     plans,
     frequencies,
     rmse,
@@ -150,117 +156,18 @@ export async function runNotebook(
     coefficients: coefficientPicture(set.test, pick(set.test.count, 1)[0] as number),
     reconstructionError: transform.error,
     conversionMilliseconds: Object.fromEntries(
-      converted.map(({ label, milliseconds }) => [label, milliseconds]),
+      converted.map((conversion) => [labelOf(conversion), conversion.milliseconds]),
     ),
+    peakBytes,
+    peakBytesWithEveryPlan: peakMemory(),
     seconds,
     machine: `${cpus().length} × ${cpus()[0]?.model.trim()} (${arch()})`,
     versions: { node: process.versions.node },
   };
 }
 
-/** The conversions that the story measures; the first two are evaluated on all test images. */
-const CONVERSIONS: ConvertOptions[] = [
-  { plan: "fused", relu: "exact" },
-  { plan: "fused", relu: { asm: 10 } },
-  { plan: "fused", relu: { apx: 10 } },
-  { plan: "blockwise", relu: "exact" },
-  { plan: "blockwise", relu: { asm: 10 } },
-  { plan: "exploded", relu: "exact" },
-];
-
-interface Conversion {
-  label: string;
-  plan: PlanMeasurement["plan"];
-  relu: string;
-  file: Uint8Array;
-  milliseconds: number;
-  operatorBytes: number;
-  loadingBytes: number;
-}
-
-function convertTimed(graph: Graph, options: ConvertOptions): Conversion {
-  const start = performance.now();
-  const { graph: result, cost } = convertGraph(graph, options);
-  const file = writeOnnx(result);
-  const milliseconds = performance.now() - start;
-  const [plan, relu] = [options.plan ?? "fused", formatRelu(options.relu ?? "exact")];
-  const { operatorBytes } = cost;
-  return {
-    label: `${plan}, ${relu}`,
-    plan,
-    relu,
-    file,
-    milliseconds,
-    operatorBytes,
-    loadingBytes: loadingBytes(cost),
-  };
-}
-
-type RunStage = <T>(
-  label: string,
-  total: number,
-  unit: string,
-  work: (update: (done: number) => void) => Promise<[T, string]>,
-) => Promise<T>;
-
-/** Throughput of the spatial model and of every conversion, interleaved, on one batch. */
-async function comparePlans(
-  spatial: Classifier,
-  model: Uint8Array,
-  graph: Graph,
-  conversions: Conversion[],
-  batch: Float32Array,
-  stage: RunStage,
-): Promise<PlanMeasurement[]> {
-  const operatorBytes = [...graph.initializers.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
-  const candidates = [
-    { label: "spatial", plan: "spatial" as const, relu: "exact", file: model, operatorBytes },
-    ...conversions,
-  ];
-  const notes = new Map<string, string>();
-  const opened = await stage("load every model", candidates.length, "models", async (update) => {
-    const list: { label: string; classifier: Classifier }[] = [];
-    for (const [i, candidate] of candidates.entries()) {
-      const needed = "loadingBytes" in candidate ? candidate.loadingBytes : 0;
-      if (needed > freemem())
-        notes.set(
-          candidate.label,
-          `not run: it needs ${formatBytes(needed)} to load, ${formatBytes(freemem())} are free`,
-        );
-      else
-        list.push({
-          label: candidate.label,
-          classifier: i === 0 ? spatial : await openClassifier(candidate.file),
-        });
-      update(i + 1);
-    }
-    const largest = conversions.reduce((a, b) => (a.loadingBytes > b.loadingBytes ? a : b));
-    return [list, `${largest.label} took the most memory, about ${formatBytes(largest.loadingBytes)}`];
-  });
-  const speeds = await stage("time them side by side", ROUNDS * opened.length, "turns", async (update) => {
-    const contestants = opened.map(({ label, classifier }) => {
-      const input: Tensor = classifier.prepare(batch);
-      const calls = label.startsWith("exploded") ? 1 : label.startsWith("blockwise") ? 2 : 6;
-      return { name: label, amount: BATCH, calls, run: () => classifier.run(input) };
-    });
-    const measured = await interleave(contestants, ROUNDS, update);
-    return [measured, `${ROUNDS} rounds at batch ${BATCH}`];
-  });
-  for (const { classifier } of opened) if (classifier !== spatial) await classifier.close();
-  return candidates.map(({ label, plan, relu, file, operatorBytes: bytes }) => {
-    const rounds = speeds.get(label);
-    const note = notes.get(label);
-    const imagesPerSecond = rounds ? median(rounds) : Number.NaN;
-    return {
-      plan,
-      relu,
-      imagesPerSecond,
-      fileBytes: file.length,
-      operatorBytes: bytes,
-      ...(note && { note }),
-    };
-  });
-}
+/** The most memory that this process has taken so far, in bytes. */
+const peakMemory = () => process.resourceUsage().maxRSS * 1024;
 
 async function sweep(
   graph: Graph,
@@ -336,7 +243,7 @@ function trainingCurve(graph: Graph): TrainingPoint[] {
 
 /** Picks distinct indices, the same for the same seed. */
 function chooser(seed: number): (count: number, wanted: number) => number[] {
-  const random = xoroshiro128plus(seed);
+  const random = mersenne(seed);
   return (count, wanted) => {
     const picked = new Set<number>();
     while (picked.size < Math.min(wanted, count)) picked.add(uniformInt(random, 0, count - 1));
@@ -350,7 +257,7 @@ const accuracyText = ({ correct, total }: Evaluation) =>
   `${formatCount(correct)} of ${formatCount(total)}, ${formatPercent(correct / total)}`;
 
 function checkSize(
-  { channels, height, width }: Classifier,
+  { channels, height, width }: { channels: number; height: number; width: number },
   { rows, columns }: { rows: number; columns: number },
 ): void {
   if (channels !== 1 || height !== rows || width !== columns)

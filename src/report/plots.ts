@@ -1,7 +1,13 @@
 import * as vega from "vega";
 import { compile, type TopLevelSpec } from "vega-lite";
 import { formatBytes, formatNumber, formatPercent, formatPowerOfTen } from "./format.js";
-import type { FrequencyPoint, PlanMeasurement, RmsePoint, TrainingPoint } from "./results.js";
+import {
+  type FrequencyPoint,
+  labelOf,
+  type PlanMeasurement,
+  type RmsePoint,
+  type TrainingPoint,
+} from "./results.js";
 
 /** Okabe and Ito's palette, told apart with any colour vision. */
 const BLUE = "#0072b2";
@@ -154,6 +160,8 @@ export async function accuracyPlot(
     relu: relu.toUpperCase(),
     percent: (100 * correct) / total,
   }));
+  // Room below the worst, and above the best up to what is possible.
+  const least = 10 * Math.floor(Math.min(90, ...values.map(({ percent }) => percent)) / 10);
   return render(
     {
       title: "Accuracy",
@@ -168,7 +176,7 @@ export async function accuracyPlot(
           layer: [
             { mark: { type: "rule", color: INK, strokeDash: [5, 4] } },
             {
-              mark: { type: "text", align: "right", x: "width", dy: -13 },
+              mark: { type: "text", align: "right", x: "width", dy: 12 },
               encoding: { text: { field: "text" } },
             },
           ],
@@ -180,7 +188,9 @@ export async function accuracyPlot(
           encoding: frequencyEncoding("percent"),
         },
       ],
-      encoding: { y: { scale: { zero: false, padding: 24 }, axis: { title: "correct (%)", tickCount: 6 } } },
+      encoding: {
+        y: { scale: { domain: [least, 100] }, axis: { title: "correct (%)", tickCount: 6 } },
+      },
     },
     "Accuracy against spatial frequencies kept",
   );
@@ -284,10 +294,9 @@ export async function sizePlot(plans: readonly PlanMeasurement[]): Promise<strin
   );
 }
 
-/** `fused, exact`; the pixel network has no ReLU to choose. */
-export function planLabel({ plan, relu }: PlanMeasurement): string {
-  return plan === "spatial" ? "pixel network" : `${plan}, ${relu}`;
-}
+/** The spatial model goes by what it sees. */
+export const planLabel = (plan: PlanMeasurement): string =>
+  plan.plan === "spatial" ? "pixel network" : labelOf(plan);
 
 interface Bar {
   plan: string;

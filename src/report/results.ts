@@ -24,8 +24,14 @@ export interface PlanMeasurement {
   fileBytes: number;
   /** The numbers its linear operators hold once a session is ready to run. */
   operatorBytes: number;
+  /** For one image. */
+  multiplyAdds: number;
   note?: string;
 }
+
+/** `fused, exact`: how tables and notes name a plan. The spatial model has no ReLU to choose. */
+export const labelOf = ({ plan, relu }: Pick<PlanMeasurement, "plan" | "relu">): string =>
+  plan === "spatial" ? "spatial" : `${plan}, ${relu}`;
 
 export interface FrequencyPoint {
   /** Spatial frequencies kept: those with alpha + beta <= n; 0 to 14. */
@@ -91,6 +97,9 @@ export interface NotebookReport {
   reconstructionError: number;
   /** Time to convert the model, by conversion. */
   conversionMilliseconds: Record<string, number>;
+  /** Memory of the whole job up to the comparison of plans, and with it: the exploded plan takes most. */
+  peakBytes: number;
+  peakBytesWithEveryPlan: number;
   /** Time of each stage of the run. */
   seconds: Record<string, number>;
   machine: string;

@@ -1,6 +1,7 @@
 import { freemem } from "node:os";
 import { type InferenceSession, Tensor } from "onnxruntime-node";
 import { type Metadata, readMetadata } from "../convert/metadata.js";
+import { type Cost, gigabytes, loadingBytes } from "../convert/plan.js";
 import { JpegDomainError } from "../errors.js";
 import { readOnnx } from "../onnx/file.js";
 import { compress } from "../transform/images.js";
@@ -31,9 +32,12 @@ export interface Classifier {
 export async function openClassifier(bytes: Uint8Array, options: SessionOptions = {}): Promise<Classifier> {
   const graph = readOnnx(bytes);
   const metadata = readMetadata(graph);
-  if (metadata) checkMemory(metadata);
+  const refusal = metadata && checkMemory(`the ${metadata.plan} model`, metadata);
+  if (refusal) throw new JpegDomainError(refusal);
   const { channels, height, width } = metadata ?? spatialSize(graph.inputs[0]?.shape);
-  const session = await openSession(bytes, options);
+  // Operators of gigabytes are read once a batch: packing them first saves no time and costs as much memory again.
+  const unpacked = { extra: { session: { disable_prepacking: "1" } } };
+  const session = await openSession(bytes, { ...(metadata?.plan === "exploded" && unpacked), ...options });
   const [input, output] = [session.inputNames[0], session.outputNames[0]] as [string, string];
   return {
     metadata,
@@ -74,20 +78,15 @@ function spatialSize(shape: (number | string)[] = []): { channels: number; heigh
   return { channels, height, width };
 }
 
-/**
- * Bytes that ONNX Runtime needs at most while it loads a converted model: it computes each operator tensor, keeps a
- * copy of it as a constant, and drops the first only at the end (measured: 6.2 GB for 2.8 GB of operators).
- */
-export const loadingBytes = (cost: { operatorBytes: number; largestOperatorBytes: number }): number =>
-  2 * cost.operatorBytes + cost.largestOperatorBytes;
+/** Memory that this process can still have, as the system or its container limits it. */
+export const freeBytes = (): number => process.availableMemory?.() ?? freemem();
 
-function checkMemory(metadata: Metadata): void {
-  const [needed, free] = [loadingBytes(metadata), freemem()];
-  if (needed > free)
-    throw new JpegDomainError(
-      `the ${metadata.plan} model needs ${gigabytes(needed)} while loading, ${gigabytes(free)} are free; ` +
-        "plans fused and blockwise need far less",
-    );
+/** Why a model does not fit into memory, `undefined` where it does. */
+export function checkMemory(
+  name: string,
+  cost: Pick<Cost, "operatorBytes" | "largestOperatorBytes">,
+): string | undefined {
+  const [needed, free] = [loadingBytes(cost), freeBytes()];
+  if (needed <= free) return undefined;
+  return `${name} needs ${gigabytes(needed)} while loading, ${gigabytes(free)} are free; plans fused and blockwise need far less`;
 }
-
-const gigabytes = (bytes: number) => `${(bytes / 1e9).toPrecision(3)} GB`;

@@ -1,13 +1,12 @@
 import type { GraphBuilder } from "../onnx/builder.js";
 
 export interface AdamOptions {
-  learningRate: number;
   /** Decay of the first and second moment. */
   betas: [number, number];
   epsilon: number;
 }
 
-export const ADAM: AdamOptions = { learningRate: 1e-3, betas: [0.9, 0.999], epsilon: 1e-8 };
+export const ADAM: AdamOptions = { betas: [0.9, 0.999], epsilon: 1e-8 };
 
 /** Names of the values that Adam carries from step to step; all but `step` (float64 scalar) are `[P]`. */
 export interface AdamState {
@@ -18,6 +17,12 @@ export interface AdamState {
   step: string;
 }
 
+/** What one step is given: the gradient `[P]`, of the parameters in their order, and α (float64 scalar). */
+export interface AdamInputs {
+  gradient: string;
+  learningRate: string;
+}
+
 /**
  * One step of Adam (Kingma & Ba 2015, algorithm 1), arranged and rounded as in PyTorch's `torch.optim.Adam`:
  *
@@ -26,11 +31,14 @@ export interface AdamState {
  *
  * The bias corrections are computed in float64, everything else in float32.
  *
- * @param gradient - `[P]`, of the parameters in their order
  * @returns the names of the next state
  */
-export function adam(g: GraphBuilder, options: AdamOptions, state: AdamState, gradient: string): AdamState {
-  const { learningRate, betas, epsilon } = options;
+export function adam(
+  g: GraphBuilder,
+  { betas, epsilon }: AdamOptions,
+  state: AdamState,
+  { gradient, learningRate }: AdamInputs,
+): AdamState {
   const op = (name: string, ...inputs: string[]) => g.node(name, inputs);
   const double = (value: number) =>
     g.constant("double", { type: "float64", dims: [], data: Float64Array.of(value) });
@@ -41,7 +49,7 @@ export function adam(g: GraphBuilder, options: AdamOptions, state: AdamState, gr
   const [correction1, correction2] = betas.map((beta) =>
     op("Sub", double(1), op("Pow", double(beta), step)),
   ) as [string, string];
-  const size = single(op("Div", double(-learningRate), correction1));
+  const size = single(op("Neg", op("Div", learningRate, correction1)));
   const root = single(op("Sqrt", correction2));
 
   const moment1 = op("Add", scaled(state.moment1, betas[0]), scaled(gradient, 1 - betas[0]));

@@ -11,6 +11,8 @@ export interface RunSettings {
   samples: number;
   batch: number;
   learningRate: number;
+  /** How the learning rate goes on from there, and over how many steps where that matters. */
+  schedule: string;
   seed: number;
 }
 

@@ -12,11 +12,27 @@ export interface TrainingOptions {
   /** Samples a step; the last step of an epoch takes what is left. */
   batch: number;
   learningRate: number;
+  schedule: ScheduleName;
   /** Of the order of the samples. The same seed on the same machine gives the same model, bit for bit. */
   seed: number;
 }
 
-export const TRAINING: TrainingOptions = { epochs: 5, batch: 128, learningRate: 1e-3, seed: 0 };
+/** The learning rate as a share of the first one, from the share of all steps that are done. */
+const SCHEDULES = {
+  constant: () => 1,
+  /** Falls to 0 along half a cosine (Loshchilov & Hutter 2017, SGDR, without restarts). */
+  cosine: (done: number) => (1 + Math.cos(Math.PI * done)) / 2,
+};
+export type ScheduleName = keyof typeof SCHEDULES;
+export const SCHEDULE_NAMES = Object.keys(SCHEDULES) as ScheduleName[];
+
+export const TRAINING: TrainingOptions = {
+  epochs: 5,
+  batch: 128,
+  learningRate: 1e-3,
+  schedule: "cosine",
+  seed: 0,
+};
 
 export interface TrainingHooks {
   /** Written after every epoch, and when the run is aborted. */
@@ -57,14 +73,15 @@ export async function train(
   options: TrainingOptions = TRAINING,
   hooks: TrainingHooks = {},
 ): Promise<TrainingResult> {
-  const { epochs, batch, learningRate, seed } = options;
+  const { epochs, batch, learningRate, schedule, seed } = options;
   for (const samples of [data.train, data.test]) checkFit(classifier, samples);
   const { name, count } = data.train;
-  const settings: RunSettings = { data: name, samples: count, batch, learningRate, seed };
   const stepsPerEpoch = Math.ceil(count / batch);
   const steps = epochs * stepsPerEpoch;
+  const course = schedule === "constant" ? schedule : `${schedule} over ${steps} steps`;
+  const settings: RunSettings = { data: name, samples: count, batch, learningRate, schedule: course, seed };
 
-  const trainer = await openTrainer(classifier, { ...ADAM, learningRate });
+  const trainer = await openTrainer(classifier, ADAM);
   const history: HistoryEntry[] = [];
   const save = async () => {
     if (hooks.checkpoint === undefined) return;
@@ -87,7 +104,8 @@ export async function train(
           await save();
           return { model: trainer.model(), history, finished: false, step, steps };
         }
-        const { loss } = await trainer.step(inputs, labels);
+        const rate = learningRate * SCHEDULES[schedule](step / steps);
+        const { loss } = await trainer.step(inputs, labels, rate);
         step++;
         const ends = step % stepsPerEpoch === 0;
         if (step % HISTORY_INTERVAL === 0 || ends) history.push({ epoch, step, loss });

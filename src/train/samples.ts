@@ -1,5 +1,5 @@
 import { uniformInt } from "pure-rand/distribution/uniformInt";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { mersenne } from "pure-rand/generator/mersenne";
 import { volume } from "../onnx/graph.js";
 
 /** Labelled inputs of a classifier, wherever they come from. */
@@ -42,7 +42,7 @@ export function* eachBatch(
 /** 0 … count - 1 in an order that depends on the seed and the epoch alone (Fisher & Yates). */
 export function shuffledOrder(count: number, seed: number, epoch: number): Uint32Array {
   const order = Uint32Array.from({ length: count }, (_, i) => i);
-  const random = xoroshiro128plus(Math.imul(seed, 0x9e3779b1) ^ epoch);
+  const random = mersenne(Math.imul(seed, 0x9e3779b1) ^ epoch);
   for (let i = count - 1; i > 0; i--) {
     const j = uniformInt(random, 0, i);
     [order[i], order[j]] = [order[j] as number, order[i] as number];

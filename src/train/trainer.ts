@@ -25,9 +25,14 @@ export interface Trainer {
    * Takes one step. The arrays are only read.
    * @param inputs - `[N, …]` as the classifier's input
    * @param labels - `[N]`
+   * @param learningRate - of this step
    * @returns the batch's mean loss and how many it had right, both before the step
    */
-  step(inputs: Float32Array, labels: BigInt64Array): Promise<{ loss: number; correct: number }>;
+  step(
+    inputs: Float32Array,
+    labels: BigInt64Array,
+    learningRate: number,
+  ): Promise<{ loss: number; correct: number }>;
   /** A copy. */
   state(): TrainingState;
   /** Goes on from this state. */
@@ -69,11 +74,12 @@ export async function openTrainer(
 
   return {
     session,
-    async step(inputs, labels) {
+    async step(inputs, labels, learningRate) {
       const feeds = {
         ...present(current, graph.inputs),
         [input]: new Tensor("float32", inputs, [labels.length, ...dims]),
         labels: new Tensor("int64", labels, [labels.length]),
+        learningRate: new Tensor("float64", Float64Array.of(learningRate), []),
       };
       const outputs = Object.entries(next).map(([name, tensor]) => [`next.${name}`, tensor] as const);
       const fetches = { loss: null, correct: null, ...present(Object.fromEntries(outputs), graph.outputs) };

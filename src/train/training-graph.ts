@@ -24,8 +24,8 @@ const RUNNING: Record<string, number[]> = { BatchNormalization: [3, 4] };
 const OPSETS: [number, number] = [13, 17];
 
 /**
- * A graph that takes one step of training. Inputs: those of the forward graph, `labels` (int64 `[N]`), and the
- * state: `parameters`, `moment1`, `moment2` (`[P]`), `statistics` (`[S]`), `step` (float64, scalar). Outputs:
+ * A graph that takes one step of training. Inputs: those of the forward graph, `labels` (int64 `[N]`), `learningRate`, and the
+ * state: `parameters`, `moment1`, `moment2` (`[P]`), `statistics` (`[S]`), `step`; `learningRate` and `step` are float64 scalars. Outputs:
  * `loss` (the batch's mean), `correct`, and the next state, the same names with `next.` before them.
  */
 export interface TrainingGraph {
@@ -67,7 +67,11 @@ export function trainingGraph(classifier: Graph, options: AdamOptions): Training
       layout.map(({ name }) => reshape(g, resolve(parts, name), [-1])),
       { axis: 0 },
     );
-  const next = adam(g, options, state, join(parameters, gradients));
+  const inputs = {
+    gradient: join(parameters, gradients),
+    learningRate: g.input("learningRate", "float64", []),
+  };
+  const next = adam(g, options, state, inputs);
   for (const name of ["parameters", "moment1", "moment2"] as const)
     g.output(next[name], `next.${name}`, "float32", [flatLength(parameters)]);
   g.output(next.step, "next.step", "float64", []);

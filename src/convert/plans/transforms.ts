@@ -116,9 +116,9 @@ export class Transforms {
     const blocks = this.decompress(coefficients, "blocks");
     // Blocks of a row of blocks stand side by side: their pixel rows i must come before the block column y.
     const rows = (channels * height) / 8;
-    const split = g.node("Reshape", [blocks, g.ints([-1, rows, width / 8, 8, 8])]);
+    const split = g.node("Reshape", [blocks, g.ints([0, rows, width / 8, 8, 8])]);
     const joined = g.node("Transpose", [split], { perm: [0, 1, 3, 2, 4] });
-    return g.node("Reshape", [joined, g.ints([-1, channels, height, width])], {}, "pixels");
+    return g.node("Reshape", [joined, g.ints([0, channels, height, width])], {}, "pixels");
   }
 
   /** What a constant 1 in every pixel is at k = 0. */

@@ -1,0 +1,87 @@
+/**
+ * Throughput of the converted networks over the spatial one's, every plan, interleaved, on one batch of MNIST.
+ *
+ * The floor of a plan is its multiplications over the spatial network's: what would remain if all of them took the same
+ * time and nothing else took any.
+ */
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import { positiveInteger } from "../src/cli/arguments.js";
+import { openProgress } from "../src/cli/progress.js";
+import { labelledPlanes, loadSplit } from "../src/data/mnist.js";
+import { columns, formatCount } from "../src/report/format.js";
+import { CONVERSIONS, comparePlans, convertedCandidate, spatialCandidate } from "../src/report/plans.js";
+import { labelOf, type PlanMeasurement } from "../src/report/results.js";
+
+interface Flags {
+  model: string;
+  batch: number;
+  rounds: number;
+  exploded: boolean;
+  json?: boolean;
+}
+
+const SHIPPED = fileURLToPath(new URL("../../models/mnist-resnet.onnx", import.meta.url));
+const REQUIRED: Record<string, number> = { "fused, exact": 0.95, "fused, asm:10": 0.45 };
+const REQUIRED_OVER_EXPLODED = 50;
+
+export const command = () =>
+  new Command("plans")
+    .description("throughput of every plan over the spatial model's")
+    .option("--model <file>", "a spatial model of 32x32 planes", SHIPPED)
+    .option("--batch <n>", "images at a time", positiveInteger, 128)
+    .option("--rounds <n>", "turns of each, one after another", positiveInteger, 9)
+    .option("--no-exploded", "leave out the plan that needs gigabytes")
+    .option("--json", "print the result as one JSON object")
+    .action(run);
+
+async function run({ model, batch, rounds, exploded, json }: Flags): Promise<void> {
+  const file = await readFile(model);
+  const conversions = CONVERSIONS.filter(({ plan }) => exploded || plan !== "exploded");
+  const converted = conversions.map((options) => convertedCandidate(file, options));
+  const planes = labelledPlanes(await loadSplit(undefined, "test")).planes(0, batch);
+  const candidates = [spatialCandidate(file), ...converted];
+  const total = candidates.length * (rounds + 1);
+  const progress = openProgress({ label: "plans", total, unit: "turns" });
+  const plans = await comparePlans(candidates, planes, batch, {
+    rounds,
+    onProgress: (done) => progress.update(done),
+    onLarge: (text) => progress.line(text),
+  }).finally(() => progress.stop());
+
+  const [spatial] = plans as [PlanMeasurement];
+  const rows = plans.map((plan) => ({
+    ...plan,
+    ratio: plan.imagesPerSecond / spatial.imagesPerSecond,
+    floor: spatial.multiplyAdds / plan.multiplyAdds,
+    required: REQUIRED[labelOf(plan)],
+  }));
+  const speed = (label: string) =>
+    plans.find((plan) => labelOf(plan) === label)?.imagesPerSecond ?? Number.NaN;
+  const overExploded = speed("fused, exact") / speed("exploded, exact");
+  if (json) {
+    console.log(
+      JSON.stringify({
+        batch,
+        rounds,
+        plans: rows,
+        overExploded,
+        requiredOverExploded: REQUIRED_OVER_EXPLODED,
+      }),
+    );
+    return;
+  }
+  const table = rows.map((row) => [
+    labelOf(row),
+    row.note ?? formatCount(Math.round(row.imagesPerSecond)),
+    row.note ? "-" : row.ratio.toFixed(3),
+    row.floor.toFixed(3),
+    row.required?.toFixed(2) ?? "-",
+  ]);
+  console.log(
+    columns([[`batch ${batch}`, "images/s", "of spatial", "floor by operations", "required"], ...table]),
+  );
+  if (exploded)
+    console.log(`\nfused over exploded ${overExploded.toFixed(0)}, required ${REQUIRED_OVER_EXPLODED}`);
+}

@@ -1,0 +1,106 @@
+/** The PyTorch export converted by every plan: logits and accuracy beside PyTorch's own numbers for the same network. */
+import { Command } from "commander";
+import { openProgress } from "../src/cli/progress.js";
+import { convert } from "../src/convert/convert.js";
+import type { PlanName, Relu } from "../src/convert/options.js";
+import { labelledPlanes, loadSplit } from "../src/data/mnist.js";
+import { columns, formatSmall } from "../src/report/format.js";
+import { openClassifier } from "../src/runtime/classifier.js";
+import { compareLogits, evaluate } from "../src/runtime/evaluate.js";
+import { readReference, readReferenceFile, readReferenceLogits } from "./peers/reference.js";
+
+const RELUS: Record<string, Relu> = {
+  asm14: "exact",
+  asm10: { asm: 10 },
+  asm6: { asm: 6 },
+  apx10: { apx: 10 },
+};
+const TOLERANCE = 1e-4;
+const CLASSES = 10;
+
+export const command = () =>
+  new Command("reference")
+    .description("logits and accuracy of the converted PyTorch export beside PyTorch's own")
+    .option("--no-exploded", "leave out the plan that needs gigabytes")
+    .option("--json", "print the result as one JSON object")
+    .action(run);
+
+interface Row {
+  relu: string;
+  plan: PlanName;
+  maxLogitDifference: number;
+  /** Images of the first 256 whose logits are all within 1e-4, and whose prediction is the reference's. */
+  within: number;
+  samePredictions: number;
+  images: number;
+  /** Of 10,000; counted for the plan fused. */
+  correct?: number;
+  referenceCorrect?: number;
+}
+
+async function run({ exploded, json }: { exploded: boolean; json?: boolean }): Promise<void> {
+  const model = await readReferenceFile("mnist-resnet-pytorch.onnx");
+  const { correct_of_10000 } = await readReference();
+  const test = labelledPlanes(await loadSplit(undefined, "test"));
+  const plans: PlanName[] = ["fused", "blockwise", ...(exploded ? (["exploded"] as const) : [])];
+  const rows: Row[] = [];
+  const total = plans.length * Object.keys(RELUS).length;
+  const progress = openProgress({ label: "reference", total, unit: "models" });
+  for (const plan of plans)
+    for (const [relu, option] of Object.entries(RELUS)) {
+      const wanted = await readReferenceLogits(relu);
+      const images = wanted.length / CLASSES;
+      const classifier = await openClassifier(convert(model, { plan, relu: option }));
+      const samples = plan === "fused" ? test : { ...test, count: images };
+      const { logits, correct } = await evaluate(classifier, samples);
+      await classifier.close();
+      const found = logits.subarray(0, wanted.length);
+      const whole = plan === "fused" && { correct, referenceCorrect: correct_of_10000[relu] as number };
+      rows.push({
+        relu,
+        plan,
+        ...compareLogits(found, wanted, CLASSES),
+        within: within(found, wanted),
+        images,
+        ...whole,
+      });
+      progress.update(rows.length);
+    }
+  progress.stop();
+  if (json) {
+    console.log(JSON.stringify({ tolerance: TOLERANCE, rows }));
+    return;
+  }
+  console.log(
+    columns([
+      [
+        "plan",
+        "ReLU",
+        "largest logit difference",
+        "images within 1e-4",
+        "same class",
+        "of 10,000",
+        "reference",
+      ],
+      ...rows.map((row) => [
+        row.plan,
+        row.relu,
+        formatSmall(row.maxLogitDifference),
+        `${row.within} of ${row.images}`,
+        `${row.samePredictions} of ${row.images}`,
+        String(row.correct ?? "-"),
+        String(row.referenceCorrect ?? "-"),
+      ]),
+    ]),
+  );
+}
+
+/** Images whose logits are all within the tolerance. */
+function within(found: Float32Array, wanted: Float32Array): number {
+  let count = 0;
+  for (let from = 0; from < wanted.length; from += CLASSES) {
+    const row = wanted.subarray(from, from + CLASSES);
+    if (row.every((value, i) => Math.abs(value - (found[from + i] as number)) <= TOLERANCE)) count++;
+  }
+  return count;
+}

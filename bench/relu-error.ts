@@ -1,0 +1,40 @@
+/** The error of ASM and APX against ReLU (the paper's figure), beside an independent implementation's numbers. */
+import { Command } from "commander";
+import { positiveInteger } from "../src/cli/arguments.js";
+import { openProgress } from "../src/cli/progress.js";
+import { columns } from "../src/report/format.js";
+import { RELU_GRAPHS, reluErrors } from "../src/report/relu-error.js";
+import { readReference } from "./peers/reference.js";
+
+export const command = () =>
+  new Command("relu-error")
+    .description("error of ASM and APX against ReLU for every n, beside the reference's")
+    .option("--blocks <n>", "random blocks", positiveInteger, 1_000_000)
+    .option("--json", "print the result as one JSON object")
+    .action(run);
+
+async function run({ blocks, json }: { blocks: number; json?: boolean }): Promise<void> {
+  const progress = openProgress({ label: "relu-error", total: RELU_GRAPHS, unit: "graphs" });
+  const onProgress = (done: number) => progress.update(done);
+  const points = await reluErrors({ blocks, onProgress }).finally(() => progress.stop());
+  const { relu_rmse_asm_apx } = await readReference();
+  const rows = points.map((point) => {
+    const [asm, apx] = relu_rmse_asm_apx[point.n + 1] ?? [];
+    return { ...point, referenceAsm: asm, referenceApx: apx };
+  });
+  if (json) {
+    console.log(JSON.stringify({ blocks, points: rows }));
+    return;
+  }
+  const digits = (value: number | undefined) => value?.toFixed(5) ?? "-";
+  console.log(
+    columns([
+      ["n", "frequencies", "ASM", "reference", "APX", "reference"],
+      ...rows.map(({ n, asm, apx, referenceAsm, referenceApx }) => [
+        String(n),
+        String(n + 1),
+        ...[asm, referenceAsm, apx, referenceApx].map(digits),
+      ]),
+    ]),
+  );
+}

@@ -1,0 +1,55 @@
+/** Accuracy on the test set after training as `jpeg-domain train` does by default, over several seeds. */
+import { Command } from "commander";
+import { positiveInteger } from "../src/cli/arguments.js";
+import { openProgress } from "../src/cli/progress.js";
+import { samplesOf } from "../src/cli/train.js";
+import { loadImageSet } from "../src/data/mnist.js";
+import { resnet } from "../src/networks/resnet.js";
+import { columns, formatPercent } from "../src/report/format.js";
+import { TRAINING, train } from "../src/train/loop.js";
+
+const REQUIRED = 0.988;
+
+export const command = () =>
+  new Command("seeds")
+    .description("test accuracy after training, over several seeds (minutes each)")
+    .option("--seeds <n>", "how many", positiveInteger, 3)
+    .option("--epochs <n>", "passes over the training images", positiveInteger, TRAINING.epochs)
+    .option("--json", "print the result as one JSON object")
+    .action(run);
+
+async function run({
+  seeds,
+  epochs,
+  json,
+}: {
+  seeds: number;
+  epochs: number;
+  json?: boolean;
+}): Promise<void> {
+  const set = await loadImageSet();
+  const data = { train: samplesOf(set.train), test: samplesOf(set.test) };
+  const accuracies: number[][] = [];
+  const perSeed = epochs * Math.ceil(data.train.count / TRAINING.batch);
+  const progress = openProgress({ label: "seeds", total: seeds * perSeed, unit: "steps" });
+  for (let seed = 0; seed < seeds; seed++) {
+    const { history } = await train(
+      resnet(seed),
+      data,
+      { ...TRAINING, epochs, seed },
+      {
+        onStep: ({ step, loss }) =>
+          progress.update(seed * perSeed + step, `seed ${seed}, loss ${loss.toFixed(4)}`),
+      },
+    );
+    accuracies.push(history.flatMap(({ testAccuracy }) => testAccuracy ?? []));
+  }
+  progress.stop();
+  if (json) {
+    console.log(JSON.stringify({ epochs, required: REQUIRED, accuracies }));
+    return;
+  }
+  const header = ["seed", ...Array.from({ length: epochs }, (_, i) => `epoch ${i + 1}`)];
+  console.log(columns([header, ...accuracies.map((row, seed) => [String(seed), ...row.map(formatPercent)])]));
+  console.log(`\nrequired after the last epoch: ${formatPercent(REQUIRED)}`);
+}

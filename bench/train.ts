@@ -1,0 +1,155 @@
+/**
+ * A training step of the notebook's ResNet at batch 128, ours against PyTorch's on the same two cores, interleaved; and
+ * where ours spends its time.
+ *
+ * The floor: the multiplications of the forward pass, and as many again for the gradients of weights and of inputs
+ * (none of the first layer's), at the speed at which ONNX Runtime runs the forward pass alone.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import { uniformFloat32 } from "pure-rand/distribution/uniformFloat32";
+import { mersenne } from "pure-rand/generator/mersenne";
+import { positiveInteger } from "../src/cli/arguments.js";
+import { resnet } from "../src/networks/resnet.js";
+import { columns } from "../src/report/format.js";
+import { type Contestant, interleave, median } from "../src/report/measure.js";
+import { ADAM } from "../src/train/adam.js";
+import { openTrainer, type Trainer } from "../src/train/trainer.js";
+
+interface Flags {
+  rounds: number;
+  steps: number;
+  json?: boolean;
+}
+
+const BATCH = 128;
+const REQUIRED = 1.5;
+/** PyTorch comes with Debian's python3-torch, for Debian's own interpreter. */
+const PYTHON = "/usr/bin/python3";
+const SCRIPT = fileURLToPath(new URL("../../bench/peers/pytorch.py", import.meta.url));
+
+export const command = () =>
+  new Command("train")
+    .description("a training step against PyTorch's, and the share of each operator")
+    .option("--rounds <n>", "turns of each, one after another", positiveInteger, 6)
+    .option("--steps <n>", "training steps in a turn", positiveInteger, 10)
+    .option("--json", "print the result as one JSON object")
+    .action(run);
+
+async function run({ rounds, steps, json }: Flags): Promise<void> {
+  const { images, labels } = randomBatch();
+  const trainer = await openTrainer(resnet(0), ADAM);
+  const step = () => trainer.step(images, labels, 1e-3);
+  const contestants: Contestant[] = [{ name: "ours", amount: 1, calls: steps, run: step }];
+  const torch = await openTorch(steps);
+  if (torch) contestants.push(torch.contestant);
+  const speeds = await interleave(contestants, rounds);
+  await trainer.release();
+  torch?.close();
+
+  const milliseconds = (name: string) => (speeds.get(name) ?? []).map((speed) => 1000 / speed);
+  const ours = median(milliseconds("ours"));
+  const theirs = torch && median(milliseconds("PyTorch"));
+  const shares = await operatorShares(images, labels, steps);
+  if (json) {
+    const peer = torch && {
+      pytorchMilliseconds: theirs,
+      ratio: ours / (theirs ?? 1),
+      pytorch: torch.version,
+    };
+    console.log(JSON.stringify({ batch: BATCH, milliseconds: ours, ...peer, required: REQUIRED, shares }));
+    return;
+  }
+  const row = (name: string, times: number[]) => [
+    name,
+    ...[median(times), Math.min(...times), Math.max(...times)].map((time) => time.toFixed(1)),
+  ];
+  const rows = [[`ms a step, batch ${BATCH}`, "median", "least", "most"], row("ours", milliseconds("ours"))];
+  if (torch) rows.push(row(`PyTorch ${torch.version}`, milliseconds("PyTorch")));
+  console.log(columns(rows));
+  console.log(
+    theirs === undefined
+      ? `\nPyTorch is not here (Debian's python3-torch brings it): ours alone`
+      : `\nratio ${(ours / theirs).toFixed(2)}, required at most ${REQUIRED}`,
+  );
+  console.log(
+    `\n${columns([["operator", "share"], ...shares.map(({ op, share }) => [op, percent(share)])])}`,
+  );
+}
+
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+
+function randomBatch() {
+  const random = mersenne(0);
+  return {
+    images: Float32Array.from({ length: BATCH * 1024 }, () => 2 * uniformFloat32(random) - 1),
+    labels: BigInt64Array.from({ length: BATCH }, (_, i) => BigInt(i % 10)),
+  };
+}
+
+interface Torch {
+  version: string;
+  contestant: Contestant;
+  close(): void;
+}
+
+/** PyTorch in a process of its own, which waits between its turns; `undefined` where it is not installed. */
+async function openTorch(steps: number): Promise<Torch | undefined> {
+  const child = spawn(PYTHON, [SCRIPT], { stdio: ["pipe", "pipe", "ignore"] });
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  const started = await Promise.race([lines.next(), failure(child)]);
+  if (started === undefined || started.done) return undefined;
+  const run = async () => {
+    child.stdin.write(`${steps}\n`);
+    await lines.next();
+  };
+  return {
+    version: started.value,
+    contestant: { name: "PyTorch", amount: steps, run },
+    close: () => child.stdin.end(),
+  };
+}
+
+const failure = (child: ChildProcess) => once(child, "error").then(() => undefined);
+
+/** The share of each operator in the time that ONNX Runtime's profile gives to kernels. */
+async function operatorShares(images: Float32Array, labels: BigInt64Array, steps: number) {
+  const folder = await mkdtemp(join(tmpdir(), "jpeg-domain-profile-"));
+  try {
+    const trainer: Trainer = await openTrainer(resnet(0), ADAM, {
+      enableProfiling: true,
+      profileFilePrefix: join(folder, "profile"),
+    });
+    for (let i = 0; i < steps; i++) await trainer.step(images, labels, 1e-3);
+    trainer.session.endProfiling();
+    await trainer.release();
+    const [file] = (await readdir(folder)) as [string];
+    const events = JSON.parse(await readFile(join(folder, file), "utf8")) as ProfileEvent[];
+    return sharesOf(events);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+interface ProfileEvent {
+  cat: string;
+  name: string;
+  /** Microseconds. */
+  dur: number;
+  args?: { op_name?: string };
+}
+
+function sharesOf(events: ProfileEvent[]) {
+  const times = new Map<string, number>();
+  for (const { cat, name, dur, args } of events)
+    if (cat === "Node" && name.endsWith("_kernel_time") && args?.op_name)
+      times.set(args.op_name, (times.get(args.op_name) ?? 0) + dur);
+  const total = [...times.values()].reduce((a, b) => a + b, 0);
+  return [...times].map(([op, time]) => ({ op, share: time / total })).sort((a, b) => b.share - a.share);
+}
