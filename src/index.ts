@@ -30,6 +30,7 @@ export {
 export { resnet } from "./networks/resnet.js";
 export { CheckpointError, type HistoryEntry } from "./train/checkpoint.js";
 export {
+  type ScheduleName,
   TRAINING,
   type TrainingHooks,
   type TrainingOptions,

@@ -137,7 +137,10 @@ describe("train", () => {
 
   test("learns, says how well, and keeps a checkpoint to go on from", LIMIT, async () => {
     const cwd = await place("learns");
-    const run = ["train", "--data", data, "--limit", "60", "--epochs", "2", "--batch", "10", "--json"];
+    const run = [
+      ...["train", "--data", data, "--limit", "60", "--epochs", "2", "--batch", "10"],
+      ...["--schedule", "constant", "--json"],
+    ];
     const first = json(await jpegDomain([...run, "--out", "m.onnx"], { cwd }));
     expect(first).toMatchObject({ model: "m.onnx", checkpoint: "m.checkpoint.onnx", steps: 12, total: 40 });
     expect(first.testAccuracy).toBe((first.correct as number) / 40);
@@ -191,6 +194,7 @@ describe.concurrent("bad arguments: one line, exit status 2:", () => {
     ["train --limit 1.5", /--limit.*'1.5' is invalid.*whole number from 1/],
     ["train --lr -1", /--lr.*'-1' is invalid.*number above 0/],
     ["train --seed x", /--seed.*'x' is invalid.*whole number from 0/],
+    ["train --schedule foo", /--schedule.*'foo' is invalid.*constant/],
     ["train now", /too many arguments/],
     ["demo --nonsense", /unknown option '--nonsense'/],
     ["evla model.onnx", /unknown command 'evla'.*Did you mean eval/],

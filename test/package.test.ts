@@ -49,7 +49,7 @@ describe("the packed package, in an empty folder", () => {
     );
     const install = ["install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"];
     await run("npm", [...install, join(folder, packed.filename)], { cwd: folder, env });
-  }, 180_000);
+  }, 300_000);
   afterAll(() => rm(folder, { recursive: true }));
 
   test("holds a README and the licence", () => {
