@@ -13,7 +13,7 @@ import { lehmer } from "./reference/lehmer.js";
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 const MAIN = path("../dist/src/cli/main.js");
 const PYTORCH = path("reference/mnist-resnet-pytorch.onnx");
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 120_000 };
 
 let folder: string;
 beforeAll(async () => {
@@ -154,7 +154,7 @@ describe("train", () => {
     expect(evaluated).toMatchObject({ correct: second.correct, total: 40 });
   });
 
-  test("stopped by Ctrl-C goes on with --resume to the very same model", { timeout: 120_000 }, async () => {
+  test("stopped by Ctrl-C goes on with --resume to the very same model", { timeout: 300_000 }, async () => {
     const [whole, parts] = [await place("whole"), await place("parts")];
     const command = ["train", "--data", data, ...flags];
     const uninterrupted = json(await jpegDomain(command, { cwd: whole }));
@@ -275,7 +275,7 @@ describe.concurrent("work that cannot be done: one line, exit status 1:", () => 
   });
 });
 
-test("help and version", async () => {
+test("help and version", LIMIT, async () => {
   const { version } = JSON.parse(await readFile(path("../package.json"), "utf8")) as { version: string };
   expect(await jpegDomain(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
   const help = await jpegDomain(["help"]);
