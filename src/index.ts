@@ -1,1 +1,74 @@
+/**
+ * The public API: convolutional networks that run straight on JPEG coefficients.
+ *
+ * Everything else in this package is internal and may change in any release.
+ */
+// biome-ignore-all assist/source/organizeImports: in the order of what a reader looks for
+
+// Conversion: a network trained on pixels → a network on JPEG coefficients.
+export { type Converted, convert, convertGraph } from "./convert/convert.js";
+export { type Metadata, readMetadata } from "./convert/metadata.js";
+export { ConvertError, type ConvertOptions, type PlanName, type Relu } from "./convert/options.js";
+export type { Cost } from "./convert/plan.js";
+
+// The transform: pixels ⇄ coefficient tensors, and its tensors in the notebook's letters.
+export { DEFAULT_TABLE, TransformError, ZIGZAG } from "./transform/frequency.js";
+export { compress, decompress, type TransformOptions } from "./transform/images.js";
+export { B, C, Ci, D, D_n, J, Ji, S, Si, type Tensor, Z } from "./transform/tensors.js";
+
+// Running: a spatial or converted classifier on ONNX Runtime.
+export { type Classifier, openClassifier } from "./runtime/classifier.js";
+export {
+  compareLogits,
+  type Evaluation,
+  type EvaluationOptions,
+  evaluate,
+  type LabelledPlanes,
+} from "./runtime/evaluate.js";
+
+// Training on pixels, and the notebook's network.
+export { resnet } from "./networks/resnet.js";
+export { CheckpointError, type HistoryEntry } from "./train/checkpoint.js";
+export {
+  type ScheduleName,
+  TRAINING,
+  type TrainingHooks,
+  type TrainingOptions,
+  type TrainingResult,
+  train,
+} from "./train/loop.js";
+export { TrainingError } from "./train/rule.js";
+export type { Samples } from "./train/samples.js";
+
+// Data: MNIST, and sets stored as it is.
+export { IdxError } from "./data/idx.js";
+export {
+  type ImageSet,
+  type LabelledImages,
+  labelledPlanes,
+  loadImageSet,
+  loadSplit,
+  planes,
+  type Selection,
+  type Split,
+} from "./data/mnist.js";
+
+// ONNX files as typed graphs.
+export { float, GraphBuilder, type PlainAttribute } from "./onnx/builder.js";
+export { readOnnx, writeOnnx } from "./onnx/file.js";
+export {
+  type Attribute,
+  type Constant,
+  type Dimension,
+  type ElementType,
+  float32,
+  type Graph,
+  int64,
+  type Node,
+  type NumericArray,
+  OnnxError,
+  type ValueInfo,
+} from "./onnx/graph.js";
+
+// The base of all errors that are thrown on purpose; each part's own are listed with it.
 export { JpegDomainError } from "./errors.js";

@@ -6,6 +6,7 @@ const REASONS: Record<string, string> = {
   ENOENT: "no such file",
   EISDIR: "it is a folder, expected a file",
   ENOTDIR: "part of the path is not a folder",
+  EEXIST: "part of the path is not a folder",
   EACCES: "no permission",
   ENOSPC: "no space left on the device",
 };
@@ -25,9 +26,12 @@ export async function withFile<T>(path: string, work: () => T | Promise<T>): Pro
 
 export const readInput = (path: string): Promise<Uint8Array> => withFile(path, () => readFile(path));
 
+/** Makes the folder that a file is to be written to. */
+export const makeFolderOf = (path: string): Promise<void> =>
+  withFile(path, async () => void (await mkdir(dirname(path), { recursive: true })));
+
 /** Writes a file, making its folder. */
-export const writeOutput = (path: string, content: string | Uint8Array): Promise<void> =>
-  withFile(path, async () => {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, content);
-  });
+export async function writeOutput(path: string, content: string | Uint8Array): Promise<void> {
+  await makeFolderOf(path);
+  await withFile(path, () => writeFile(path, content));
+}

@@ -19,8 +19,10 @@ const program = new Command("jpeg-domain")
   .description("Convolutional networks straight on JPEG coefficients: train, convert, evaluate.")
   .version(version)
   .enablePositionalOptions()
-  .showHelpAfterError("(jpeg-domain help shows how it is used)")
-  .configureOutput({ outputError: (text, write) => write(text.replace(/\n(?=.)/g, " ")) });
+  .configureOutput({
+    outputError: (text, write) =>
+      write(`${text.trim().replaceAll("\n", " ")} (jpeg-domain help shows how it is used)\n`),
+  });
 for (const command of [demoCommand(), trainCommand(), convertCommand(), evalCommand(), benchCommand()])
   program.addCommand(command.copyInheritedSettings(program).exitOverride());
 

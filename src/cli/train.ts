@@ -1,6 +1,4 @@
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { type LabelledImages, loadImageSet, paddedSize, planes } from "../data/mnist.js";
 import { resnet } from "../networks/resnet.js";
@@ -15,6 +13,7 @@ import {
   train,
 } from "../train/loop.js";
 import type { Samples } from "../train/samples.js";
+import { makeFolderOf } from "./files.js";
 import { openProgress, type Progress } from "./progress.js";
 
 interface TrainFlags {
@@ -55,7 +54,7 @@ export function trainCommand(): Command {
 
 async function runTrain(flags: TrainFlags): Promise<void> {
   const checkpoint = flags.checkpoint ?? flags.out.replace(/(\.onnx)?$/, ".checkpoint.onnx");
-  for (const path of [flags.out, checkpoint]) await mkdir(dirname(path), { recursive: true });
+  for (const path of [flags.out, checkpoint]) await makeFolderOf(path);
   if (existsSync(checkpoint) && !flags.resume)
     say(`${checkpoint} will be replaced after the first epoch; --resume goes on from it`);
   const set = await loadImageSet(flags.data);

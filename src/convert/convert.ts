@@ -45,6 +45,7 @@ export function convertGraph(model: Graph, options: ConvertOptions = {}): Conver
   if (chosen.plan === "exploded") checkMemory(source, options.memoryLimit);
   const cost: Cost = { multiplyAdds: 0, operatorBytes: 0, largestOperatorBytes: 0 };
   const g = new GraphBuilder(`${source.name} in the JPEG domain`, source.opsets.get(""));
+  for (const { name } of source.outputs) g.unique(name);
   const size = run(source, g, PLANS[chosen.plan](g, chosen, cost));
   const graph = g.build();
   writeMetadata(graph, {
@@ -101,8 +102,10 @@ function copy(source: Graph, g: GraphBuilder, node: Node, values: Map<string, Va
     values.set(input, { kind: "tensor", name });
     return name;
   });
-  g.copy(node, inputs, node.outputs);
-  for (const output of node.outputs) values.set(output, { kind: "tensor", name: output });
+  const outputs = node.outputs.map((output) => (output === "" ? "" : g.unique(output)));
+  g.copy(node, inputs, outputs);
+  for (const [i, output] of node.outputs.entries())
+    values.set(output, { kind: "tensor", name: outputs[i] as string });
 }
 
 interface ImageInput {

@@ -182,7 +182,10 @@ function slide(call: Call, { kernel, strides, dilations, pads }: Window, spatial
     const padded = (length as number) + (pads[i] as number) + (pads[i + kernel.length] as number);
     const steps = (padded - (k - 1) * (dilations[i] as number) - 1) / (strides[i] as number);
     if (steps < 0) call.fail(`a window of ${k} does not fit into a padded length of ${padded}`);
-    return (ceil ? Math.ceil(steps) : Math.floor(steps)) + 1;
+    if (!ceil) return Math.floor(steps) + 1;
+    // A window that would begin in the padding after the image is left out.
+    const begins = Math.ceil(steps) * (strides[i] as number);
+    return Math.ceil(steps) + (begins < (length as number) + (pads[i] as number) ? 1 : 0);
   });
 }
 

@@ -27,7 +27,7 @@ const padding: Rule = (call) => {
 /** Leaves the JPEG domain: what follows sees pixels in a row, as a fully connected layer does. */
 const flattening: Rule = (call) => {
   const pixels = call.plan.pixels(call.map(0));
-  const name = call.node.outputs[0] as string;
+  const name = call.g.unique(call.node.outputs[0] as string);
   const target = call.node.inputs[1];
   const inputs = target ? [pixels, call.g.constant(target, call.requiredConstant(1))] : [pixels];
   call.g.copy(call.node, inputs, [name]);

@@ -1,0 +1,292 @@
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { loadSplit } from "../src/data/mnist.js";
+import { readOnnx } from "../src/onnx/file.js";
+import { readNpy } from "./reference/arrays.js";
+import { lehmer } from "./reference/lehmer.js";
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
+const MAIN = path("../dist/src/cli/main.js");
+const PYTORCH = path("reference/mnist-resnet-pytorch.onnx");
+const LIMIT = { timeout: 120_000 };
+
+let folder: string;
+beforeAll(async () => {
+  if (!existsSync(MAIN)) throw new Error(`${MAIN} is missing: npm run build makes it`);
+  folder = await mkdtemp(join(tmpdir(), "jpeg-domain-cli-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+interface Result {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs the command; `interrupt` is a text on standard error that is answered with Ctrl-C. */
+function jpegDomain(args: string[], { cwd = folder, interrupt = "" } = {}): Promise<Result> {
+  const child = spawn(process.execPath, [MAIN, ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  let [stdout, stderr, interrupted] = ["", "", false];
+  child.stdout.on("data", (data: Buffer) => {
+    stdout += data;
+  });
+  child.stderr.on("data", (data: Buffer) => {
+    stderr += data;
+    if (interrupt && !interrupted && stderr.includes(interrupt)) interrupted = child.kill("SIGINT");
+  });
+  return new Promise((done, failed) => {
+    child.on("error", failed);
+    child.on("close", (code) => done({ code, stdout, stderr }));
+  });
+}
+
+/** The one JSON object that is all of the standard output. */
+function json({ code, stdout, stderr }: Result): Record<string, unknown> {
+  expect(code, stderr).toBe(0);
+  expect(stdout.endsWith("}\n")).toBe(true);
+  expect(stdout.indexOf("\n")).toBe(stdout.length - 1);
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+/** IDX files of random digits with a bright bar in the place of the label, apart from the code under test. */
+async function imageSet(name: string, train: number, test: number): Promise<string> {
+  const directory = join(folder, name);
+  await mkdir(directory, { recursive: true });
+  const random = lehmer(4);
+  const file = (dims: number[], data: Uint8Array) => {
+    const header = Buffer.alloc(4 + 4 * dims.length);
+    header.set([0, 0, 8, dims.length]);
+    for (const [i, length] of dims.entries()) header.writeUInt32BE(length, 4 + 4 * i);
+    return Buffer.concat([header, data]);
+  };
+  for (const [prefix, count] of [
+    ["train", train],
+    ["t10k", test],
+  ] as const) {
+    const labels = Uint8Array.from({ length: count }, (_, i) => i % 10);
+    const images = Uint8Array.from({ length: count * 784 }, (_, at) => {
+      const row = Math.floor((at % 784) / 28);
+      return Math.floor(row >> 1 === labels[Math.floor(at / 784)] ? 255 : 100 * random());
+    });
+    await writeFile(join(directory, `${prefix}-images-idx3-ubyte`), file([count, 28, 28], images));
+    await writeFile(join(directory, `${prefix}-labels-idx1-ubyte`), file([count], labels));
+  }
+  return directory;
+}
+
+describe("convert and eval", () => {
+  test("give PyTorch's answers, from pixels and from coefficients", LIMIT, async () => {
+    const { data: logits } = readNpy("spatial_logits.npy");
+    const { labels } = await loadSplit(undefined, "test");
+    let [correct, loss] = [0, 0];
+    for (let i = 0; i < 256; i++) {
+      const row = Array.from(logits.subarray(10 * i, 10 * i + 10));
+      const label = labels[i] as number;
+      if (row.every((value) => value <= (row[label] as number))) correct++;
+      loss += Math.log(row.reduce((sum, value) => sum + Math.exp(value), 0)) - (row[label] as number);
+    }
+
+    const spatial = json(await jpegDomain(["eval", PYTORCH, "--limit", "256", "--json"]));
+    expect(spatial).toMatchObject({ model: PYTORCH, plan: "spatial", relu: "exact", correct, total: 256 });
+    expect(spatial.accuracy).toBe(correct / 256);
+    expect(Math.abs((spatial.meanLoss as number) - loss / 256)).toBeLessThan(1e-5);
+    expect(spatial.imagesPerSecond).toBeGreaterThan(0);
+
+    const out = join(folder, "new/folder/converted.onnx");
+    const converted = json(await jpegDomain(["convert", PYTORCH, out, "--json"]));
+    expect(converted).toMatchObject({
+      input: PYTORCH,
+      output: out,
+      plan: "fused",
+      relu: "exact",
+      fileBytes: (await stat(out)).size,
+      spatialFileBytes: (await stat(PYTORCH)).size,
+    });
+    const exact = json(await jpegDomain(["eval", out, "--limit", "256", "--batch", "100", "--json"]));
+    expect(exact).toMatchObject({ model: out, plan: "fused", relu: "exact", correct, total: 256 });
+    expect(Math.abs((exact.meanLoss as number) - loss / 256)).toBeLessThan(1e-5);
+  });
+
+  test("tell people the same in a few lines", LIMIT, async () => {
+    const out = join(folder, "asm.onnx");
+    const converted = await jpegDomain(["convert", PYTORCH, out, "--relu", "asm:6", "--plan", "blockwise"]);
+    expect(converted).toMatchObject({ code: 0, stderr: "" });
+    expect(converted.stdout).toMatch(/plan blockwise, ReLU asm:6, converted in \d+ ms/);
+    expect(readOnnx(await readFile(out)).inputs[0]?.name).toBe("coefficients");
+    const evaluated = await jpegDomain(["eval", out, "--limit", "20"]);
+    expect(evaluated.code).toBe(0);
+    expect(evaluated.stdout).toMatch(/\(blockwise, ReLU asm:6\)\n {2}correct +\d+ of 20 \(\d+\.\d\d %\)\n/);
+  });
+});
+
+describe("train", () => {
+  const flags = ["--epochs", "5", "--batch", "8", "--seed", "3", "--out", "model.onnx", "--json"];
+  let data: string;
+  const place = async (name: string) => {
+    await mkdir(join(folder, name), { recursive: true });
+    return join(folder, name);
+  };
+  beforeAll(async () => {
+    data = await imageSet("digits", 200, 40);
+  });
+
+  test("learns, says how well, and keeps a checkpoint to go on from", LIMIT, async () => {
+    const cwd = await place("learns");
+    const run = [
+      ...["train", "--data", data, "--limit", "60", "--epochs", "2", "--batch", "10"],
+      ...["--schedule", "constant", "--json"],
+    ];
+    const first = json(await jpegDomain([...run, "--out", "m.onnx"], { cwd }));
+    expect(first).toMatchObject({ model: "m.onnx", checkpoint: "m.checkpoint.onnx", steps: 12, total: 40 });
+    expect(first.testAccuracy).toBe((first.correct as number) / 40);
+    expect((await readdir(cwd)).sort()).toEqual(["m.checkpoint.onnx", "m.onnx"]);
+
+    const longer = run.with(run.indexOf("--epochs") + 1, "3");
+    const second = json(await jpegDomain([...longer, "--out", "m.onnx", "--resume"], { cwd }));
+    expect(second).toMatchObject({ steps: 18 });
+    expect((second.accuracies as number[]).slice(0, 2)).toEqual(first.accuracies);
+    const evaluated = json(await jpegDomain(["eval", "m.onnx", "--data", data, "--json"], { cwd }));
+    expect(evaluated).toMatchObject({ correct: second.correct, total: 40 });
+  });
+
+  test("stopped by Ctrl-C goes on with --resume to the very same model", { timeout: 300_000 }, async () => {
+    const [whole, parts] = [await place("whole"), await place("parts")];
+    const command = ["train", "--data", data, ...flags];
+    const uninterrupted = json(await jpegDomain(command, { cwd: whole }));
+
+    const stopped = await jpegDomain(command, { cwd: parts, interrupt: "epoch 1 of 5" });
+    expect(stopped.code).toBe(130);
+    expect(stopped.stdout).toBe("");
+    const [, step, steps] = /stopped after step (\d+) of (\d+);/.exec(stopped.stderr) ?? [];
+    expect(steps).toBe("125");
+    expect(Number(step)).toBeGreaterThanOrEqual(25);
+    expect(Number(step)).toBeLessThan(125);
+    expect(stopped.stderr).toMatch(/jpeg-domain train .*--resume/);
+    expect(await readdir(parts)).toEqual(["model.checkpoint.onnx"]);
+
+    const resumed = json(await jpegDomain([...command, "--resume"], { cwd: parts }));
+    expect(resumed.accuracies).toEqual(uninterrupted.accuracies);
+    const [a, b] = await Promise.all([whole, parts].map((cwd) => readFile(join(cwd, "model.onnx"))));
+    expect(Buffer.compare(a as Buffer, b as Buffer)).toBe(0);
+  });
+});
+
+describe.concurrent("bad arguments: one line, exit status 2:", () => {
+  test.each<[string, RegExp]>([
+    ["convert in.onnx out.onnx --relu asm:99", /--relu.*'asm:99' is invalid.*from 0 to 14, found 99/],
+    ["convert in.onnx out.onnx --relu asm", /--relu.*'asm' is invalid.*expected exact, asm:N or apx:N/],
+    ["convert in.onnx out.onnx --plan foo", /--plan.*'foo' is invalid.*fused, blockwise, exploded/],
+    ["convert in.onnx", /missing required argument 'out.onnx'/],
+    ["convert", /missing required argument 'in.onnx'/],
+    ["convert a.onnx b.onnx c.onnx", /too many arguments.*Expected 2 arguments but got 3/],
+    ["eval", /missing required argument 'model.onnx'/],
+    ["eval model.onnx --limit 0", /--limit.*'0' is invalid.*whole number from 1/],
+    ["eval model.onnx --limit many", /--limit.*'many' is invalid.*whole number from 1/],
+    ["eval model.onnx --batch -5", /--batch.*'-5' is invalid.*whole number from 1/],
+    ["eval model.onnx --batch", /--batch.*argument missing/],
+    ["eval model.onnx --plan fused", /unknown option '--plan'/],
+    ["train --epochs 0", /--epochs.*'0' is invalid.*whole number from 1/],
+    ["train --limit 1.5", /--limit.*'1.5' is invalid.*whole number from 1/],
+    ["train --lr -1", /--lr.*'-1' is invalid.*number above 0/],
+    ["train --seed x", /--seed.*'x' is invalid.*whole number from 0/],
+    ["train --schedule foo", /--schedule.*'foo' is invalid.*constant/],
+    ["train now", /too many arguments/],
+    ["demo --nonsense", /unknown option '--nonsense'/],
+    ["evla model.onnx", /unknown command 'evla'.*Did you mean eval/],
+    ["--nonsense", /unknown option '--nonsense'/],
+  ])("%s", LIMIT, async (line, message) => {
+    const { code, stdout, stderr } = await jpegDomain(line.split(" "));
+    expect(stderr).toMatch(/^error: [^\n]+\n$/);
+    expect(stderr).toMatch(message);
+    expect(stderr).toContain("jpeg-domain help");
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  });
+});
+
+describe.concurrent("work that cannot be done: one line, exit status 1:", () => {
+  beforeAll(async () => {
+    const png = Buffer.from("89504e470d0a1a0a0000000d49484452", "hex");
+    await writeFile(join(folder, "picture.png"), png);
+    await writeFile(join(folder, "notes.txt"), "These are no weights.\nNor is this.\n");
+    await writeFile(join(folder, "empty.onnx"), "");
+    await writeFile(join(folder, "cut.onnx"), (await readFile(PYTORCH)).subarray(0, 200_000));
+    await mkdir(join(folder, "pictures"));
+    await writeFile(join(folder, "pictures/0001.png"), png);
+    const whole = await imageSet("whole-set", 20, 20);
+    const cut = await imageSet("cut-set", 20, 20);
+    const images = await readFile(join(whole, "t10k-images-idx3-ubyte"));
+    await writeFile(join(cut, "t10k-images-idx3-ubyte"), images.subarray(0, 5000));
+    await mkdir(join(folder, "asfile.onnx"));
+  });
+
+  const MODEL = PYTORCH;
+  test.each<[string[], RegExp]>([
+    [["convert", "missing.onnx", "out.onnx"], /^error: missing.onnx: no such file$/],
+    [["convert", "pictures", "out.onnx"], /^error: pictures: it is a folder, expected a file$/],
+    [
+      ["convert", "picture.png", "out.onnx"],
+      /picture.png: not an ONNX model: found 16 bytes beginning 89 50 4e 47/,
+    ],
+    [["convert", "notes.txt", "out.onnx"], /notes.txt: not an ONNX model: found 35 bytes/],
+    [["convert", "empty.onnx", "out.onnx"], /empty.onnx: not an ONNX model: found 0 bytes/],
+    [["convert", "cut.onnx", "out.onnx"], /cut.onnx: not an ONNX model: found 200000 bytes/],
+    [["convert", MODEL, "asfile.onnx"], /asfile.onnx: it is a folder, expected a file/],
+    [["convert", MODEL, "notes.txt/out.onnx"], /notes.txt\/out.onnx: part of the path is not a folder/],
+    [["eval", "missing.onnx"], /missing.onnx: no such file/],
+    [["eval", "pictures"], /pictures: it is a folder, expected a file/],
+    [["eval", "picture.png"], /picture.png: not an ONNX model/],
+    [["eval", "cut.onnx"], /cut.onnx: not an ONNX model/],
+    [["eval", MODEL, "--data", "nowhere"], /nowhere.*no such folder/],
+    [["eval", MODEL, "--data", "pictures"], /pictures.*none of the files looked for.*t10k-images-idx3-ubyte/],
+    [
+      ["eval", MODEL, "--data", "cut-set"],
+      /cut-set\/t10k-images-idx3-ubyte, byte 5000: found the end of the file/,
+    ],
+    [["train", "--data", "pictures"], /pictures.*none of the files looked for/],
+    [["train", "--data", "cut-set"], /t10k-images-idx3-ubyte, byte 5000/],
+    [["train", "--data", "notes.txt"], /notes.txt.*expected a folder/],
+    [
+      ["train", "--data", "whole-set", "--resume", "--out", "new.onnx"],
+      /checkpoint new.checkpoint.onnx: no such file/,
+    ],
+    [
+      ["train", "--data", "whole-set", "--out", "notes.txt/m.onnx"],
+      /notes.txt\/m.onnx: part of the path is not a folder/,
+    ],
+    [["train", "--data", "whole-set", "--epochs", "1", "--out", "asfile.onnx"], /asfile.onnx/],
+    [["demo", "--model", "missing.onnx"], /missing.onnx: no such file/],
+    [["demo", "--data", "pictures"], /pictures.*none of the files looked for/],
+    [["demo", "--model", "picture.png", "--data", "whole-set"], /not an ONNX model/],
+  ])("%j", LIMIT, async (args, message) => {
+    const { code, stdout, stderr } = await jpegDomain(args);
+    // Progress may come before it.
+    const lines = stderr.trimEnd().split("\n");
+    const errors = lines.filter((line) => !/^(epoch|train|eval) |: \d+ training and/.test(line));
+    expect(errors, stderr).toEqual([lines.at(-1)]);
+    expect(lines.at(-1)).toMatch(message);
+    expect(lines.at(-1)).toMatch(/^error: /);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(existsSync(join(folder, "out.onnx"))).toBe(false);
+  });
+});
+
+test("help and version", LIMIT, async () => {
+  const { version } = JSON.parse(await readFile(path("../package.json"), "utf8")) as { version: string };
+  expect(await jpegDomain(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
+  const help = await jpegDomain(["help"]);
+  expect(help).toMatchObject({ code: 0, stderr: "" });
+  for (const command of ["demo", "train", "convert", "eval", "bench"]) expect(help.stdout).toContain(command);
+  for (const args of [
+    ["help", "convert"],
+    ["convert", "--help"],
+  ]) {
+    const { code, stdout, stderr } = await jpegDomain(args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout).toContain("--relu <kind>");
+  }
+});

@@ -1,0 +1,538 @@
+import { readFileSync } from "node:fs";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import fc from "fast-check";
+import { Tensor } from "onnxruntime-node";
+import { describe, expect, test } from "vitest";
+import { convert } from "../src/convert/convert.js";
+import { JpegDomainError } from "../src/errors.js";
+import { float, GraphBuilder, type PlainAttribute } from "../src/onnx/builder.js";
+import { readOnnx, writeOnnx } from "../src/onnx/file.js";
+import { foldConstants } from "../src/onnx/fold.js";
+import { ModelProtoSchema, StringStringEntryProtoSchema } from "../src/onnx/generated/onnx_pb.js";
+import { type Constant, float32, type Graph, int64, OnnxError, volume } from "../src/onnx/graph.js";
+import { inferShapes } from "../src/onnx/infer.js";
+import { openSession } from "../src/runtime/session.js";
+import { uniform } from "./reference/arrays.js";
+import { build, recipes } from "./reference/random-networks.js";
+
+const PYTORCH = readFileSync(new URL("reference/mnist-resnet-pytorch.onnx", import.meta.url));
+
+async function run(model: Uint8Array | Graph, data: Float32Array, shape: number[]) {
+  const session = await openSession(model);
+  const results = await session.run({
+    [session.inputNames[0] as string]: new Tensor("float32", data, shape),
+  });
+  await session.release();
+  return results;
+}
+
+/** A small graph with an attribute and a constant of every kind. */
+function everyKind(): Graph {
+  const g = new GraphBuilder("every kind", 17);
+  const x = g.input("x", "float32", ["N", 2, 3]);
+  const constants: Constant[] = [
+    float32([1.5, -2]),
+    int64([2 ** 53 - 1, -7]),
+    { type: "float64", dims: [2, 1], data: Float64Array.of(0.1, Number.NEGATIVE_INFINITY) },
+    { type: "uint8", dims: [3], data: Uint8Array.of(0, 128, 255) },
+    { type: "int8", dims: [1], data: Int8Array.of(-128) },
+    { type: "uint16", dims: [1], data: Uint16Array.of(65535) },
+    { type: "int16", dims: [1], data: Int16Array.of(-32768) },
+    { type: "int32", dims: [], data: Int32Array.of(-5) },
+    { type: "bool", dims: [2], data: Uint8Array.of(0, 1) },
+    { type: "float16", dims: [1], data: Uint16Array.of(0x3c00) },
+    { type: "float32", dims: [0, 4], data: new Float32Array(0) },
+  ];
+  for (const constant of constants) g.constant(constant.type, constant);
+  const attributes: Record<string, PlainAttribute> = {
+    int: -3,
+    float: float(0.25),
+    string: "naïve ✓",
+    ints: [1, -2, 3],
+    floats: { kind: "floats", value: [0.5, -1] },
+    strings: { kind: "strings", value: ["a", ""] },
+    tensor: float32([1, 2, 3, 4], [2, 2]),
+  };
+  const y = g.nodes("Anything", [x, "", "float32"], 2, attributes, "y");
+  g.output(y[0] as string, "out", "float32", ["N", 2, 3]);
+  g.graph.outputs.push({ name: y[1] as string, type: "bool", shape: undefined });
+  g.graph.metadata.set("key", "value");
+  g.graph.opsets.set("com.example", 3);
+  return g.build();
+}
+
+describe("a file", () => {
+  test("written and read again is the same graph", () => {
+    expect(readOnnx(writeOnnx(everyKind()))).toEqual(everyKind());
+    const graph = readOnnx(PYTORCH);
+    expect(readOnnx(writeOnnx(graph))).toEqual(graph);
+    expect(graph.nodes.map(({ op }) => op)).toContain("BatchNormalization");
+    expect(graph.initializers.get("fc.weight")?.dims).toEqual([10, 64]);
+  });
+
+  test("of PyTorch's runs as before when written again, bit for bit", async () => {
+    const images = uniform(1, 2 * 1024, -0.5, 2.8);
+    const before = await run(PYTORCH, images, [2, 1, 32, 32]);
+    const after = await run(writeOnnx(readOnnx(PYTORCH)), images, [2, 1, 32, 32]);
+    expect(Object.keys(after)).toEqual(Object.keys(before));
+    for (const name of Object.keys(before)) expect(after[name]?.data).toEqual(before[name]?.data);
+  });
+
+  test("read leaves the bytes alone and does not share them", () => {
+    const bytes = Uint8Array.from(PYTORCH);
+    const graph = readOnnx(bytes);
+    for (const { data } of graph.initializers.values()) data.fill(0 as never);
+    expect(Buffer.compare(bytes, PYTORCH)).toBe(0);
+  });
+});
+
+describe("refused with one line:", () => {
+  const refusal = (work: () => unknown): string => {
+    try {
+      work();
+    } catch (error) {
+      expect(error).toBeInstanceOf(OnnxError);
+      expect((error as Error).message).not.toContain("\n");
+      return (error as Error).message;
+    }
+    return expect.fail("not refused");
+  };
+  const readChanged = (change: (model: ReturnType<typeof proto>) => void) => {
+    const model = proto();
+    change(model);
+    return refusal(() => readOnnx(toBinary(ModelProtoSchema, model)));
+  };
+  const proto = () => fromBinary(ModelProtoSchema, PYTORCH);
+
+  test.each<[string, Uint8Array, RegExp]>([
+    ["nothing", new Uint8Array(0), /not an ONNX model: found 0 bytes, expected an ONNX ModelProto/],
+    ["a PNG", Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10), /found 8 bytes beginning 89 50 4e 47/],
+    ["a JPEG", Uint8Array.of(0xff, 0xd8, 0xff, 0xe0, 0, 16), /found 6 bytes beginning ff d8 ff e0/],
+    ["text", new TextEncoder().encode("pixels,label\n1,2\n"), /not an ONNX model: found 17 bytes/],
+    ["zeros", new Uint8Array(100), /not an ONNX model: found 100 bytes beginning 00 00 00 00/],
+  ])("%s", (_, bytes, message) => {
+    expect(refusal(() => readOnnx(bytes))).toMatch(message);
+  });
+
+  test("a file cut off anywhere", () => {
+    for (let part = 0; part < 64; part++)
+      expect(refusal(() => readOnnx(PYTORCH.subarray(0, Math.floor((part / 64) * PYTORCH.length))))).toMatch(
+        /not an ONNX model/,
+      );
+  });
+
+  test("a model without graph, without operator set", () => {
+    expect(readChanged((model) => delete model.graph)).toMatch(/it holds no graph/);
+    expect(readChanged((model) => model.opsetImport.splice(0))).toMatch(/it names no operator set/);
+  });
+
+  test("weights in another file", () => {
+    const message = readChanged((model) => {
+      const [weight] = model.graph?.initializer ?? [];
+      if (weight === undefined) return;
+      weight.externalData.push(
+        create(StringStringEntryProtoSchema, { key: "location", value: "weights.bin" }),
+      );
+      weight.rawData = new Uint8Array(0);
+    });
+    expect(message).toMatch(
+      /^constant ".*" lies in an external file, which is not supported: save the model as one/,
+    );
+  });
+
+  test("constants of another size than their shape", () => {
+    const message = readChanged((model) => model.graph?.initializer[0]?.dims.push(2n));
+    expect(message).toMatch(/^constant ".*" of shape \[.*, 2\] holds \d+ values$/);
+    expect(
+      readChanged((model) => {
+        const weight = model.graph?.initializer[0];
+        if (weight) weight.rawData = weight.rawData.subarray(1);
+      }),
+    ).toMatch(/^constant ".*" holds \d+ bytes, not a multiple of 4$/);
+  });
+
+  const graphOf = (change: (g: Graph) => void) => {
+    const graph = readOnnx(PYTORCH);
+    change(graph);
+    return () => readOnnx(writeOnnx(graph));
+  };
+  test("names that nothing makes, cycles, values made twice", () => {
+    const undefinedName = graphOf(({ nodes }) => nodes[3]?.inputs.splice(0, 1, "nowhere"));
+    expect(refusal(undefinedName)).toMatch(/node ".*" reads "nowhere", which nothing before it makes/);
+    const cycle = graphOf(({ nodes }) => nodes[0]?.inputs.splice(0, 1, nodes[5]?.outputs[0] as string));
+    expect(refusal(cycle)).toMatch(/reads ".*", which nothing before it makes/);
+    const twice = graphOf(({ nodes }) => nodes[4]?.outputs.splice(0, 1, nodes[2]?.outputs[0] as string));
+    expect(refusal(twice)).toMatch(/makes ".*", which is made twice/);
+    const output = graphOf(({ outputs }) => Object.assign(outputs[0] as object, { name: "missing" }));
+    expect(refusal(output)).toMatch(/the graph's output "missing" is made by no node/);
+  });
+});
+
+describe("bytes turned over at random", () => {
+  const original = writeOnnx(
+    build({
+      seed: 3,
+      channels: 1,
+      rows: 1,
+      columns: 1,
+      layers: [
+        {
+          kind: "conv",
+          out: 2,
+          kernel: [3, 1],
+          stride: [1, 1],
+          dilation: [1, 1],
+          grouped: false,
+          bias: true,
+          slack: [0, 0],
+          before: [1, 0],
+        },
+        { kind: "batchNorm", epsilon: 1e-3 },
+        { kind: "relu" },
+        { kind: "add", earlier: 1 },
+      ],
+      ending: "reshape",
+    }),
+  );
+  const idiom = writeOnnx(flattenIdiom());
+  const edits = fc.array(
+    fc.record({
+      at: fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
+      remove: fc.integer({ min: 0, max: 3 }),
+      insert: fc.uint8Array({ maxLength: 3 }),
+    }),
+    { minLength: 1, maxLength: 4 },
+  );
+
+  test("give a model or a refusal, never another error", { timeout: 60_000 }, () => {
+    let [read, refused] = [0, 0];
+    fc.assert(
+      fc.property(fc.constantFrom(original, idiom, PYTORCH), edits, (file, changes) => {
+        let bytes = Buffer.from(file);
+        for (const { at, remove, insert } of changes) {
+          const place = Math.floor(at * bytes.length);
+          bytes = Buffer.concat([bytes.subarray(0, place), insert, bytes.subarray(place + remove)]);
+        }
+        try {
+          convert(bytes);
+          read++;
+        } catch (error) {
+          refused++;
+          if (!(error instanceof JpegDomainError)) throw error;
+          expect(error.message).not.toContain("\n");
+        }
+      }),
+      { numRuns: 1000, seed: 1 },
+    );
+    expect(Math.min(read, refused)).toBeGreaterThan(10);
+  });
+});
+
+/** `x.view(x.size(0), -1)` as PyTorch exports it. */
+function flattenIdiom(): Graph {
+  const g = new GraphBuilder("flatten", 13);
+  const x = g.input("x", "float32", ["batch", 3, 8, 8]);
+  const constant = (value: Constant) => g.node("Constant", [], { value });
+  const relu = g.node("Relu", [x]);
+  const size = g.node("Gather", [g.node("Shape", [relu]), constant(int64([0], []))], { axis: 0 });
+  const parts = [size, constant(int64([-1], []))].map((part) =>
+    g.node("Unsqueeze", [part, constant(int64([0]))]),
+  );
+  const rows = g.node("Reshape", [relu, g.node("Concat", parts, { axis: 0 })]);
+  g.output(g.node("Identity", [rows]), "y", "float32", ["batch", 192]);
+  return g.build();
+}
+
+describe("folding of constants", () => {
+  test("leaves one Reshape of PyTorch's flatten, and the same answers", async () => {
+    const folded = foldConstants(flattenIdiom());
+    expect(folded.nodes.map(({ op }) => op)).toEqual(["Relu", "Reshape", "Identity"]);
+    const target = folded.initializers.get(folded.nodes[1]?.inputs[1] as string) as Constant;
+    expect(Array.from(target.data as BigInt64Array)).toEqual([0n, -1n]);
+    const x = uniform(2, 5 * 192);
+    const { y } = await run(folded, x, [5, 3, 8, 8]);
+    expect(y?.dims).toEqual([5, 192]);
+    expect(y?.data).toEqual((await run(flattenIdiom(), x, [5, 3, 8, 8])).y?.data);
+  });
+
+  test("leaves only what PyTorch's network computes", async () => {
+    const graph = readOnnx(PYTORCH);
+    const folded = foldConstants(graph);
+    const ops = new Set(folded.nodes.map(({ op }) => op));
+    for (const op of ["Constant", "Shape", "Gather", "Unsqueeze", "Concat", "Identity"])
+      expect(ops.has(op), op).toBe(false);
+    const images = uniform(3, 2 * 1024, -0.5, 2.8);
+    const [a, b] = [await run(folded, images, [2, 1, 32, 32]), await run(graph, images, [2, 1, 32, 32])];
+    expect(Object.values(a)[0]?.data).toEqual(Object.values(b)[0]?.data);
+  });
+
+  test("leaves the graph it is given alone", () => {
+    const graph = flattenIdiom();
+    foldConstants(graph);
+    expect(graph).toEqual(flattenIdiom());
+  });
+});
+
+/** The inferred types and shapes of all values that nodes make, against those that ONNX Runtime makes for a batch of 3. */
+async function compareShapes(graph: Graph): Promise<void> {
+  const facts = inferShapes(graph);
+  const made = graph.nodes.flatMap((node) => node.outputs.slice(0, 1));
+  const [input] = graph.inputs;
+  const shape = input?.shape?.map((length) => (typeof length === "number" ? length : 3)) ?? [];
+  const outputs = made.map((name) => ({ name, type: facts.get(name)?.type ?? "float32", shape: undefined }));
+  const results = await run({ ...graph, outputs }, uniform(4, volume(shape)), shape);
+  for (const name of made) {
+    const found = facts.get(name);
+    const result = results[name] as Tensor;
+    const label = `${name} ${JSON.stringify(found)} ${result.dims}`;
+    expect(found?.type, label).toBe(result.type);
+    expect(found?.shape.length, label).toBe(result.dims.length);
+    for (const [axis, length] of found?.shape.entries() ?? [])
+      if (typeof length === "number" || length === "N")
+        expect(length === "N" ? 3 : length, label).toBe(result.dims[axis]);
+    for (const [i, value] of found?.contents?.entries() ?? [])
+      if (typeof value === "number" || value === "N")
+        expect(BigInt(value === "N" ? 3 : value), label).toBe(BigInt(result.data[i] as bigint));
+  }
+}
+
+/** Steps that change a tensor's shape, each from a few free numbers; `undefined` where one does not apply. */
+type Step = (
+  g: GraphBuilder,
+  x: string,
+  shape: number[],
+  at: (below: number) => number,
+) => string | undefined;
+
+/** Windows that overlap: where they do not, ONNX Runtime's own inference and its kernels disagree about `ceil_mode`. */
+const window = (at: (below: number) => number) => {
+  const kernel_shape = [1 + at(3), 1 + at(3)];
+  return { kernel_shape, strides: kernel_shape.map((k) => 1 + at(k)) };
+};
+const image = (shape: number[]) => shape.length === 4 && Math.min(...shape.slice(2)) >= 4;
+const weights = (g: GraphBuilder, dims: number[]) => g.constant("w", float32(uniform(5, volume(dims)), dims));
+
+const STEPS: Record<string, Step> = {
+  Conv: (g, x, shape, at) =>
+    image(shape)
+      ? g.node("Conv", [x, weights(g, [2, shape[1] as number, 1 + at(3), 1 + at(3)])], {
+          strides: [1 + at(3), 1 + at(2)],
+          pads: [at(3), at(3), at(3), at(3)],
+        })
+      : undefined,
+  ConvSame: (g, x, shape, at) =>
+    image(shape)
+      ? g.node("Conv", [x, weights(g, [2, shape[1] as number, 1 + at(4), 1 + at(4)])], {
+          strides: [1 + at(3), 1 + at(3)],
+          auto_pad: ["SAME_UPPER", "SAME_LOWER", "VALID"][at(3)] as string,
+        })
+      : undefined,
+  MaxPool: (g, x, shape, at) =>
+    image(shape) ? g.node("MaxPool", [x], { ...window(at), ceil_mode: at(2) }) : undefined,
+  AveragePool: (g, x, shape, at) =>
+    image(shape) ? g.node("AveragePool", [x], { ...window(at), ceil_mode: at(2) }) : undefined,
+  GlobalAveragePool: (g, x, shape) => (image(shape) ? g.node("GlobalAveragePool", [x]) : undefined),
+  Transpose: (g, x, shape, at) => {
+    const left = shape.map((_, i) => i);
+    const perm = shape.map(() => left.splice(at(left.length), 1)[0] as number);
+    return at(4) === 0 ? g.node("Transpose", [x]) : g.node("Transpose", [x], { perm });
+  },
+  Flatten: (g, x, shape, at) => g.node("Flatten", [x], { axis: at(2 * shape.length + 1) - shape.length }),
+  Reshape: (g, x, shape, at) => {
+    const [first = 1, ...rest] = shape;
+    const targets = [
+      [-1],
+      [first, -1],
+      shape.length > 0 ? [0, -1] : [1],
+      [1, -1, 1],
+      [-1, volume(rest)],
+      [...shape.slice().reverse()],
+    ];
+    return g.node("Reshape", [x, g.ints(targets[at(targets.length)] as number[])]);
+  },
+  Unsqueeze: (g, x, shape, at) =>
+    shape.length < 4
+      ? g.node("Unsqueeze", [x, g.ints([at(2) === 0 ? at(shape.length + 1) : -1 - at(shape.length + 1)])])
+      : undefined,
+  Squeeze: (g, x, shape, at) => {
+    const ones = shape.flatMap((length, i) => (length === 1 ? [i] : []));
+    if (ones.length === 0) return undefined;
+    return at(3) === 0
+      ? g.node("Squeeze", [x])
+      : g.node("Squeeze", [x, g.ints([ones[at(ones.length)] as number])]);
+  },
+  Concat: (g, x, shape, at) =>
+    shape.length > 0 ? g.node("Concat", [x, x], { axis: at(2 * shape.length) - shape.length }) : undefined,
+  Slice: (g, x, shape, at) => {
+    if (shape.length === 0) return undefined;
+    const axis = at(shape.length);
+    const length = shape[axis] as number;
+    const [start, end] = [at(2 * length) - length, [length, 2 ** 31, -1, at(length) + 1][at(4)] as number];
+    return g.node("Slice", [x, g.ints([start]), g.ints([end]), g.ints([axis]), g.ints([1 + at(3)])]);
+  },
+  Gather: (g, x, shape, at) => {
+    if (shape.length === 0) return undefined;
+    const axis = at(shape.length);
+    const index = at(2 * (shape[axis] as number)) - (shape[axis] as number);
+    const indices = [g.ints([index], []), g.ints([index, 0], [2]), g.ints([0, index], [1, 2])];
+    return shape.length < 3 || at(2) === 0
+      ? g.node("Gather", [x, indices[at(shape.length < 3 ? 3 : 1)] as string], { axis })
+      : undefined;
+  },
+  Pad: (g, x, shape, at) =>
+    shape.length > 0 ? g.node("Pad", [x, g.ints([...shape, ...shape].map(() => at(3)))]) : undefined,
+  ReduceMean: (g, x, shape, at) =>
+    shape.length > 0
+      ? g.node("ReduceMean", [x], { axes: [at(2 * shape.length) - shape.length], keepdims: at(2) })
+      : undefined,
+  ReduceSum: (g, x, shape, at) =>
+    shape.length > 0
+      ? g.node("ReduceSum", at(3) === 0 ? [x] : [x, g.ints([at(shape.length)])], {
+          keepdims: at(2),
+          noop_with_empty_axes: at(2),
+        })
+      : undefined,
+  MatMul: (g, x, shape, at) => {
+    const inner = shape.at(-1);
+    if (inner === undefined) return undefined;
+    const dims = [[inner], [inner, 3], [1, inner, 2], [inner, 1]][at(shape.length === 1 ? 2 : 4)] as number[];
+    return g.node("MatMul", [x, weights(g, dims)]);
+  },
+  Gemm: (g, x, shape, at) => {
+    if (shape.length !== 2) return undefined;
+    const [transA, transB] = [at(2), at(2)];
+    const inner = shape[transA === 1 ? 0 : 1] as number;
+    return g.node("Gemm", [x, weights(g, transB === 1 ? [5, inner] : [inner, 5])], { transA, transB });
+  },
+  Add: (g, x, shape, at) => {
+    const dims = shape.slice(at(shape.length + 1)).map((length) => (at(2) === 0 ? 1 : length));
+    return g.node("Add", [
+      weights(g, at(3) === 0 && shape.length < 4 ? [2, ...shape.map(() => 1)] : dims),
+      x,
+    ]);
+  },
+  Greater: (g, x, shape) =>
+    g.node(
+      "Cast",
+      [
+        g.node("Greater", [
+          x,
+          weights(
+            g,
+            shape.map(() => 1),
+          ),
+        ]),
+      ],
+      { to: 1 },
+    ),
+  Shape: (g, x, shape, at) =>
+    shape.length > 0
+      ? g.node("Cast", [g.node("Shape", [x], { start: at(2 * shape.length) - shape.length })], { to: 1 })
+      : undefined,
+};
+
+describe("inferred shapes are those that ONNX Runtime makes", () => {
+  test("of random networks", { timeout: 60_000 }, () =>
+    fc.assert(
+      fc.asyncProperty(recipes, (recipe) => compareShapes(build(recipe))),
+      { numRuns: 100, seed: 5 },
+    ),
+  );
+
+  test("of PyTorch's network and its flatten", async () => {
+    await compareShapes(readOnnx(PYTORCH));
+    await compareShapes(flattenIdiom());
+  });
+
+  test.each(["MaxPool", "AveragePool"])(
+    "of %s in ceil_mode, with windows that reach over the border",
+    async (op) => {
+      for (const kernel of [1, 2, 3])
+        for (const stride of [1, 2, 3])
+          for (const before of [0, 1])
+            for (const after of [0, 1]) {
+              const g = new GraphBuilder("pool", 17);
+              const pads = [0, before, 0, after].map((pad) => Math.min(pad, kernel - 1));
+              const attributes = { kernel_shape: [2, kernel], strides: [1, stride], pads, ceil_mode: 1 };
+              g.node(op, [g.input("x", "float32", ["N", 2, 6, 8])], attributes);
+              await compareShapes(g.build());
+            }
+    },
+  );
+
+  const programs = fc.record({
+    shape: fc.constantFrom<number[]>([2, 3, 8, 8], [1, 2, 7, 5], [4, 6], [5], [2, 1, 3]),
+    steps: fc.array(
+      fc.tuple(
+        fc.constantFrom(...Object.keys(STEPS)),
+        fc.array(fc.nat(999), { minLength: 12, maxLength: 12 }),
+      ),
+      {
+        minLength: 1,
+        maxLength: 5,
+      },
+    ),
+  });
+  test("of random operators on random shapes", { timeout: 60_000 }, () =>
+    fc.assert(
+      fc.asyncProperty(programs, async ({ shape, steps }) => {
+        const g = new GraphBuilder("program", 17);
+        let x = g.input("x", "float32", shape);
+        let now: number[] = shape;
+        for (const [name, free] of steps) {
+          let next = 0;
+          const at = (below: number) => (free[next++ % free.length] as number) % below;
+          const y = now.includes(0) || volume(now) > 20000 ? undefined : STEPS[name]?.(g, x, now, at);
+          if (y === undefined) continue;
+          x = y;
+          now = inferShapes(g.build()).get(x)?.shape as number[];
+        }
+        if (g.build().nodes.length > 0) await compareShapes(g.build());
+      }),
+      { numRuns: 400, seed: 6 },
+    ),
+  );
+
+  test.each<[string, (g: GraphBuilder, x: string) => string, RegExp]>([
+    [
+      "an operator without rule",
+      (g, x) => g.node("Einsum", [x], { equation: "a->a" }),
+      /Einsum node "Einsum": no shape rule/,
+    ],
+    [
+      "shapes that do not broadcast",
+      (g, x) => g.node("Add", [x, weights(g, [5])]),
+      /\[2, 3, 8, 8\] and \[5\] do not broadcast/,
+    ],
+    [
+      "channels that differ",
+      (g, x) => g.node("Conv", [x, weights(g, [1, 2, 1, 1])]),
+      /3 channels, the weight \[1, 2, 1, 1\] expects 2/,
+    ],
+    [
+      "a window that does not fit",
+      (g, x) => g.node("Conv", [x, weights(g, [1, 3, 9, 9])]),
+      /window of 9 does not fit into a padded length of 8/,
+    ],
+    [
+      "a product of lengths that differ",
+      (g, x) => g.node("MatMul", [x, weights(g, [7, 2])]),
+      /inner lengths 8 and 7 differ/,
+    ],
+    [
+      "a reshape that does not divide",
+      (g, x) => g.node("Reshape", [x, g.ints([-1, 7])]),
+      /cannot be reshaped to \[-1, 7\]/,
+    ],
+    [
+      "an axis out of range",
+      (g, x) => g.node("Flatten", [x], { axis: 6 }),
+      /axis 6 is out of range for rank 4/,
+    ],
+  ])("refused: %s", (_, make, message) => {
+    const g = new GraphBuilder("wrong");
+    make(g, g.input("x", "float32", [2, 3, 8, 8]));
+    expect(() => inferShapes(g.build())).toThrow(OnnxError);
+    expect(() => inferShapes(g.build())).toThrow(message);
+  });
+});
