@@ -2,7 +2,6 @@ import { Command } from "commander";
 import { loadImageSet } from "../data/mnist.js";
 import { columns, formatBytes, formatCount, formatPercent, formatSmall } from "../report/format.js";
 import { runNotebook } from "../report/notebook.js";
-import { renderReport } from "../report/page.js";
 import { labelOf, type NotebookReport } from "../report/results.js";
 import { dataOption } from "./arguments.js";
 import { readInput, writeOutput } from "./files.js";
@@ -48,6 +47,8 @@ async function run({ data, model, out, exploded, train, json }: Flags): Promise<
   const modelName = path === SHIPPED ? "models/mnist-resnet.onnx" : path;
   const report = await runNotebook(bytes, set, { modelName, exploded, stage });
   await writeOutput(`${out}/results.json`, `${JSON.stringify(withoutPictures(report), null, 2)}\n`);
+  // Loaded here, since no other command should wait for a plotting library.
+  const { renderReport } = await import("../report/page.js");
   await writeOutput(`${out}/report.html`, await renderReport(report));
   if (json) console.log(JSON.stringify(withoutPictures(report)));
   else console.log(table(report));

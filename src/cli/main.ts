@@ -32,6 +32,11 @@ try {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : MISUSED;
   else {
     process.exitCode = FAILED;
-    console.error(error instanceof JpegDomainError ? `error: ${error.message}` : error);
+    console.error(isExpected(error) ? `error: ${error.message}` : error);
   }
+}
+
+/** A failure of the work or of the system, which one line tells; anything else is a bug and shows where. */
+function isExpected(error: unknown): error is Error {
+  return error instanceof JpegDomainError || (error instanceof Error && "syscall" in error);
 }

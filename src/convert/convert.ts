@@ -1,10 +1,10 @@
 /** A spatial network to a network on JPEG coefficients: `spatial graph → JPEG-domain graph`. */
-
 import { GraphBuilder } from "../onnx/builder.js";
+import type { Facts } from "../onnx/facts.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
 import { foldConstants } from "../onnx/fold.js";
 import type { Dimension, Graph, Node } from "../onnx/graph.js";
-import { type Facts, inferShapes } from "../onnx/infer.js";
+import { inferShapes } from "../onnx/infer.js";
 import { foldBatchNormalization } from "./fold-batch-normalization.js";
 import type { Convolution, Size } from "./layers.js";
 import { writeMetadata } from "./metadata.js";

@@ -1,6 +1,6 @@
 /** What passes between operators and plans: feature maps and layers, with nothing of how either carries them out. */
 import type { Constant } from "../onnx/graph.js";
-import type { Window } from "../onnx/infer.js";
+import type { Window } from "../onnx/window.js";
 
 /** A feature map's channels, height and width in pixels. */
 export interface Size {

@@ -1,6 +1,6 @@
 import type { GraphBuilder } from "../onnx/builder.js";
+import type { Facts } from "../onnx/facts.js";
 import type { Constant, Dimension, Graph, Node } from "../onnx/graph.js";
-import type { Facts } from "../onnx/infer.js";
 import type { Size } from "./layers.js";
 import { ConvertError } from "./options.js";
 import type { Plan } from "./plan.js";

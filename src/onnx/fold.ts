@@ -1,5 +1,6 @@
+import { constantOf, type Facts } from "./facts.js";
 import { type Constant, type Graph, int64, type Node, producers } from "./graph.js";
-import { constantOf, type Facts, inferShapes } from "./infer.js";
+import { inferShapes } from "./infer.js";
 
 /**
  * The same graph without what only describes it: `Constant` nodes and integer arithmetic on shapes become

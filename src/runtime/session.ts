@@ -18,7 +18,8 @@ export async function openSession(
   const defaults: SessionOptions = {
     executionMode: "sequential",
     enableCpuMemArena: true,
-    logSeverityLevel: 3,
+    // Errors are thrown; ONNX Runtime would print them as well.
+    logSeverityLevel: 4,
   };
   try {
     return await InferenceSession.create(bytes, { ...defaults, ...options });

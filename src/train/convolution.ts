@@ -19,7 +19,7 @@
  * Groups only add an axis to the matrices.
  */
 import { float32, intAttribute, volume } from "../onnx/graph.js";
-import { readWindow, type Window } from "../onnx/infer.js";
+import { readWindow, type Window } from "../onnx/window.js";
 import { transposed } from "./matrix.js";
 import { type Derivative, known, reduceSum, reshape, type Site, spatial } from "./rule.js";
 

@@ -1,5 +1,5 @@
 import { float32, intAttribute, volume } from "../onnx/graph.js";
-import { readWindow } from "../onnx/infer.js";
+import { readWindow } from "../onnx/window.js";
 import { inputPadding } from "./convolution.js";
 import { type Derivative, known, refuse, spatial } from "./rule.js";
 

@@ -5,7 +5,6 @@
  *
  * The transform is linear and a constant has only a mean: scale acts on every frequency, shift on k = 0 alone.
  */
-
 import { type Constant, floatAttribute, floats, intAttribute, type Node } from "../../onnx/graph.js";
 import type { BatchNormalization } from "../layers.js";
 import type { Rule } from "../rule.js";

@@ -7,10 +7,9 @@
  * always the same window around input block σ x'. Hence, in the coefficient domain, a convolution over the grid of
  * blocks with stride σ.
  */
-
 import type { Constant } from "../../onnx/graph.js";
 import { float32, floats, intAttribute, intsAttribute, volume } from "../../onnx/graph.js";
-import { readWindow } from "../../onnx/infer.js";
+import { readWindow } from "../../onnx/window.js";
 import type { Convolution } from "../layers.js";
 import type { Conversion, Rule, Value } from "../rule.js";
 

@@ -9,9 +9,8 @@
  * K is the same for every output block: a convolution is block-Toeplitz. The graph holds w and E, and computes K from
  * these constants, which ONNX Runtime does once, when it loads the model.
  */
-
 import { type Constant, float32, floats } from "../../onnx/graph.js";
-import type { Window } from "../../onnx/infer.js";
+import type { Window } from "../../onnx/window.js";
 import { C, Ci } from "../../transform/tensors.js";
 import type { Convolution } from "../layers.js";
 import { type Reach, reach } from "../operators/convolution.js";

@@ -11,7 +11,6 @@
  *              window with w, compress: fewer as soon as a few channels are mixed
  *   pointwise  a 1x1 kernel at stride 1 leaves frequencies apart: C Ci = 1, and w alone remains
  */
-
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { floats } from "../../onnx/graph.js";
 import { blockCount, type Convolution } from "../layers.js";

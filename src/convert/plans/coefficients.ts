@@ -2,7 +2,6 @@
  * What the plans `blockwise` and `exploded` share: every feature map is a coefficient tensor `[N, C, X, Y, 64]`, and
  * all operators but the convolution work on it block by block.
  */
-
 import { float32 } from "../../onnx/graph.js";
 import { type Convolution, largest, type Size } from "../layers.js";
 import { affine } from "../operators/batch-normalization.js";

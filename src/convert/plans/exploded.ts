@@ -11,7 +11,6 @@
  * within the reach of (x', y'), and zero elsewhere. So it is gathered from K, block by block, when ONNX Runtime loads
  * the model; the file stays small.
  */
-
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { type Constant, floats, int64 } from "../../onnx/graph.js";
 import { blockCount, type Convolution, pixelCount } from "../layers.js";

@@ -5,7 +5,6 @@
  * between the forms is added to the graph the first time it is asked for, and so never where the next operator would
  * undo it. What is left of it is one inverse transform at the entrance, and the projections of approximate ReLUs.
  */
-
 import { float, type GraphBuilder } from "../../onnx/builder.js";
 import { float32 } from "../../onnx/graph.js";
 import { largest, type Size } from "../layers.js";

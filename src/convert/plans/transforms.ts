@@ -6,7 +6,6 @@
  * is three times that of the convolution after it (2.4e-7 against 0.7e-7 on MNIST), enough to flip ReLU masks.
  * In double precision, which not every device has, one matrix does both without error.
  */
-
 import { float, type GraphBuilder } from "../../onnx/builder.js";
 import { type Constant, float32 } from "../../onnx/graph.js";
 import { isKept, ZIGZAG } from "../../transform/frequency.js";
