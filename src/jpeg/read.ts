@@ -22,6 +22,12 @@ export interface ReadOptions {
   tolerant?: boolean;
   /** Keep comments and APP segments, as `segments` of the result. */
   keepSegments?: boolean;
+  /**
+   * An image read before and no longer needed: its coefficient arrays, where they have the right length, are overwritten
+   * and belong to the new image. For a loop over many images: memory that is new to the process can cost more time than
+   * decoding does.
+   */
+  reuse?: JpegImage;
   /** The largest `width * height` to read; 2^28 (268 million) by default. */
   maxPixels?: number;
   /** The largest number of scans to read; 1000 by default. */
@@ -127,7 +133,16 @@ export function readCoefficients(bytes: Uint8Array, options: ReadOptions = {}): 
   const missing: JpegDamage[] = [];
   const finder = new ScanFinder(engine, bytes, first.offset, frame);
   const { scans, quantization } = collectScans(headers, frame, first, finder, kept, options, missing);
-  const coefficients = decodeScans(engine, { bytes, frame, scans, finder, kept, tolerant, missing });
+  const coefficients = decodeScans(engine, {
+    bytes,
+    frame,
+    scans,
+    finder,
+    kept,
+    tolerant,
+    missing,
+    reuse: options.reuse?.components.map((component) => component.coefficients) ?? [],
+  });
   // After an error the engine is dropped instead: nothing then depends on the state it was left in.
   release(engine);
 
