@@ -2,7 +2,18 @@ import { Command, InvalidArgumentError } from "commander";
 import { readCoefficients, releasePool } from "../src/index.js";
 import { median } from "../src/report/measure.js";
 import { type Material, material } from "./codec/material.js";
-import { CROSS_IMAGE, DC_ONLY, JPEG_JS, JULUSIAN, LIBJPEG, OURS, type Peer, peers, REUSING, SHARP } from "./codec/peers.js";
+import {
+  CROSS_IMAGE,
+  DC_ONLY,
+  JPEG_JS,
+  JULUSIAN,
+  LIBJPEG,
+  OURS,
+  type Peer,
+  peers,
+  REUSING,
+  SHARP,
+} from "./codec/peers.js";
 
 interface Row {
   file: string;
@@ -82,7 +93,9 @@ export async function run(args: string[]): Promise<void> {
   );
   const files = (await material(sharp, say)).filter(({ name }) => name.includes(options.only));
   if (files.length === 0) say("no files to read");
-  const chosen = [...known].filter(([name]) => !options.native || [OURS, REUSING, DC_ONLY, LIBJPEG].includes(name));
+  const chosen = [...known].filter(
+    ([name]) => !options.native || [OURS, REUSING, DC_ONLY, LIBJPEG].includes(name),
+  );
 
   const rows: Row[] = [];
   for (const file of files) {
@@ -141,13 +154,23 @@ function check(claim: Claim, rows: Row[]) {
   const mean = Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length);
   const least = Math.min(...ratios);
   const most = Math.max(...ratios);
-  return { name, required, files: ratios.length, mean, least, most, holds: mean >= required && least >= floor };
+  return {
+    name,
+    required,
+    files: ratios.length,
+    mean,
+    least,
+    most,
+    holds: mean >= required && least >= floor,
+  };
 }
 
 function line({ file, bytes, times }: Row): string {
   const ours = times[OURS] as number;
   const cells = Object.entries(times).map(([name, time]) =>
-    name === OURS ? `${name} ${time.toFixed(3)} ms` : `${name} ${time.toFixed(3)} (${(time / ours).toFixed(2)}x)`,
+    name === OURS
+      ? `${name} ${time.toFixed(3)} ms`
+      : `${name} ${time.toFixed(3)} (${(time / ours).toFixed(2)}x)`,
   );
   return `${file} (${(bytes / 1024).toFixed(0)} KiB): ${cells.join(", ")}`;
 }
@@ -163,7 +186,10 @@ function measureMemory({ name, bytes }: Material) {
   releasePool();
   const before = used();
   const image = readCoefficients(bytes);
-  const coefficients = image.components.reduce((sum, { coefficients: { byteLength } }) => sum + byteLength, 0);
+  const coefficients = image.components.reduce(
+    (sum, { coefficients: { byteLength } }) => sum + byteLength,
+    0,
+  );
   const peak = process.memoryUsage().external + process.memoryUsage().heapUsed;
   releasePool();
   const after = used();

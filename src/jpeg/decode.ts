@@ -140,7 +140,11 @@ function decodeGroup(
     if (!decoding.tolerant) throw error;
     if (decoding.missing.length >= MAX_DESCRIBED) continue;
     const more = count > 1 ? ` (the first of ${count} in this scan)` : "";
-    decoding.missing.push({ message: `${error.message}${more}`, offset: error.offset, scan: scanOffset + index });
+    decoding.missing.push({
+      message: `${error.message}${more}`,
+      offset: error.offset,
+      scan: scanOffset + index,
+    });
   }
 }
 

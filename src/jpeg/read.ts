@@ -6,8 +6,8 @@ import { type Frame, type Headers, nextScan, type ScanHeader, startHeaders } fro
 import type { ColorSpace, JpegDamage, JpegImage, JpegScan, JpegSegment } from "./image.js";
 import { SOS } from "./markers.js";
 import { iccProfile } from "./metadata.js";
-import { follow, isComplete, type Progress, prepareScan, type Scan } from "./scans.js";
 import { ScanFinder } from "./scan-finder.js";
+import { follow, isComplete, type Progress, prepareScan, type Scan } from "./scans.js";
 
 export interface ReadOptions {
   /**
@@ -88,7 +88,8 @@ export function readHeader(bytes: Uint8Array): JpegHeader {
     progressive: frame.progressive,
     colorSpace: colorSpace(headers, frame),
     components: frame.components.map((component) => {
-      const { id, horizontalSampling, verticalSampling, blocksWide, blocksHigh, quantizationSlot } = component;
+      const { id, horizontalSampling, verticalSampling, blocksWide, blocksHigh, quantizationSlot } =
+        component;
       const table = headers.quantization[quantizationSlot];
       return {
         id,
@@ -206,7 +207,12 @@ function collectScans(
     if (!frame.progressive || header.spectralStart < kept) {
       visits += scan.blocks;
       if (visits > MAX_BLOCK_VISITS + BLOCK_VISITS_PER_BYTE * headers.bytes.length)
-        throw unexpected(header.marker, SOS, `${visits} blocks in ${count} scans`, "far fewer in so small a file");
+        throw unexpected(
+          header.marker,
+          SOS,
+          `${visits} blocks in ${count} scans`,
+          "far fewer in so small a file",
+        );
       scans.push(scan);
     }
     if (frame.progressive && kept < 64 && isComplete(progress, kept)) break;
