@@ -68,7 +68,7 @@ export function generate(random: Random): Uint8Array {
         number,
       ],
   );
-  const side = () => 1 + random.below(random.pick([8, 17, 64, 200]));
+  const side = () => 1 + random.below(random.pick([8, 17, 17, 40, 40, 40, 200]));
   const file = [...SOI];
   if (random.chance(0.1))
     file.push(
