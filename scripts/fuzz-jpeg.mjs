@@ -4,12 +4,12 @@
  *
  *   node scripts/fuzz-jpeg.mjs [FILES = 1000000] [first seed = 1000]
  *
- * Each process reads 20,000 files with one seed; a failure prints the file in base64 and ends the run.
+ * Each process reads 50,000 files with one seed; a failure prints the file in base64 and ends the run.
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const PER_PROCESS = 20_000;
+const PER_PROCESS = 50_000;
 const files = Number(process.argv[2] ?? 1_000_000);
 const firstSeed = Number(process.argv[3] ?? 1000);
 const start = Date.now();

@@ -1,5 +1,5 @@
 import { UnsupportedJpegError, unexpected } from "./errors.js";
-import type { JpegSegment } from "./image.js";
+import type { JpegDamage, JpegSegment } from "./image.js";
 import {
   APP0,
   APP1,
@@ -78,6 +78,8 @@ export interface Headers {
   icc: Uint8Array[];
   segments: JpegSegment[];
   segmentCount: number;
+  /** With `tolerant`: what was passed over. */
+  missing: JpegDamage[];
 }
 
 /** More than any camera writes, and few enough that a file of nothing but segments costs no memory to speak of. */
@@ -102,6 +104,7 @@ export function startHeaders(bytes: Uint8Array, tolerant: boolean, keepSegments:
     icc: [],
     segments: [],
     segmentCount: 0,
+    missing: [],
   };
 }
 
@@ -131,16 +134,24 @@ export function nextScan(headers: Headers): ScanHeader | undefined {
 }
 
 /** The offset of the next marker's 0xff, fill bytes (T.81, B.1.1.2) passed over. */
-function findMarker({ bytes, offset, tolerant }: Headers): number {
+function findMarker({ bytes, offset, tolerant, missing }: Headers): number {
   let at = offset;
-  if (bytes[at] !== 0xff && at < bytes.length && !tolerant)
-    throw unexpected(at, undefined, `byte 0x${hex(bytes[at] as number)}`, "a marker");
+  let sound = true;
   for (; at + 1 < bytes.length; at++) {
-    if (bytes[at] !== 0xff) continue;
+    const byte = bytes[at] as number;
     const code = bytes[at + 1] as number;
-    if (code === 0xff || (code === 0 && tolerant)) continue;
-    if (code === 0) throw unexpected(at, undefined, "bytes ff 00", "a marker");
-    return at;
+    if (byte === 0xff && code === 0xff) continue;
+    if (byte === 0xff && code !== 0) return at;
+    if (!sound) continue;
+    sound = false;
+    const defect = unexpected(
+      at,
+      undefined,
+      byte === 0xff ? "bytes ff 00" : `byte 0x${hex(byte)}`,
+      "a marker",
+    );
+    if (!tolerant) throw defect;
+    missing.push({ message: defect.message, offset: at });
   }
   throw unexpected(bytes.length, undefined, "the end of the file", "a marker");
 }

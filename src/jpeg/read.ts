@@ -3,11 +3,11 @@ import { decodeScans } from "./decode.js";
 import { withEngine } from "./engine.js";
 import { JpegError, unexpected } from "./errors.js";
 import { type Frame, type Headers, nextScan, type ScanHeader, startHeaders } from "./headers.js";
-import type { ColorSpace, JpegDamage, JpegImage, JpegScan, JpegSegment } from "./image.js";
+import type { ColorSpace, JpegImage, JpegScan, JpegSegment } from "./image.js";
 import { SOS } from "./markers.js";
 import { iccProfile } from "./metadata.js";
 import { ScanFinder } from "./scan-finder.js";
-import { follow, isComplete, type Progress, prepareScan, type Scan } from "./scans.js";
+import { follow, isComplete, neededScans, type Progress, prepareScan, type Scan } from "./scans.js";
 
 export interface ReadOptions {
   /**
@@ -120,6 +120,7 @@ export function readCoefficients(bytes: Uint8Array, options: ReadOptions = {}): 
   if (!Number.isInteger(kept) || kept < 1 || kept > 64)
     throw new RangeError(`coefficients: found ${kept}, expected a whole number from 1 to 64`);
   const headers = startHeaders(bytes, tolerant, keepSegments);
+  const { missing } = headers;
   const first = nextScan(headers);
   const { frame } = headers;
   if (first === undefined || frame === undefined) throw noScan(headers);
@@ -130,10 +131,9 @@ export function readCoefficients(bytes: Uint8Array, options: ReadOptions = {}): 
       0,
     );
 
-  const missing: JpegDamage[] = [];
   const { scans, quantization, coefficients } = withEngine((engine) => {
     const finder = new ScanFinder(engine, bytes, first.offset, frame);
-    const { scans, quantization } = collectScans(headers, frame, first, finder, kept, options, missing);
+    const { scans, quantization } = collectScans(headers, frame, first, finder, kept, options);
     const reuse = options.reuse?.components.map((component) => component.coefficients) ?? [];
     const decoding = { bytes, frame, scans, finder, kept, tolerant, missing, reuse };
     return { scans, quantization, coefficients: decodeScans(engine, decoding) };
@@ -170,21 +170,19 @@ function collectScans(
   finder: ScanFinder,
   kept: number,
   options: ReadOptions,
-  missing: JpegDamage[],
 ): { scans: Scan[]; quantization: Uint16Array[] } {
   const { tolerant = false, maxScans = MAX_SCANS } = options;
+  const { missing } = headers;
   const scans: Scan[] = [];
   const quantization: (Uint16Array | undefined)[] = frame.components.map(() => undefined);
   const progress: Progress = frame.components.map(() => new Int8Array(64).fill(-1));
   // libjpeg decides by the first scan whether it expects others.
   const several = frame.progressive || first.members.length < frame.components.length;
-  let visits = 0;
-  let count = 0;
   let header: ScanHeader | undefined = first;
   while (header !== undefined) {
-    if (++count > maxScans)
-      throw unexpected(header.marker, SOS, `scan ${count}`, `at most ${maxScans} (maxScans)`);
-    if (count > 1 && !several)
+    if (scans.length === maxScans)
+      throw unexpected(header.marker, SOS, `scan ${maxScans + 1}`, `at most ${maxScans} (maxScans)`);
+    if (scans.length > 0 && !several)
       throw unexpected(header.marker, SOS, "another scan", "the end: the first scan had every component");
     const scan = prepareScan(headers, frame, header);
     for (const { component } of header.members)
@@ -196,17 +194,7 @@ function collectScans(
         missing.push({ message: defect.message, offset: defect.offset, scan: scans.length });
       }
     }
-    if (!frame.progressive || header.spectralStart < kept) {
-      visits += scan.blocks;
-      if (visits > MAX_BLOCK_VISITS + BLOCK_VISITS_PER_BYTE * headers.bytes.length)
-        throw unexpected(
-          header.marker,
-          SOS,
-          `${visits} blocks in ${count} scans`,
-          "far fewer in so small a file",
-        );
-      scans.push(scan);
-    }
+    scans.push(scan);
     if (frame.progressive && kept < 64 && isComplete(progress, kept)) break;
     headers.offset = finder.endOf(header);
     try {
@@ -225,7 +213,16 @@ function collectScans(
     const { quantizationSlot } = frame.components[component] as Frame["components"][number];
     quantization[component] = headers.quantization[quantizationSlot]?.slice() ?? new Uint16Array(64).fill(1);
   });
-  return { scans, quantization: quantization as Uint16Array[] };
+  const needed = frame.progressive ? neededScans(scans, kept) : scans;
+  const visits = needed.reduce((sum, { blocks }) => sum + blocks, 0);
+  if (visits > MAX_BLOCK_VISITS + BLOCK_VISITS_PER_BYTE * headers.bytes.length)
+    throw unexpected(
+      headers.offset,
+      undefined,
+      `${needed.length} scans that pass over ${visits} blocks`,
+      "far fewer in so small a file",
+    );
+  return { scans: needed, quantization: quantization as Uint16Array[] };
 }
 
 /** The table a component has in its first scan holds for the whole image (T.81, B.2.4.1), whatever comes later. */

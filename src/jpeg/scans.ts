@@ -132,3 +132,25 @@ export function follow(progress: Progress, { header }: Scan): JpegError | undefi
 export function isComplete(progress: Progress, kept: number): boolean {
   return progress.every((bits) => bits.subarray(0, kept).every((bit) => bit === 0));
 }
+
+/**
+ * The scans of a progressive file that the first `kept` coefficients need: those that code them, and, since a refinement
+ * of AC coefficients can only be read by who knows which of its band are zero, those before it that code the others.
+ */
+export function neededScans(scans: readonly Scan[], kept: number): Scan[] {
+  if (kept === 64) return [...scans];
+  const needed = new Map<number, Uint8Array>();
+  const result: Scan[] = [];
+  for (const scan of [...scans].reverse()) {
+    const { spectralStart: ss, spectralEnd: se } = scan.header;
+    const wanted = scan.members.some(({ component }) => {
+      const band = needed.get(component) ?? new Uint8Array(64).fill(1, 0, kept);
+      needed.set(component, band);
+      const hit = band.subarray(ss, se + 1).includes(1);
+      if (hit && scan.mode === AC_REFINE) band.fill(1, ss, se + 1);
+      return hit;
+    });
+    if (wanted) result.push(scan);
+  }
+  return result.reverse();
+}

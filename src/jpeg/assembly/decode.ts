@@ -25,7 +25,7 @@ import {
   SCAN_COMPONENTS,
 } from "./decode-layout";
 import { acFirstRow, acRefineRow, dcFirstRow, dcRefineRow } from "./decode-progressive";
-import { bytesLeft, damaged, nextSegment } from "./decode-segments";
+import { damaged, hasBytesLeft, nextSegment } from "./decode-segments";
 import { sequentialRow } from "./decode-sequential";
 
 export { findScanEnd } from "./decode-segments";
@@ -108,7 +108,7 @@ function decodeRow(scan: u32, mode: u32, row: u32, blocks: u32): u32 {
 
 /** After the last row: bytes of the scan that no block needed are damage too. */
 export function endScan(scan: u32, rows: u32): void {
-  if (load<u32>(scan + OUT_OF_DATA) == 0 && bytesLeft(scan) > 0) {
+  if (load<u32>(scan + OUT_OF_DATA) == 0 && hasBytesLeft(scan)) {
     damaged(scan, EXTRA_BYTES, rows, load<u32>(scan + MCUS_PER_ROW), 0);
     return;
   }
@@ -116,7 +116,7 @@ export function endScan(scan: u32, rows: u32): void {
   for (let passed = 0; load<u32>(scan + MARKER) < 0x100; passed++) {
     const marker = load<u32>(scan + MARKER);
     nextSegment(scan);
-    if (bytesLeft(scan) > 0 || (marker & 0xf8) != 0xd0 || passed == 1) {
+    if (hasBytesLeft(scan) || (marker & 0xf8) != 0xd0 || passed == 1) {
       damaged(scan, EXTRA_BYTES, rows, load<u32>(scan + MCUS_PER_ROW), 0);
       return;
     }
