@@ -72,3 +72,20 @@ export {
 
 // The base of all errors that are thrown on purpose; each part's own are listed with it.
 export { JpegDomainError } from "./errors.js";
+export { releasePool } from "./jpeg/engine.js";
+export { JpegError, UnsupportedJpegError } from "./jpeg/errors.js";
+export type {
+  ColorSpace,
+  JpegComponent,
+  JpegDamage,
+  JpegImage,
+  JpegScan,
+  JpegSegment,
+} from "./jpeg/image.js";
+export {
+  type HeaderComponent,
+  type JpegHeader,
+  type ReadOptions,
+  readCoefficients,
+  readHeader,
+} from "./jpeg/read.js";
