@@ -19,3 +19,16 @@ export class JpegError extends JpegDomainError {
 export class UnsupportedJpegError extends JpegError {
   override name = "UnsupportedJpegError";
 }
+
+/** An image, or a choice of how to write it, that a JPEG file cannot hold. */
+export class JpegImageError extends JpegDomainError {
+  override name = "JpegImageError";
+
+  constructor(
+    message: string,
+    /** The component it is about, its place in the image's list. */
+    readonly component?: number,
+  ) {
+    super(message);
+  }
+}

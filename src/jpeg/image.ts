@@ -6,9 +6,19 @@ export interface JpegImage {
   progressive: boolean;
   colorSpace: ColorSpace;
   components: JpegComponent[];
+  /** APPn and COM segments in the file's order, where they were kept. */
+  segments?: JpegSegment[];
 }
 
 export type ColorSpace = "grayscale" | "ycbcr" | "rgb" | "cmyk" | "ycck";
+
+/** An application or comment segment, such as EXIF (APP1) or an ICC profile (APP2). */
+export interface JpegSegment {
+  /** `0xe0` (APP0) to `0xef` (APP15), or `0xfe` (COM). */
+  marker: number;
+  /** What follows the length, at most 65,533 bytes. */
+  data: Uint8Array;
+}
 
 export interface JpegComponent {
   /** The identifier in the file's frame header. */

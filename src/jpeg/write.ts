@@ -1,0 +1,174 @@
+/** Quantised coefficients → the bytes of a JPEG file. T.81; laid out as libjpeg does. */
+import { checkImage, mcuGrid } from "./check-image.js";
+import { type CodedScan, countSymbols, encodeScan } from "./entropy-encoder.js";
+import { JpegImageError } from "./errors.js";
+import { fillCodes, type HuffmanTable, optimalTable } from "./huffman.js";
+import type { ColorSpace, JpegImage } from "./image.js";
+import { checkScript, progressiveScript, type Scan, sequentialScript } from "./scan-script.js";
+import { AC_CHROMINANCE, AC_LUMINANCE, DC_CHROMINANCE, DC_LUMINANCE } from "./standard-huffman.js";
+import {
+  colorAndKeptSegments,
+  EOI,
+  frameSegment,
+  huffmanSegment,
+  quantizationSegment,
+  restartSegment,
+  SOI,
+  scanSegment,
+} from "./write-markers.js";
+
+export interface WriteOptions {
+  /** Whether to write a progressive file; by default what the image says it came from. */
+  progressive?: boolean;
+  /**
+   * The scans; by default one of all components, or the progressive script of libjpeg's `jpeg_simple_progression`.
+   * They must send every bit of every coefficient.
+   */
+  script?: readonly Scan[];
+  /**
+   * `optimized` (default): the shortest Huffman tables for this image. `standard`: those of T.81's tables K.3 to K.6,
+   * in sequential files only.
+   */
+  huffman?: "optimized" | "standard";
+  /** MCUs between restart markers, 1 to 65535; 0 (default): none. */
+  restartInterval?: number;
+  /** Whether the image's kept segments go into the file; true by default. */
+  segments?: boolean;
+}
+
+/** The order of the tables in counts and codes, and their slots in DHT. */
+const SLOTS = [0x00, 0x01, 0x10, 0x11] as const;
+const STANDARD = [DC_LUMINANCE, DC_CHROMINANCE, AC_LUMINANCE, AC_CHROMINANCE] as const;
+const SYMBOLS = 256;
+const MAX_INTERVAL = 65535;
+
+/** Which Huffman tables a colour space's components use, as libjpeg shares them out. */
+const HUFFMAN_TABLES: Record<ColorSpace, readonly (0 | 1)[]> = {
+  grayscale: [0],
+  ycbcr: [0, 1, 1],
+  rgb: [0, 0, 0],
+  cmyk: [0, 0, 0, 0],
+  ycck: [0, 1, 1, 0],
+};
+
+/**
+ * Writes coefficients and tables as a JPEG file. Reading it gives the same coefficients, and decoding it the same
+ * pixels, as the file they came from.
+ *
+ * The file is baseline (SOF0), extended sequential (SOF1) where a quantisation table needs 16 bits, or progressive
+ * (SOF2); Huffman coded, 8 bits a sample. The byte order, tables and padding are those of libjpeg: for the same
+ * coefficients and options `jpegtran` writes the same bytes.
+ * @param image its `components` as the contract of {@link JpegImage} says; nothing of it is changed.
+ * @throws {JpegImageError} if the image or an option is not what a JPEG file can hold: DC values that differ by more
+ * than 2047 from the block before, AC values beyond ±1023, wrong sizes, an incomplete script.
+ */
+export function writeCoefficients(image: JpegImage, options: WriteOptions = {}): Uint8Array {
+  checkImage(image);
+  const { progressive = image.progressive, huffman = "optimized", restartInterval = 0 } = options;
+  checkOptions(progressive, huffman, restartInterval);
+  const script = options.script ?? (progressive ? progressiveScript(image) : sequentialScript(image));
+  checkScript(script, image, progressive);
+
+  const { tables, slots } = quantizationSlots(image);
+  const pieces = [
+    SOI,
+    ...colorAndKeptSegments(image.colorSpace, (options.segments ?? true) ? (image.segments ?? []) : []),
+    ...tables.map((table, slot) => quantizationSegment(slot, table)),
+    frameSegment(image, progressive, slots),
+  ];
+  const { mcusWide, mcusHigh } = mcuGrid(image);
+  const ids = image.components.map(({ id }) => id);
+  const used = HUFFMAN_TABLES[image.colorSpace];
+  script.forEach((entry, index) => {
+    const scan: CodedScan = {
+      ...entry,
+      sequential: !progressive,
+      frame: image.components,
+      mcusWide,
+      mcusHigh,
+      restartInterval,
+      tables: used,
+    };
+    const { codes, found } = huffmanTables(scan, huffman);
+    // Standard tables do not change, so the first scan that uses one sends it for all.
+    for (const [slot, table] of found)
+      if (huffman === "optimized" || isFirstUse(script, used, index, slot))
+        pieces.push(huffmanSegment(slot, table));
+    if (index === 0 && restartInterval > 0) pieces.push(restartSegment(restartInterval));
+    pieces.push(scanSegment(entry, ids, used));
+    encodeScan(scan, codes, (bytes) => pieces.push(bytes.slice()));
+  });
+  return concatenate([...pieces, EOI]);
+}
+
+function checkOptions(progressive: boolean, huffman: string, restartInterval: number): void {
+  if (!Number.isInteger(restartInterval) || restartInterval < 0 || restartInterval > MAX_INTERVAL)
+    throw new JpegImageError(`a restart interval of ${restartInterval}, expected 0 to ${MAX_INTERVAL} MCUs`);
+  if (huffman !== "optimized" && huffman !== "standard")
+    throw new JpegImageError(`Huffman tables "${huffman}", expected "optimized" or "standard"`);
+  if (huffman === "standard" && progressive)
+    throw new JpegImageError(
+      "standard Huffman tables have no codes for progressive scans: leave them optimized, or set progressive to false",
+    );
+}
+
+/** The different quantisation tables, and which of them each component uses. */
+function quantizationSlots({ components }: JpegImage): { tables: Uint16Array[]; slots: number[] } {
+  const tables: Uint16Array[] = [];
+  const slots = components.map(({ quantization }) => {
+    const known = tables.findIndex((table) => table.every((entry, k) => entry === quantization[k]));
+    return known >= 0 ? known : tables.push(quantization) - 1;
+  });
+  return { tables, slots };
+}
+
+/** The scan's tables by slot in the order libjpeg sends them, and its codes. */
+function huffmanTables(
+  scan: CodedScan,
+  huffman: "optimized" | "standard",
+): { codes: Uint32Array; found: Map<number, HuffmanTable> } {
+  const codes = new Uint32Array(SLOTS.length * SYMBOLS);
+  const found = new Map<number, HuffmanTable>();
+  const isDcRefinement = !scan.sequential && scan.start === 0 && scan.high > 0;
+  if (isDcRefinement) return { codes, found };
+  // With standard tables too, since counting finds values that are too large.
+  const counts = countSymbols(scan);
+  for (const slot of scan.components.flatMap((c) => slotsOf(scan, scan.tables[c] as 0 | 1))) {
+    if (found.has(slot)) continue;
+    const at = SLOTS.indexOf(slot);
+    const range = [at * SYMBOLS, (at + 1) * SYMBOLS] as const;
+    const table =
+      huffman === "standard" ? (STANDARD[at] as HuffmanTable) : optimalTable(counts.subarray(...range));
+    fillCodes(table, codes.subarray(...range));
+    found.set(slot, table);
+  }
+  return { codes, found };
+}
+
+/** The DC and the AC slot, if the scan has such values. */
+function slotsOf({ start, end }: Scan, table: 0 | 1): (typeof SLOTS)[number][] {
+  const dc = table === 0 ? SLOTS[0] : SLOTS[1];
+  const ac = table === 0 ? SLOTS[2] : SLOTS[3];
+  return [...(start === 0 ? [dc] : []), ...(end > 0 ? [ac] : [])];
+}
+
+function isFirstUse(
+  script: readonly Scan[],
+  tables: readonly (0 | 1)[],
+  index: number,
+  slot: number,
+): boolean {
+  return !script
+    .slice(0, index)
+    .some((scan) => scan.components.some((c) => slotsOf(scan, tables[c] as 0 | 1).some((s) => s === slot)));
+}
+
+function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
