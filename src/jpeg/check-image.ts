@@ -7,7 +7,14 @@ const MAX_SAMPLING = 4;
 const MAX_ENTRY = 65535;
 const MAX_SEGMENT = 65533;
 
-const COMPONENTS: Record<ColorSpace, number> = { grayscale: 1, ycbcr: 3, rgb: 3, cmyk: 4, ycck: 4 };
+const COMPONENTS: Record<ColorSpace, number> = {
+  grayscale: 1,
+  ycbcr: 3,
+  rgb: 3,
+  cmyk: 4,
+  ycck: 4,
+  unknown: 2,
+};
 
 /** The largest sampling factors, and the MCUs of an interleaved scan. */
 export interface McuGrid {
@@ -30,7 +37,9 @@ export function mcuGrid({ width, height, components }: JpegImage): McuGrid {
 
 /** @throws {JpegImageError} that says what is wrong, of which component, and what was expected. */
 export function checkImage(image: JpegImage): void {
-  const { width, height, colorSpace, components, segments = [] } = image;
+  const { width, height, colorSpace, components, coefficientsPerBlock = 64, segments = [] } = image;
+  if (coefficientsPerBlock !== 64)
+    throw new JpegImageError(`an image of ${coefficientsPerBlock} coefficients a block, expected all 64`);
   for (const [side, length] of Object.entries({ width, height }))
     if (!isWhole(length, 1, MAX_SIDE))
       throw new JpegImageError(

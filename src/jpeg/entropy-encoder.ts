@@ -104,17 +104,19 @@ export function encodeScan(scan: CodedScan, codes: Uint32Array, write: (bytes: U
 }
 
 function begin(coder: Program, scan: CodedScan): void {
-  const { components, start, end, low, restartInterval, tables } = scan;
-  coder.begin(kindOf(coder, scan).value, components.length, start, end, low, restartInterval);
+  const { components, spectralStart, spectralEnd, approximationLow, restartInterval, tables } = scan;
+  const kind = kindOf(coder, scan).value;
+  coder.begin(kind, components.length, spectralStart, spectralEnd, approximationLow, restartInterval);
   components.forEach((c, at) => {
     coder.assign(at, tables[c] as number, tables[c] as number);
   });
 }
 
-function kindOf(coder: Program, { sequential, start, high }: CodedScan): Constant {
+function kindOf(coder: Program, { sequential, spectralStart, approximationHigh }: CodedScan): Constant {
   if (sequential) return coder.SEQUENTIAL;
-  if (start === 0) return high === 0 ? coder.DC_FIRST : coder.DC_REFINE;
-  return high === 0 ? coder.AC_FIRST : coder.AC_REFINE;
+  const isFirst = approximationHigh === 0;
+  if (spectralStart === 0) return isFirst ? coder.DC_FIRST : coder.DC_REFINE;
+  return isFirst ? coder.AC_FIRST : coder.AC_REFINE;
 }
 
 /** A block: its component's place in the image, and its number in that component. */
@@ -198,17 +200,18 @@ function tooLarge(scan: CodedScan, { component, block }: BlockPlace): JpegImageE
   const { coefficients, blocksWide } = scan.frame[component] as JpegComponent;
   const where = `component ${component}, block row ${Math.floor(block / blocksWide)}, column ${block % blocksWide}`;
   const values = coefficients.subarray(block * 64, block * 64 + 64);
-  const limit = MAX_AC << scan.low;
-  for (let k = Math.max(1, scan.start); k <= scan.end; k++) {
+  const shift = scan.approximationLow;
+  const limit = MAX_AC << shift;
+  for (let k = Math.max(1, scan.spectralStart); k <= scan.spectralEnd; k++) {
     const value = values[k] as number;
-    if (Math.abs(value) >> scan.low > MAX_AC)
+    if (Math.abs(value) >> shift > MAX_AC)
       return new JpegImageError(
         `${where}: coefficient ${k} is ${value}, expected at most ${limit} either way from 0`,
         component,
       );
   }
   return new JpegImageError(
-    `${where}: its DC ${values[0]} is more than ${MAX_DIFFERENCE << scan.low} from the one coded before it`,
+    `${where}: its DC ${values[0]} is more than ${MAX_DIFFERENCE << shift} from the one coded before it`,
     component,
   );
 }

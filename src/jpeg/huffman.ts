@@ -1,12 +1,5 @@
-/** Huffman tables as a JPEG file holds them, and how the best one for given counts is made. */
-
-/** A table of a DHT segment. T.81, B.2.4.2 */
-export interface HuffmanTable {
-  /** BITS: how many codes there are of each length, 1 to 16. */
-  lengths: Uint8Array;
-  /** HUFFVAL: the symbols in the order of their codes. */
-  symbols: Uint8Array;
-}
+/** The best Huffman table for given counts, and a table's codes. */
+import type { HuffmanTable } from "./tables.js";
 
 const MAX_LENGTH = 16;
 const SYMBOLS = 256;
@@ -20,7 +13,7 @@ export function optimalTable(counts: ArrayLike<number>): HuffmanTable {
   const order = Array.from({ length: SYMBOLS }, (_, symbol) => symbol)
     .filter((symbol) => size[symbol] !== 0)
     .sort((a, b) => (size[a] as number) - (size[b] as number) || a - b);
-  return { lengths: limitedLengths(size), symbols: Uint8Array.from(order) };
+  return { counts: limitedLengths(size), symbols: Uint8Array.from(order) };
 }
 
 /** CODESIZE of figure K.1. Symbol 256 occurs once and reserves a code: the all ones one, since it sorts last. */
@@ -95,11 +88,11 @@ function limitedLengths(size: Uint16Array): Uint8Array {
  * Sets `codes[symbol]` to `code | length << 16` for each symbol of the table, and to 0 for others. T.81, annex C
  * @param codes 256 entries.
  */
-export function fillCodes({ lengths, symbols }: HuffmanTable, codes: Uint32Array): void {
+export function fillCodes({ counts, symbols }: HuffmanTable, codes: Uint32Array): void {
   codes.fill(0);
   let code = 0;
   let at = 0;
-  lengths.forEach((count, index) => {
+  counts.forEach((count, index) => {
     for (let i = 0; i < count; i++) codes[symbols[at++] as number] = code++ | ((index + 1) << 16);
     code <<= 1;
   });

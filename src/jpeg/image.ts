@@ -6,19 +6,24 @@ export interface JpegImage {
   progressive: boolean;
   colorSpace: ColorSpace;
   components: JpegComponent[];
-  /** APPn and COM segments in the file's order, where they were kept. */
+  /** Coefficients held for each block, the first ones in zigzag order: 64 unless fewer were asked for. */
+  coefficientsPerBlock?: number;
+  /** MCUs between two restart markers in the last scan read; 0 for none. */
+  restartInterval?: number;
+  /** The scans that were read, in the order of the file. */
+  scans?: JpegScan[];
+  /** EXIF orientation, 1 to 8, if the file gives one. */
+  orientation?: number;
+  /** The ICC profile, put together from its APP2 segments, if the file has one. */
+  iccProfile?: Uint8Array;
+  /** Comments and APP segments in the order of the file, if they were asked for. */
   segments?: JpegSegment[];
+  /** With `tolerant`: what was damaged or missing, and read as libjpeg reads it. Empty for a sound file. */
+  missing?: JpegDamage[];
 }
 
-export type ColorSpace = "grayscale" | "ycbcr" | "rgb" | "cmyk" | "ycck";
-
-/** An application or comment segment, such as EXIF (APP1) or an ICC profile (APP2). */
-export interface JpegSegment {
-  /** `0xe0` (APP0) to `0xef` (APP15), or `0xfe` (COM). */
-  marker: number;
-  /** What follows the length, at most 65,533 bytes. */
-  data: Uint8Array;
-}
+/** `unknown`: two components, whose meaning no marker tells. */
+export type ColorSpace = "grayscale" | "ycbcr" | "rgb" | "cmyk" | "ycck" | "unknown";
 
 export interface JpegComponent {
   /** The identifier in the file's frame header. */
@@ -33,4 +38,35 @@ export interface JpegComponent {
   quantization: Uint16Array;
   /** `[blocksHigh, blocksWide, 64]`, zigzag order, quantised, DC prediction undone. */
   coefficients: Int16Array;
+}
+
+/** A scan header (T.81, B.2.3). */
+export interface JpegScan {
+  /** Indices into `components`. */
+  components: number[];
+  /** First and last coefficient, Ss and Se. */
+  spectralStart: number;
+  spectralEnd: number;
+  /** Bit positions of successive approximation, Ah and Al. */
+  approximationHigh: number;
+  approximationLow: number;
+  /** Where its entropy-coded bytes begin in the file. */
+  offset: number;
+}
+
+/** A comment (COM, 0xfe) or application segment (APP0 to APP15, 0xe0 to 0xef). */
+export interface JpegSegment {
+  marker: number;
+  /** Without the marker and the length. A view of the file's bytes. */
+  data: Uint8Array;
+}
+
+/** One damaged place. */
+export interface JpegDamage {
+  /** What was found, and what was expected. */
+  message: string;
+  /** Byte in the file. */
+  offset: number;
+  /** Index of the scan it is in, if it is in one. */
+  scan?: number;
 }

@@ -1,19 +1,9 @@
 /** Which scans a file has: libjpeg's choices, and what makes a script legal. T.81, B.2.3 and G.1.1 */
 import { JpegImageError } from "./errors.js";
-import type { JpegImage } from "./image.js";
+import type { JpegImage, JpegScan } from "./image.js";
 
-/** One scan: a band of frequencies of some components, at some precision. */
-export interface Scan {
-  /** Places in the image's list of components, rising. Only scans of frequency 0 may have several, progressively. */
-  components: number[];
-  /** Ss and Se: the first and last frequency, zigzag; 0 and 63 in sequential files. */
-  start: number;
-  end: number;
-  /** Ah: the `low` of the scan before that sent the same frequencies, 0 if this is the first. */
-  high: number;
-  /** Al: how many low bits are left out. */
-  low: number;
-}
+/** One scan: a band of frequencies of some components, at some precision. A file's own, as read, will do. */
+export type Scan = Omit<JpegScan, "offset">;
 
 /** T.81, B.2.3: an interleaved MCU has no more blocks than this. */
 const MAX_MCU_BLOCKS = 10;
@@ -61,10 +51,10 @@ export function progressiveScript({ components, colorSpace }: Shape): Scan[] {
 
 const scan = (components: number[], start: number, end: number, high: number, low: number): Scan => ({
   components,
-  start,
-  end,
-  high,
-  low,
+  spectralStart: start,
+  spectralEnd: end,
+  approximationHigh: high,
+  approximationLow: low,
 });
 
 function interleaved(components: Shape["components"]): number[][] {
@@ -95,7 +85,8 @@ export function checkScript(script: readonly Scan[], { components }: Shape, prog
       componentsProblem(entry, components) ??
       (progressive ? bandProblem(entry, missing) : sequentialProblem(entry, missing));
     if (problem !== undefined) throw new JpegImageError(`scan ${index}: ${problem}`);
-    for (const c of entry.components) missing[c]?.fill(entry.low, entry.start, entry.end + 1);
+    for (const c of entry.components)
+      missing[c]?.fill(entry.approximationLow, entry.spectralStart, entry.spectralEnd + 1);
   });
   missing.forEach((bits, c) => {
     const k = bits.findIndex((count) => count !== 0);
@@ -120,7 +111,13 @@ function componentsProblem({ components: some }: Scan, components: Shape["compon
 }
 
 function sequentialProblem(
-  { start, end, high, low, components }: Scan,
+  {
+    spectralStart: start,
+    spectralEnd: end,
+    approximationHigh: high,
+    approximationLow: low,
+    components,
+  }: Scan,
   missing: Int8Array[],
 ): string | undefined {
   if (start !== 0 || end !== LAST || high !== 0 || low !== 0)
@@ -129,7 +126,16 @@ function sequentialProblem(
   return twice === undefined ? undefined : `component ${twice} is in an earlier scan already`;
 }
 
-function bandProblem({ start, end, high, low, components }: Scan, missing: Int8Array[]): string | undefined {
+function bandProblem(
+  {
+    spectralStart: start,
+    spectralEnd: end,
+    approximationHigh: high,
+    approximationLow: low,
+    components,
+  }: Scan,
+  missing: Int8Array[],
+): string | undefined {
   const whole = [start, end, high, low].every(Number.isInteger);
   if (!whole || start < 0 || end < start || end > LAST || low < 0 || low > MAX_LOW)
     return `frequencies ${start} to ${end}, bits ${high} to ${low}; expected 0 to ${LAST} and 0 to ${MAX_LOW}`;
@@ -144,8 +150,13 @@ function bandProblem({ start, end, high, low, components }: Scan, missing: Int8A
       const sent = bits[k] as number;
       const expected = sent === -1 ? 0 : sent;
       if (high !== expected || (sent !== -1 && low !== sent - 1))
-        return `bits ${high} to ${low} of frequency ${k} of component ${c}, expected ${sent === -1 ? `0 to any` : sent === 0 ? "no more of them" : `${sent} to ${sent - 1}`}`;
+        return `bits ${high} to ${low} of frequency ${k} of component ${c}, expected ${nextBits(sent)}`;
     }
   }
   return undefined;
+}
+
+function nextBits(sent: number): string {
+  if (sent === -1) return "0 first, to any";
+  return sent === 0 ? "no more of them" : `${sent} to ${sent - 1}`;
 }

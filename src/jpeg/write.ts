@@ -2,18 +2,18 @@
 import { checkImage, mcuGrid } from "./check-image.js";
 import { type CodedScan, countSymbols, encodeScan } from "./entropy-encoder.js";
 import { JpegImageError } from "./errors.js";
-import { fillCodes, type HuffmanTable, optimalTable } from "./huffman.js";
+import { fillCodes, optimalTable } from "./huffman.js";
 import type { ColorSpace, JpegImage } from "./image.js";
 import { checkScript, progressiveScript, type Scan, sequentialScript } from "./scan-script.js";
-import { AC_CHROMINANCE, AC_LUMINANCE, DC_CHROMINANCE, DC_LUMINANCE } from "./standard-huffman.js";
+import { type HuffmanTable, standardAcTables, standardDcTables } from "./tables.js";
 import {
   colorAndKeptSegments,
-  EOI,
+  END_OF_IMAGE,
   frameSegment,
   huffmanSegment,
   quantizationSegment,
   restartSegment,
-  SOI,
+  START_OF_IMAGE,
   scanSegment,
 } from "./write-markers.js";
 
@@ -38,7 +38,7 @@ export interface WriteOptions {
 
 /** The order of the tables in counts and codes, and their slots in DHT. */
 const SLOTS = [0x00, 0x01, 0x10, 0x11] as const;
-const STANDARD = [DC_LUMINANCE, DC_CHROMINANCE, AC_LUMINANCE, AC_CHROMINANCE] as const;
+const STANDARD = [...standardDcTables, ...standardAcTables];
 const SYMBOLS = 256;
 const MAX_INTERVAL = 65535;
 
@@ -49,6 +49,7 @@ const HUFFMAN_TABLES: Record<ColorSpace, readonly (0 | 1)[]> = {
   rgb: [0, 0, 0],
   cmyk: [0, 0, 0, 0],
   ycck: [0, 1, 1, 0],
+  unknown: [0, 0],
 };
 
 /**
@@ -71,7 +72,7 @@ export function writeCoefficients(image: JpegImage, options: WriteOptions = {}):
 
   const { tables, slots } = quantizationSlots(image);
   const pieces = [
-    SOI,
+    START_OF_IMAGE,
     ...colorAndKeptSegments(image.colorSpace, (options.segments ?? true) ? (image.segments ?? []) : []),
     ...tables.map((table, slot) => quantizationSegment(slot, table)),
     frameSegment(image, progressive, slots),
@@ -98,7 +99,7 @@ export function writeCoefficients(image: JpegImage, options: WriteOptions = {}):
     pieces.push(scanSegment(entry, ids, used));
     encodeScan(scan, codes, (bytes) => pieces.push(bytes.slice()));
   });
-  return concatenate([...pieces, EOI]);
+  return concatenate([...pieces, END_OF_IMAGE]);
 }
 
 function checkOptions(progressive: boolean, huffman: string, restartInterval: number): void {
@@ -129,7 +130,7 @@ function huffmanTables(
 ): { codes: Uint32Array; found: Map<number, HuffmanTable> } {
   const codes = new Uint32Array(SLOTS.length * SYMBOLS);
   const found = new Map<number, HuffmanTable>();
-  const isDcRefinement = !scan.sequential && scan.start === 0 && scan.high > 0;
+  const isDcRefinement = !scan.sequential && scan.spectralStart === 0 && scan.approximationHigh > 0;
   if (isDcRefinement) return { codes, found };
   // With standard tables too, since counting finds values that are too large.
   const counts = countSymbols(scan);
@@ -146,10 +147,10 @@ function huffmanTables(
 }
 
 /** The DC and the AC slot, if the scan has such values. */
-function slotsOf({ start, end }: Scan, table: 0 | 1): (typeof SLOTS)[number][] {
+function slotsOf({ spectralStart, spectralEnd }: Scan, table: 0 | 1): (typeof SLOTS)[number][] {
   const dc = table === 0 ? SLOTS[0] : SLOTS[1];
   const ac = table === 0 ? SLOTS[2] : SLOTS[3];
-  return [...(start === 0 ? [dc] : []), ...(end > 0 ? [ac] : [])];
+  return [...(spectralStart === 0 ? [dc] : []), ...(spectralEnd > 0 ? [ac] : [])];
 }
 
 function isFirstUse(

@@ -62,6 +62,7 @@ const IDS: Record<ColorSpace, readonly number[]> = {
   rgb: [82, 71, 66], // "R", "G", "B", as libjpeg has it
   cmyk: [67, 77, 89, 75], // "C", "M", "Y", "K"
   ycck: [1, 2, 3, 4],
+  unknown: [1, 2],
 };
 
 /**
