@@ -31,3 +31,25 @@ export const writeOutput = (path: string, content: string | Uint8Array): Promise
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, content);
   });
+
+/**
+ * Runs `work` for each file; where one fails, tells so in a line on standard error and goes on, and the exit status
+ * will be 1.
+ */
+export async function eachFile(
+  paths: readonly string[],
+  work: (path: string, bytes: Uint8Array) => void,
+  failed: (path: string, message: string) => void = () => {},
+): Promise<void> {
+  for (const path of paths) {
+    try {
+      const bytes = await readInput(path);
+      await withFile(path, () => work(path, bytes));
+    } catch (error) {
+      if (!(error instanceof JpegDomainError)) throw error;
+      console.error(`error: ${error.message}`);
+      process.exitCode = 1;
+      failed(path, error.message);
+    }
+  }
+}

@@ -3,9 +3,11 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { JpegDomainError } from "../errors.js";
 import { benchCommand } from "./bench.js";
+import { coefficientsCommand } from "./coefficients.js";
 import { convertCommand } from "./convert.js";
 import { demoCommand } from "./demo.js";
 import { evalCommand } from "./eval.js";
+import { inspectCommand } from "./inspect.js";
 import { trainCommand } from "./train.js";
 
 /** Exit status: the work failed, or the arguments are off. */
@@ -21,7 +23,15 @@ const program = new Command("jpeg-domain")
   .enablePositionalOptions()
   .showHelpAfterError("(jpeg-domain help shows how it is used)")
   .configureOutput({ outputError: (text, write) => write(text.replace(/\n(?=.)/g, " ")) });
-for (const command of [demoCommand(), trainCommand(), convertCommand(), evalCommand(), benchCommand()])
+for (const command of [
+  demoCommand(),
+  trainCommand(),
+  convertCommand(),
+  evalCommand(),
+  inspectCommand(),
+  coefficientsCommand(),
+  benchCommand(),
+])
   program.addCommand(command.copyInheritedSettings(program).exitOverride());
 
 try {

@@ -1,8 +1,9 @@
 /**
- * Arrays → a NumPy `.npz` file: a ZIP archive of `.npy` files.
+ * Arrays, such as an image's coefficients → a NumPy `.npz` file: a ZIP archive of `.npy` files.
  * Source: numpy/lib/format.py, "Format Version 1.0".
  */
 import { zipSync } from "fflate";
+import type { JpegImage } from "../jpeg/image.js";
 
 export interface NumpyArray {
   data: Int16Array | Uint16Array | Int32Array | Float32Array;
@@ -15,6 +16,20 @@ const MAGIC = "\x93NUMPY\x01\x00";
 const ALIGNMENT = 64;
 /** Earlier than 1980 there is no ZIP date; a fixed one makes equal arrays equal files. */
 const DATE = new Date(1980, 0, 1);
+
+/**
+ * An image as the bytes of an `.npz`: for each component `c`, counted from 0, `component{c}`, int16
+ * `[blocksHigh, blocksWide, 64]`, and `quantization{c}`, uint16 `[64]`, both in zigzag order; and `size`, int32
+ * `[height, width]` in pixels.
+ */
+export function coefficientsNpz({ width, height, components }: JpegImage): Uint8Array {
+  const arrays: Record<string, NumpyArray> = { size: { data: Int32Array.of(height, width), shape: [2] } };
+  components.forEach(({ blocksHigh, blocksWide, coefficients, quantization }, c) => {
+    arrays[`component${c}`] = { data: coefficients, shape: [blocksHigh, blocksWide, 64] };
+    arrays[`quantization${c}`] = { data: quantization, shape: [64] };
+  });
+  return writeNpz(arrays);
+}
 
 /** The bytes of an `.npz` that `numpy.load` opens, the arrays under their names. */
 export function writeNpz(arrays: Readonly<Record<string, NumpyArray>>): Uint8Array {
