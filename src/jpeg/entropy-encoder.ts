@@ -3,7 +3,6 @@ import { JpegImageError } from "./errors.js";
 import { wasm } from "./generated/encode.js";
 import type { JpegComponent } from "./image.js";
 import type { Scan } from "./scan-script.js";
-import { instantiate } from "./wasm.js";
 
 /** A scan with all that its coding depends on. */
 export interface CodedScan extends Scan {
@@ -22,8 +21,9 @@ interface Constant {
   value: number;
 }
 
+/** What assembly/encode.ts exports. */
 interface Program {
-  memory: { buffer: ArrayBuffer };
+  memory: WebAssembly.Memory;
   INPUT: Constant;
   OUTPUT: Constant;
   COUNTS: Constant;
@@ -63,7 +63,9 @@ const [MAX_DIFFERENCE, MAX_AC] = [2047, 1023];
 let instance: Program | undefined;
 
 function program(): Program {
-  instance ??= instantiate<Program>(wasm);
+  if (instance) return instance;
+  const module = new WebAssembly.Module(Uint8Array.from(atob(wasm), (character) => character.charCodeAt(0)));
+  instance = new WebAssembly.Instance(module).exports as Program;
   return instance;
 }
 

@@ -1,4 +1,5 @@
 import { JpegDomainError } from "../errors.js";
+import { markerName } from "./markers.js";
 
 /** A JPEG file that is damaged, cut off, too large, or no JPEG file at all. */
 export class JpegError extends JpegDomainError {
@@ -18,6 +19,17 @@ export class JpegError extends JpegDomainError {
 /** A JPEG file of a kind this package does not read: arithmetic coding, lossless, hierarchical, 12 bits a sample. */
 export class UnsupportedJpegError extends JpegError {
   override name = "UnsupportedJpegError";
+}
+
+/** The error for a place in a file that does not hold what it should. */
+export function unexpected(
+  offset: number,
+  marker: number | undefined,
+  found: string,
+  expected: string,
+): JpegError {
+  const where = marker === undefined ? "" : `, ${markerName(marker)}`;
+  return new JpegError(`byte ${offset}${where}: found ${found}, expected ${expected}`, offset, marker);
 }
 
 /** An image, or a choice of how to write it, that a JPEG file cannot hold. */

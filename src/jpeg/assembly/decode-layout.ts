@@ -1,0 +1,94 @@
+/**
+ * Where everything lies in the decoder's memory. There is no allocator: the host (../engine.ts) fills in the structures
+ * below, byte for byte, and the same offsets are written there.
+ *
+ *   0          COMPONENTS: up to 4 of COMPONENT_BYTES
+ *   TRASH      a block nobody reads, where the padding blocks of an MCU go
+ *   STAGING    a Huffman table on its way in: 16 counts, 256 symbols
+ *   SCANS      up to 64 of SCAN_BYTES: one for each scan that is being decoded
+ *   TABLES     Huffman tables, TABLE_BYTES each
+ *   …          the band: some rows of blocks of each component; then the file's bytes
+ */
+
+/** base address in the band, blocksWide, blocksHigh, horizontal sampling, vertical sampling: u32 each. */
+export const COMPONENTS: u32 = 0;
+export const COMPONENT_BYTES: u32 = 32;
+export const TRASH: u32 = 128;
+export const STAGING: u32 = 256;
+/** Bytes between two blocks of the band: 128, or 2 where only DC coefficients are kept. */
+export const BLOCK_BYTES_AT: u32 = 640;
+/** Not 0: a scan goes on after damage, as libjpeg does. */
+export const TOLERANT_AT: u32 = 644;
+
+// One scan.
+export const MODE: u32 = 0;
+export const SS: u32 = 4;
+export const SE: u32 = 8;
+export const AL: u32 = 12;
+export const SCAN_COMPONENTS: u32 = 16;
+export const MCUS_PER_ROW: u32 = 20;
+export const RESTART_INTERVAL: u32 = 24;
+export const MCUS_TO_RESTART: u32 = 28;
+/** The bit buffer: its top BITS bits are what comes next. NEXT is the address of the byte that follows them. */
+export const BUFFER: u32 = 32;
+export const BITS: u32 = 40;
+export const NEXT: u32 = 44;
+/** Beyond this address a block might run over the segment's end. */
+export const SAFE: u32 = 48;
+/** The segment (the entropy-coded bytes between two markers), byte stuffing removed. */
+export const SEGMENT: u32 = 52;
+export const SEGMENT_END: u32 = 56;
+/** Where the segment begins in the raw bytes. */
+export const SEGMENT_RAW: u32 = 60;
+/** The raw bytes that follow the marker after this segment, and their end. */
+export const RAW: u32 = 64;
+export const RAW_END: u32 = 68;
+/** The marker after this segment, not yet consumed; END_MARKER for the one that ends the scan. */
+export const MARKER: u32 = 72;
+export const NEXT_RESTART: u32 = 76;
+export const EOB_RUN: u32 = 80;
+/** Set when the segment's bits ran out; what follows up to the next restart is left as it is. */
+export const OUT_OF_DATA: u32 = 84;
+/** Not 0 while reading the segment's last bytes from TAIL, where zeros follow them. */
+export const IN_TAIL: u32 = 88;
+/** The first damage that is not yet reported: kind, block row, block column, component of the scan, byte in segment. */
+export const DAMAGE: u32 = 92;
+export const DAMAGE_ROW: u32 = 96;
+export const DAMAGE_COLUMN: u32 = 100;
+export const DAMAGE_COMPONENT: u32 = 104;
+export const DAMAGE_BYTE: u32 = 108;
+export const DAMAGE_RAW: u32 = 112;
+export const DAMAGE_COUNT: u32 = 116;
+/** Each component of the scan: index, DC table, AC table, DC prediction. */
+export const MEMBERS: u32 = 128;
+export const MEMBER_BYTES: u32 = 16;
+/** Each block of an MCU: address, step from MCU to MCU, MCUs in which it is real, DC table, AC table, member's address. */
+export const BLOCKS: u32 = 192;
+export const BLOCK_RECORD: u32 = 24;
+export const TAIL: u32 = 448;
+/** More than the bits of any block: 64 codes of 16 bits with 15 more each, and two loads of the bit buffer. */
+export const TAIL_BYTES: u32 = 272;
+export const SCAN_BYTES: u32 = 448 + 2 * 272 + 32;
+
+export const END_MARKER: u32 = 0x100;
+
+/** T.81, table B.2: what a scan codes. */
+export const SEQUENTIAL: u32 = 0;
+export const DC_FIRST: u32 = 1;
+export const AC_FIRST: u32 = 2;
+export const DC_REFINE: u32 = 3;
+export const AC_REFINE: u32 = 4;
+
+export const BAD_CODE: u32 = 1;
+export const RUN_TOO_LONG: u32 = 2;
+export const DATA_ENDS: u32 = 3;
+export const WRONG_RESTART: u32 = 4;
+export const EXTRA_BYTES: u32 = 5;
+export const BAD_REFINEMENT: u32 = 6;
+
+// One Huffman table: the first LOOKUP_BITS of the stream lead to an entry; longer codes are searched by length.
+export const LOOKUP_BITS: u32 = 10;
+export const LIMITS: u32 = 4096;
+export const OFFSETS: u32 = 4096 + 80;
+export const SYMBOLS: u32 = 4096 + 160;
+export const TABLE_BYTES: u32 = 4096 + 512;

@@ -1,0 +1,221 @@
+/**
+ * Segments: the entropy-coded bytes between two markers (T.81, B.1.1.5 and E.2.4), their byte stuffing, and what to do
+ * where a restart marker is missing or wrong (as libjpeg's jpeg_resync_to_restart).
+ */
+import {
+  BITS,
+  BUFFER,
+  DAMAGE,
+  DAMAGE_BYTE,
+  DAMAGE_COLUMN,
+  DAMAGE_COMPONENT,
+  DAMAGE_COUNT,
+  DAMAGE_RAW,
+  DAMAGE_ROW,
+  DATA_ENDS,
+  END_MARKER,
+  EOB_RUN,
+  EXTRA_BYTES,
+  IN_TAIL,
+  MARKER,
+  MCUS_TO_RESTART,
+  MEMBER_BYTES,
+  MEMBERS,
+  NEXT,
+  NEXT_RESTART,
+  OUT_OF_DATA,
+  RAW,
+  RAW_END,
+  RESTART_INTERVAL,
+  SAFE,
+  SEGMENT,
+  SEGMENT_END,
+  SEGMENT_RAW,
+  TAIL,
+  TAIL_BYTES,
+  WRONG_RESTART,
+} from "./decode-layout";
+
+/** Eight bytes, the first one on top. */
+@inline
+export function load64(address: u32): u64 {
+  const bytes = v128.load64_zero(address);
+  return i64x2.extract_lane(
+    v128.shuffle<u8>(bytes, bytes, 7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8),
+    0,
+  );
+}
+
+/** The address of the first marker, at or after `from`, that ends a scan: not a restart, not below SOF0; or `end`. */
+export function findScanEnd(from: u32, end: u32): u32 {
+  let at = from;
+  const ff = i8x16.splat(-1);
+  while (at + 1 < end) {
+    if (at + 16 < end) {
+      const found = i8x16.bitmask(i8x16.eq(v128.load(at), ff));
+      if (found == 0) {
+        at += 16;
+        continue;
+      }
+      at += ctz(found);
+    } else if (load<u8>(at) != 0xff) {
+      at++;
+      continue;
+    }
+    const code = load<u8>(at + 1);
+    if (code >= 0xc0 && code != 0xff && (code & 0xf8) != 0xd0) return at;
+    at += code == 0xff ? 1 : 2;
+  }
+  return end;
+}
+
+/** Takes the raw bytes up to the next marker as the scan's segment, and removes their byte stuffing, in place. */
+export function nextSegment(scan: u32): void {
+  let from = load<u32>(scan + RAW);
+  const end = load<u32>(scan + RAW_END);
+  const ff = i8x16.splat(-1);
+  store<u32>(scan + SEGMENT, from);
+  store<u32>(scan + SEGMENT_RAW, from);
+  let to = from;
+  let marker = END_MARKER;
+  while (from < end) {
+    if (from + 16 <= end) {
+      const bytes = v128.load(from);
+      const found = i8x16.bitmask(i8x16.eq(bytes, ff));
+      if (found == 0) {
+        v128.store(to, bytes);
+        from += 16;
+        to += 16;
+        continue;
+      }
+      for (let count: u32 = ctz(found); count > 0; count--) store<u8>(to++, load<u8>(from++));
+    } else if (load<u8>(from) != 0xff) {
+      store<u8>(to++, load<u8>(from++));
+      continue;
+    }
+    // Any number of 0xff may stand before a marker, and libjpeg takes them before a stuffed zero as well.
+    do from++;
+    while (from < end && load<u8>(from) == 0xff);
+    if (from >= end) break;
+    const code = load<u8>(from++);
+    if (code != 0) {
+      marker = code;
+      break;
+    }
+    store<u8>(to++, 0xff);
+  }
+  store<u32>(scan + RAW, from);
+  store<u32>(scan + SEGMENT_END, to);
+  store<u32>(scan + MARKER, marker);
+  startReading(scan);
+}
+
+function startReading(scan: u32): void {
+  const end = load<u32>(scan + SEGMENT_END);
+  store<u32>(scan + NEXT, load<u32>(scan + SEGMENT));
+  store<u32>(scan + BITS, 0);
+  store<u64>(scan + BUFFER, 0);
+  store<u32>(scan + SAFE, end < TAIL_BYTES ? 0 : end - TAIL_BYTES);
+  store<u32>(scan + IN_TAIL, 0);
+}
+
+/** Moves reading to a copy of the segment's last bytes, after which zeros follow. */
+function enterTail(scan: u32): void {
+  const position = (u64(load<u32>(scan + NEXT)) << 3) - load<u32>(scan + BITS);
+  const at = u32(position >> 3);
+  const skip = u32(position & 7);
+  const tail = scan + TAIL;
+  const left = load<u32>(scan + SEGMENT_END) - at;
+  memory.copy(tail, at, left);
+  memory.fill(tail + left, 0, 2 * TAIL_BYTES + 32 - left);
+  store<u64>(scan + BUFFER, load64(tail) << skip);
+  store<u32>(scan + BITS, 56 - skip);
+  store<u32>(scan + NEXT, tail + 7);
+  // SEGMENT moves along, so that the distance to it stays the position in the segment.
+  store<u32>(scan + SEGMENT, tail - (at - load<u32>(scan + SEGMENT)));
+  store<u32>(scan + SEGMENT_END, tail + left);
+  store<u32>(scan + SAFE, 0);
+  store<u32>(scan + IN_TAIL, 1);
+}
+
+/**
+ * Called between blocks once NEXT is beyond SAFE. Returns 1 if more bits were used than the segment had; then, as in
+ * libjpeg, zeros are read until the MCU is complete.
+ */
+export function nearEnd(scan: u32): u32 {
+  if (load<u32>(scan + IN_TAIL) == 0) {
+    enterTail(scan);
+    return 0;
+  }
+  const used = (u64(load<u32>(scan + NEXT)) << 3) - load<u32>(scan + BITS);
+  if (used <= u64(load<u32>(scan + SEGMENT_END)) << 3) return 0;
+  const zeros = scan + TAIL;
+  const size = load<u32>(scan + SEGMENT_END) - load<u32>(scan + SEGMENT);
+  memory.fill(zeros, 0, 2 * TAIL_BYTES + 32);
+  store<u64>(scan + BUFFER, 0);
+  store<u32>(scan + BITS, 56);
+  store<u32>(scan + NEXT, zeros + 7);
+  store<u32>(scan + SEGMENT_END, zeros);
+  store<u32>(scan + SEGMENT, zeros - size);
+  return 1;
+}
+
+/** Notes damage; only the first of a scan keeps its place. Not 0 if decoding must stop. */
+export function damaged(scan: u32, kind: u32, row: u32, column: u32, member: u32): void {
+  const count = load<u32>(scan + DAMAGE_COUNT);
+  store<u32>(scan + DAMAGE_COUNT, count + 1);
+  if (count != 0) return;
+  const position = (u64(load<u32>(scan + NEXT)) << 3) - load<u32>(scan + BITS);
+  store<u32>(scan + DAMAGE, kind);
+  store<u32>(scan + DAMAGE_ROW, row);
+  store<u32>(scan + DAMAGE_COLUMN, column);
+  store<u32>(scan + DAMAGE_COMPONENT, member);
+  store<u32>(scan + DAMAGE_RAW, load<u32>(scan + SEGMENT_RAW));
+  const end = load<u32>(scan + SEGMENT_END);
+  const at = u32(position >> 3);
+  store<u32>(scan + DAMAGE_BYTE, (at > end || kind == DATA_ENDS ? end : at) - load<u32>(scan + SEGMENT));
+}
+
+/** Whole bytes of the segment that nothing has read. */
+export function bytesLeft(scan: u32): u32 {
+  const used = (u64(load<u32>(scan + NEXT)) << 3) - load<u32>(scan + BITS);
+  const end = u64(load<u32>(scan + SEGMENT_END)) << 3;
+  return used >= end ? 0 : u32((end - used) >> 3);
+}
+
+/** T.81, F.2.1.3.1 and figure F.12 of the standard's restart: the predictions begin anew. */
+export function restart(scan: u32, row: u32, column: u32): void {
+  if (bytesLeft(scan) > 0 && load<u32>(scan + OUT_OF_DATA) == 0) damaged(scan, EXTRA_BYTES, row, column, 0);
+  const wanted = load<u32>(scan + NEXT_RESTART);
+  if (load<u32>(scan + MARKER) == 0xd0 + wanted) {
+    nextSegment(scan);
+    store<u32>(scan + OUT_OF_DATA, 0);
+  } else {
+    damaged(scan, WRONG_RESTART, row, column, 0);
+    resynchronise(scan, wanted);
+  }
+  store<u32>(scan + NEXT_RESTART, (wanted + 1) & 7);
+  store<u32>(scan + MCUS_TO_RESTART, load<u32>(scan + RESTART_INTERVAL));
+  store<u32>(scan + EOB_RUN, 0);
+  for (let i: u32 = 0; i < 4; i++) store<i32>(scan + MEMBERS + i * MEMBER_BYTES + 12, 0);
+}
+
+function resynchronise(scan: u32, wanted: u32): void {
+  for (;;) {
+    const marker = load<u32>(scan + MARKER);
+    const ahead = (marker - 0xd0 - wanted) & 7;
+    if (marker == END_MARKER || (marker >= 0xd0 && marker < 0xd8 && (ahead == 1 || ahead == 2))) {
+      // Leave the marker for later: this interval is empty.
+      store<u32>(scan + SEGMENT, load<u32>(scan + RAW));
+      store<u32>(scan + SEGMENT_RAW, load<u32>(scan + RAW));
+      store<u32>(scan + SEGMENT_END, load<u32>(scan + RAW));
+      startReading(scan);
+      return;
+    }
+    nextSegment(scan);
+    // Below SOF0 it is no marker, and one or two behind it is an old one: go on to the next. Otherwise trust the data.
+    if (marker < 0xc0 || ahead >= 6) continue;
+    store<u32>(scan + OUT_OF_DATA, 0);
+    return;
+  }
+}

@@ -1,0 +1,245 @@
+import {
+  BAND,
+  BLOCK_BYTES_AT,
+  COMPONENT_BYTES,
+  type Engine,
+  MAX_SCANS,
+  MAX_TABLES,
+  SCAN_BYTES,
+  SCANS,
+  STAGING,
+  TABLE_BYTES,
+  TABLES,
+  TOLERANT_AT,
+} from "./engine.js";
+import { type JpegError, unexpected } from "./errors.js";
+import type { Frame } from "./headers.js";
+import type { JpegDamage } from "./image.js";
+import { SOS } from "./markers.js";
+import type { ScanFinder } from "./scan-finder.js";
+import { DC_FIRST, DC_REFINE, type Scan } from "./scans.js";
+import type { HuffmanTable } from "./tables.js";
+
+/** A reading whose scans are known. */
+export interface Decoding {
+  bytes: Uint8Array;
+  frame: Frame;
+  scans: Scan[];
+  finder: ScanFinder;
+  kept: number;
+  tolerant: boolean;
+  missing: JpegDamage[];
+}
+
+/** More are counted, but not described. */
+const MAX_DESCRIBED = 100;
+
+/**
+ * Decodes the scans, and returns each component's coefficients, `[blocksHigh, blocksWide, kept]`.
+ *
+ * The image is decoded band by band: all scans of some rows of blocks, then all scans of the next. Each scan keeps its
+ * place in the file meanwhile. So the coefficients that a progressive file's scans build up are in the cache while they
+ * do, and memory holds no more than the result, the file and one band.
+ */
+export function decodeScans(engine: Engine, decoding: Decoding): Int16Array[] {
+  const { frame, scans, kept, tolerant } = decoding;
+  const groups = groupScans(scans);
+  // Between groups all coefficients are needed, and the band is filled from the result.
+  const held = groups.length > 1 ? 64 : kept;
+  const results = frame.components.map(
+    ({ blocksWide, blocksHigh }) => new Int16Array(blocksWide * blocksHigh * held),
+  );
+  const { u32 } = engine;
+  u32[TOLERANT_AT / 4] = tolerant ? 1 : 0;
+  const dcOnly = kept === 1 && scans.every(({ mode }) => mode === DC_FIRST || mode === DC_REFINE);
+  const blockBytes = held === 1 && dcOnly ? 2 : 128;
+  u32[BLOCK_BYTES_AT / 4] = blockBytes;
+  groups.forEach((group, index) => {
+    decodeGroup(engine, decoding, group, results, blockBytes, held, index > 0);
+  });
+  return held === kept ? results : results.map((result) => truncate(result, kept));
+}
+
+/** Scans that are decoded side by side: as many as there is room for, and for their Huffman tables. */
+function groupScans(scans: readonly Scan[]): Scan[][] {
+  const groups: Scan[][] = [];
+  let group: Scan[] = [];
+  let tables = new Set<HuffmanTable>();
+  for (const scan of scans) {
+    const needed = scan.members.flatMap(({ dc, ac }) => [dc, ac].filter((table) => table !== undefined));
+    if (group.length === MAX_SCANS || tables.size + needed.length > MAX_TABLES) {
+      groups.push(group);
+      group = [];
+      tables = new Set();
+    }
+    group.push(scan);
+    for (const table of needed) tables.add(table);
+  }
+  groups.push(group);
+  return groups;
+}
+
+function decodeGroup(
+  engine: Engine,
+  decoding: Decoding,
+  group: readonly Scan[],
+  results: readonly Int16Array[],
+  blockBytes: number,
+  held: number,
+  goesOn: boolean,
+): void {
+  const { frame, finder } = decoding;
+  const { exports } = engine;
+  beginScans(engine, decoding, group);
+  const { rows, rowsInBand } = finder;
+  const i16 = new Int16Array(engine.u8.buffer);
+  const components = frame.components.map((component, index) => {
+    const { blocksWide, blocksHigh, horizontalSampling, verticalSampling } = component;
+    const at = (index * COMPONENT_BYTES) / 4;
+    engine.u32.set([0, blocksWide, blocksHigh, horizontalSampling, verticalSampling], at);
+    return { at, blocksWide, blocksHigh, verticalSampling, result: results[index] as Int16Array };
+  });
+  const scanOffset = decoding.scans.indexOf(group[0] as Scan);
+  for (let row = 0; row < rows; row += rowsInBand) {
+    const to = Math.min(rows, row + rowsInBand);
+    let address = BAND;
+    for (const { at, blocksWide, verticalSampling } of components) {
+      engine.u32[at] = address;
+      address += blocksWide * verticalSampling * (to - row) * blockBytes;
+    }
+    if (!goesOn) exports.clear(BAND, address - BAND);
+    else
+      for (const { at, blocksWide, blocksHigh, verticalSampling, result } of components) {
+        const from = row * verticalSampling * blocksWide * 64;
+        const end = Math.min(to * verticalSampling, blocksHigh) * blocksWide * 64;
+        if (from < end) i16.set(result.subarray(from, end), (engine.u32[at] as number) / 2);
+      }
+    for (let index = 0; index < group.length; index++) {
+      const scan = SCANS + index * SCAN_BYTES;
+      if (exports.decodeBand(scan, row, to) === 0)
+        throw damage(engine, decoding, group, index, scanOffset).error;
+    }
+    for (const { at, blocksWide, blocksHigh, verticalSampling, result } of components) {
+      const first = row * verticalSampling * blocksWide;
+      const blocks = Math.min(to * verticalSampling, blocksHigh) * blocksWide - first;
+      if (blocks <= 0) continue;
+      const band = engine.u32[at] as number;
+      if (held < 64 && blockBytes === 128) exports.compact(band, blocks, held);
+      result.set(i16.subarray(band / 2, band / 2 + blocks * held), first * held);
+    }
+  }
+  for (let index = 0; index < group.length; index++) {
+    const scan = SCANS + index * SCAN_BYTES;
+    exports.endScan(scan, rows);
+    if (engine.u32[(scan + DAMAGE_COUNT) / 4] === 0) continue;
+    const { error, count } = damage(engine, decoding, group, index, scanOffset);
+    if (!decoding.tolerant) throw error;
+    if (decoding.missing.length >= MAX_DESCRIBED) continue;
+    const more = count > 1 ? ` (the first of ${count} in this scan)` : "";
+    decoding.missing.push({ message: `${error.message}${more}`, offset: error.offset, scan: scanOffset + index });
+  }
+}
+
+// Fields of a scan, as in assembly/decode-layout.ts.
+const MCUS_PER_ROW = 20;
+const RAW = 64;
+const DAMAGE = 92;
+const DAMAGE_COUNT = 116;
+const MEMBERS = 128;
+const MEMBER_BYTES = 16;
+
+/** Fills in the scans' structures and tables. */
+function beginScans(engine: Engine, { finder }: Decoding, group: readonly Scan[]): void {
+  const { u8, u32, exports } = engine;
+  const addresses = new Map<HuffmanTable, number>();
+  const place = (table: HuffmanTable | undefined, dc: boolean): number => {
+    if (table === undefined) return 0;
+    let address = addresses.get(table);
+    if (address === undefined) {
+      address = TABLES + addresses.size * TABLE_BYTES;
+      addresses.set(table, address);
+      u8.set(table.counts, STAGING);
+      u8.set(table.symbols, STAGING + 16);
+      u8.fill(0, STAGING + 16 + table.symbols.length, STAGING + 16 + 256);
+      exports.buildTable(address, dc ? 1 : 0);
+    }
+    return address;
+  };
+  group.forEach(({ mode, members, header, restartInterval, mcusPerRow }, index) => {
+    const scan = SCANS + index * SCAN_BYTES;
+    const { spectralStart, spectralEnd, approximationLow } = header;
+    u32.set([mode, spectralStart, spectralEnd, approximationLow, members.length], scan / 4);
+    u32.set([mcusPerRow, restartInterval], (scan + MCUS_PER_ROW) / 4);
+    u32.set(finder.addresses(header), (scan + RAW) / 4);
+    members.forEach(({ component, dc, ac }, member) => {
+      const at = (scan + MEMBERS + member * MEMBER_BYTES) / 4;
+      u32.set([component, place(dc, true), place(ac, false), 0], at);
+    });
+    exports.beginScan(scan);
+  });
+}
+
+const DEFECTS: [found: string, expected: string][] = [
+  ["no damage", "some"],
+  ["bits that are no Huffman code", "a code of the scan's table"],
+  ["a run of zeros past the block's end", "at most 63 AC coefficients"],
+  ["the end of the scan's data", "more of it for this block"],
+  ["no restart marker, or the wrong one", "the next restart marker"],
+  ["data that no block needs", "a marker"],
+  ["a refinement by more than one bit", "one bit"],
+];
+
+/** What the scan's structure says of its first damage. */
+function damage(
+  engine: Engine,
+  { bytes, frame, finder }: Decoding,
+  group: readonly Scan[],
+  index: number,
+  scanOffset: number,
+): { error: JpegError; count: number } {
+  const at = (SCANS + index * SCAN_BYTES + DAMAGE) / 4;
+  const [kind = 0, row = 0, column = 0, block = 0, byte = 0, segment = 0, count = 0] = engine.u32.subarray(
+    at,
+    at + 7,
+  );
+  const { members, mcusPerRow } = group[index] as Scan;
+  const offset = fileOffset(bytes, segment - finder.base, byte);
+  const [found, expected] = DEFECTS[kind] as [string, string];
+  let left = block;
+  const member = members.find(({ component }) => {
+    const { horizontalSampling = 1, verticalSampling = 1 } = frame.components[component] ?? {};
+    if (members.length === 1 || left < horizontalSampling * verticalSampling) return true;
+    left -= horizontalSampling * verticalSampling;
+    return false;
+  });
+  const id = frame.components[member?.component ?? 0]?.id;
+  const where =
+    column >= mcusPerRow
+      ? "after the last MCU"
+      : `in MCU ${row * mcusPerRow + column} (row ${row}, column ${column}), component ${id}`;
+  return {
+    error: unexpected(offset, SOS, `${found} ${where} of scan ${scanOffset + index}`, expected),
+    count,
+  };
+}
+
+/** Where in the file a segment's byte stands, whose stuffed zeros are not counted. */
+function fileOffset(bytes: Uint8Array, segment: number, byte: number): number {
+  let at = segment;
+  for (let left = byte; left > 0 && at < bytes.length; left--) {
+    if (bytes[at] !== 0xff) at++;
+    else {
+      while (bytes[at] === 0xff) at++;
+      at++;
+    }
+  }
+  return Math.min(at, bytes.length);
+}
+
+function truncate(coefficients: Int16Array, kept: number): Int16Array {
+  const blocks = coefficients.length / 64;
+  const result = new Int16Array(blocks * kept);
+  for (let block = 0; block < blocks; block++)
+    result.set(coefficients.subarray(block * 64, block * 64 + kept), block * kept);
+  return result;
+}

@@ -1,0 +1,82 @@
+import { wasm } from "./generated/decode.js";
+
+/** The functions of assembly/decode.ts. Addresses come back as signed numbers. */
+interface Exports {
+  memory: WebAssembly.Memory;
+  findScanEnd(from: number, end: number): number;
+  buildTable(table: number, dc: number): void;
+  beginScan(scan: number): void;
+  decodeBand(scan: number, from: number, to: number): number;
+  endScan(scan: number, rows: number): void;
+  compact(band: number, blocks: number, kept: number): void;
+  clear(from: number, bytes: number): void;
+}
+
+/** One instance of the decoder. Its memory is laid out as assembly/decode-layout.ts says. */
+export interface Engine {
+  exports: Exports;
+  /** The whole memory; renewed by {@link reserve}. */
+  u8: Uint8Array;
+  u32: Uint32Array;
+}
+
+// The offsets of assembly/decode-layout.ts.
+export const COMPONENT_BYTES = 32;
+export const STAGING = 256;
+export const BLOCK_BYTES_AT = 640;
+export const TOLERANT_AT = 644;
+export const SCANS = 1024;
+export const SCAN_BYTES = 1024;
+export const MAX_SCANS = 64;
+export const TABLES = SCANS + MAX_SCANS * SCAN_BYTES;
+export const TABLE_BYTES = 4096 + 512;
+export const MAX_TABLES = 96;
+export const BAND = TABLES + MAX_TABLES * TABLE_BYTES;
+/** What may be read beyond the file's bytes. */
+export const SLACK = 64;
+
+const PAGE = 65536;
+/** An engine whose memory has grown beyond this is not kept for the next call. */
+const POOL_BYTES = 4 * 2 ** 20;
+
+let module: WebAssembly.Module | undefined;
+let pooled: Engine | undefined;
+
+function instantiate(): Engine {
+  module ??= new WebAssembly.Module(Uint8Array.from(atob(wasm), (char) => char.charCodeAt(0)));
+  const exports = new WebAssembly.Instance(module, {}).exports as unknown as Exports;
+  const { buffer } = exports.memory;
+  return { exports, u8: new Uint8Array(buffer), u32: new Uint32Array(buffer) };
+}
+
+/** An engine for one reading. It holds whatever the last reading left. */
+export function acquire(): Engine {
+  const engine = pooled ?? instantiate();
+  pooled = undefined;
+  return engine;
+}
+
+/** Gives an engine back: it is kept for the next reading, unless its memory is large. */
+export function release(engine: Engine): void {
+  if (engine.u8.length <= POOL_BYTES) pooled = engine;
+}
+
+/**
+ * Frees the memory (at most 4 MiB) that reading JPEG files keeps from one call to the next. The next call takes it anew,
+ * which costs it about a tenth of a millisecond.
+ */
+export function releasePool(): void {
+  pooled = undefined;
+}
+
+/**
+ * Makes the engine's memory at least `bytes` long.
+ * @throws {RangeError} where the machine has no more memory.
+ */
+export function reserve(engine: Engine, bytes: number): void {
+  if (bytes <= engine.u8.length) return;
+  const { memory } = engine.exports;
+  memory.grow(Math.ceil((bytes - memory.buffer.byteLength) / PAGE));
+  engine.u8 = new Uint8Array(memory.buffer);
+  engine.u32 = new Uint32Array(memory.buffer);
+}

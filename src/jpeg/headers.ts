@@ -1,0 +1,368 @@
+import { UnsupportedJpegError, unexpected } from "./errors.js";
+import type { JpegSegment } from "./image.js";
+import {
+  APP0,
+  APP1,
+  APP2,
+  APP14,
+  APP15,
+  COM,
+  DAC,
+  DHT,
+  DNL,
+  DQT,
+  DRI,
+  EOI,
+  markerName,
+  RST0,
+  RST7,
+  SOF0,
+  SOF1,
+  SOF2,
+  SOI,
+  SOS,
+  TEM,
+  UNSUPPORTED,
+} from "./markers.js";
+import { exifOrientation, startsWith } from "./metadata.js";
+import type { HuffmanTable } from "./tables.js";
+
+/** The frame header (T.81, B.2.2). */
+export interface Frame {
+  width: number;
+  height: number;
+  progressive: boolean;
+  components: FrameComponent[];
+  /** The largest of the sampling factors. */
+  maxHorizontal: number;
+  maxVertical: number;
+}
+
+export interface FrameComponent {
+  id: number;
+  horizontalSampling: number;
+  verticalSampling: number;
+  quantizationSlot: number;
+  blocksWide: number;
+  blocksHigh: number;
+}
+
+/** A scan header (T.81, B.2.3), and the byte after it. */
+export interface ScanHeader {
+  /** Indices into the frame's components, with the slots of their Huffman tables. */
+  members: { component: number; dcSlot: number; acSlot: number }[];
+  spectralStart: number;
+  spectralEnd: number;
+  approximationHigh: number;
+  approximationLow: number;
+  /** Where the header's marker stands. */
+  marker: number;
+  /** Where its entropy-coded bytes begin. */
+  offset: number;
+}
+
+/** Everything the marker segments have said up to `offset`. */
+export interface Headers {
+  bytes: Uint8Array;
+  tolerant: boolean;
+  keepSegments: boolean;
+  offset: number;
+  frame?: Frame;
+  quantization: (Uint16Array | undefined)[];
+  dcTables: (HuffmanTable | undefined)[];
+  acTables: (HuffmanTable | undefined)[];
+  restartInterval: number;
+  jfif: boolean;
+  adobeTransform?: number;
+  orientation?: number;
+  icc: Uint8Array[];
+  segments: JpegSegment[];
+  segmentCount: number;
+}
+
+/** More than any camera writes, and few enough that a file of nothing but segments costs no memory to speak of. */
+const MAX_SEGMENTS = 10_000;
+
+/** @throws {JpegError} where the bytes do not begin as a JPEG file does. */
+export function startHeaders(bytes: Uint8Array, tolerant: boolean, keepSegments: boolean): Headers {
+  if (bytes[0] !== 0xff || bytes[1] !== SOI) {
+    const start = Array.from(bytes.subarray(0, 2), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
+    throw unexpected(0, undefined, bytes.length < 2 ? `${bytes.length} bytes` : start, "a JPEG file's ff d8");
+  }
+  return {
+    bytes,
+    tolerant,
+    keepSegments,
+    offset: 2,
+    quantization: [],
+    dcTables: [],
+    acTables: [],
+    restartInterval: 0,
+    jfif: false,
+    icc: [],
+    segments: [],
+    segmentCount: 0,
+  };
+}
+
+/**
+ * Reads marker segments up to the next scan, and returns its header; undefined at the end of the image.
+ * @throws {JpegError} where a segment is damaged; `headers.offset` then stays at the segment's marker.
+ */
+export function nextScan(headers: Headers): ScanHeader | undefined {
+  for (;;) {
+    const marker = findMarker(headers);
+    const code = headers.bytes[marker + 1] as number;
+    if (code === EOI) {
+      headers.offset = marker + 2;
+      return undefined;
+    }
+    if ((code >= RST0 && code <= RST7) || code === TEM) {
+      headers.offset = marker + 2;
+      continue;
+    }
+    if (++headers.segmentCount > MAX_SEGMENTS)
+      throw unexpected(marker, code, `segment ${MAX_SEGMENTS + 1}`, `at most ${MAX_SEGMENTS} segments`);
+    const segment = segmentAt(headers, marker, code);
+    const scan = readSegment(headers, segment);
+    headers.offset = segment.end;
+    if (scan !== undefined) return scan;
+  }
+}
+
+/** The offset of the next marker's 0xff, fill bytes (T.81, B.1.1.2) passed over. */
+function findMarker({ bytes, offset, tolerant }: Headers): number {
+  let at = offset;
+  if (bytes[at] !== 0xff && at < bytes.length && !tolerant)
+    throw unexpected(at, undefined, `byte 0x${hex(bytes[at] as number)}`, "a marker");
+  for (; at + 1 < bytes.length; at++) {
+    if (bytes[at] !== 0xff) continue;
+    const code = bytes[at + 1] as number;
+    if (code === 0xff || (code === 0 && tolerant)) continue;
+    if (code === 0) throw unexpected(at, undefined, "bytes ff 00", "a marker");
+    return at;
+  }
+  throw unexpected(bytes.length, undefined, "the end of the file", "a marker");
+}
+
+/** A marker segment: its content lies from `start` to `end`. */
+interface Segment {
+  marker: number;
+  code: number;
+  start: number;
+  end: number;
+}
+
+function segmentAt({ bytes, tolerant }: Headers, marker: number, code: number): Segment {
+  const kind = UNSUPPORTED.get(code);
+  if (kind !== undefined)
+    throw new UnsupportedJpegError(
+      `byte ${marker}, ${markerName(code)}: ${kind} is not supported, only sequential and progressive Huffman coding`,
+      marker,
+      code,
+    );
+  if (!(code >= SOF0 && code <= DRI) && !(code >= APP0 && code <= APP15) && code !== COM)
+    throw unexpected(marker, undefined, markerName(code), "a marker of a segment");
+  if (code === SOI) throw unexpected(marker, code, "a second start of image", "a segment");
+  if (marker + 4 > bytes.length)
+    throw unexpected(bytes.length, code, "the end of the file", "the segment's length");
+  const length = ((bytes[marker + 2] as number) << 8) | (bytes[marker + 3] as number);
+  // libjpeg passes over a segment it does not look into, whatever its length.
+  const least = tolerant && isPassedOver(code) ? 0 : 2;
+  if (length < least) throw unexpected(marker + 2, code, `length ${length}`, "at least 2");
+  const end = marker + 2 + Math.max(length, 2);
+  if (end > bytes.length)
+    throw unexpected(
+      bytes.length,
+      code,
+      "the end of the file",
+      `${end - bytes.length} more bytes of the segment`,
+    );
+  return { marker, code, start: marker + 4, end };
+}
+
+const isPassedOver = (code: number) => code === COM || code === DNL || (code >= APP0 && code <= APP15);
+
+function readSegment(headers: Headers, segment: Segment): ScanHeader | undefined {
+  const { code } = segment;
+  if (code === SOS) return readScanHeader(headers, segment);
+  if (code === SOF0 || code === SOF1 || code === SOF2) readFrame(headers, segment);
+  else if (code === DHT) readHuffmanTables(headers, segment);
+  else if (code === DQT) readQuantizationTables(headers, segment);
+  else if (code === DRI) readRestartInterval(headers, segment);
+  else if (code !== DNL && code !== DAC) readApplicationSegment(headers, segment);
+  return undefined;
+}
+
+/** T.81, B.2.2. */
+function readFrame(headers: Headers, { code, marker, start, end }: Segment): void {
+  const { bytes } = headers;
+  if (headers.frame !== undefined) throw unexpected(marker, code, "a second frame", "one frame in the file");
+  if (end - start < 6) throw unexpected(marker + 2, code, `length ${end - start + 2}`, "at least 8");
+  const precision = bytes[start] as number;
+  const height = uint16(bytes, start + 1);
+  const width = uint16(bytes, start + 3);
+  const count = bytes[start + 5] as number;
+  if (end - start !== 6 + 3 * count)
+    throw unexpected(
+      marker + 2,
+      code,
+      `length ${end - start + 2}`,
+      `${8 + 3 * count} for ${count} components`,
+    );
+  if (precision === 12)
+    throw new UnsupportedJpegError(
+      `byte ${start}, ${markerName(code)}: 12 bits a sample are not supported, only 8`,
+      start,
+      code,
+    );
+  if (precision !== 8) throw unexpected(start, code, `${precision} bits a sample`, "8");
+  if (height === 0)
+    throw new UnsupportedJpegError(
+      `byte ${start + 1}, ${markerName(code)}: a height of 0, to be told by a DNL segment, is not supported`,
+      start + 1,
+      code,
+    );
+  if (width === 0) throw unexpected(start + 3, code, "width 0", "at least 1");
+  if (count === 0) throw unexpected(start + 5, code, "no components", "1 to 4");
+  if (count > 4)
+    throw new UnsupportedJpegError(
+      `byte ${start + 5}, ${markerName(code)}: ${count} components are not supported, only 1 to 4`,
+      start + 5,
+      code,
+    );
+
+  const components: FrameComponent[] = [];
+  let maxHorizontal = 1;
+  let maxVertical = 1;
+  for (let i = 0; i < count; i++) {
+    const at = start + 6 + 3 * i;
+    const sampling = bytes[at + 1] as number;
+    const horizontalSampling = sampling >> 4;
+    const verticalSampling = sampling & 15;
+    if (
+      horizontalSampling < 1 ||
+      horizontalSampling > 4 ||
+      verticalSampling < 1 ||
+      verticalSampling > 4
+    )
+      throw unexpected(
+        at + 1,
+        code,
+        `sampling factors ${horizontalSampling}x${verticalSampling}`,
+        "1 to 4 each",
+      );
+    maxHorizontal = Math.max(maxHorizontal, horizontalSampling);
+    maxVertical = Math.max(maxVertical, verticalSampling);
+    components.push({
+      id: bytes[at] as number,
+      horizontalSampling,
+      verticalSampling,
+      quantizationSlot: bytes[at + 2] as number,
+      blocksWide: 0,
+      blocksHigh: 0,
+    });
+  }
+  // T.81, A.1.1: a component's size is rounded up, and so is its number of blocks.
+  for (const component of components) {
+    component.blocksWide = Math.ceil((width * component.horizontalSampling) / (maxHorizontal * 8));
+    component.blocksHigh = Math.ceil((height * component.verticalSampling) / (maxVertical * 8));
+  }
+  headers.frame = { width, height, progressive: code === SOF2, components, maxHorizontal, maxVertical };
+}
+
+/** T.81, B.2.4.2. */
+function readHuffmanTables(headers: Headers, { code, start, end }: Segment): void {
+  const { bytes } = headers;
+  let at = start;
+  while (at < end) {
+    if (end - at < 17) throw unexpected(at, code, `${end - at} bytes`, "at least 17 for a table");
+    const kind = bytes[at] as number;
+    if ((kind & 0xef) > 3) throw unexpected(at, code, `table 0x${hex(kind)}`, "0x00 to 0x03 or 0x10 to 0x13");
+    const counts = bytes.slice(at + 1, at + 17);
+    let total = 0;
+    for (const count of counts) total += count;
+    if (total > 256 || total > end - at - 17)
+      throw unexpected(at + 1, code, `${total} codes`, `at most ${Math.min(256, end - at - 17)}`);
+    const table = { counts, symbols: bytes.slice(at + 17, at + 17 + total) };
+    (kind >= 0x10 ? headers.acTables : headers.dcTables)[kind & 15] = table;
+    at += 17 + total;
+  }
+}
+
+/** T.81, B.2.4.1. */
+function readQuantizationTables(headers: Headers, { code, start, end }: Segment): void {
+  const { bytes } = headers;
+  let at = start;
+  while (at < end) {
+    const kind = bytes[at] as number;
+    const size = kind >> 4 === 0 ? 64 : 128;
+    if ((kind & 15) > 3) throw unexpected(at, code, `table ${kind & 15}`, "0 to 3");
+    if (end - at < 1 + size)
+      throw unexpected(at, code, `${end - at} bytes`, `${1 + size} for a table of ${size / 64} bytes each`);
+    const table = new Uint16Array(64);
+    for (let k = 0; k < 64; k++)
+      table[k] = size === 64 ? (bytes[at + 1 + k] as number) : uint16(bytes, at + 1 + 2 * k);
+    headers.quantization[kind & 15] = table;
+    at += 1 + size;
+  }
+}
+
+/** T.81, B.2.4.4. */
+function readRestartInterval(headers: Headers, { code, marker, start, end }: Segment): void {
+  if (end - start !== 2) throw unexpected(marker + 2, code, `length ${end - start + 2}`, "4");
+  headers.restartInterval = uint16(headers.bytes, start);
+}
+
+/** T.81, B.2.4.5 and B.2.4.6. */
+function readApplicationSegment(headers: Headers, { code, start, end }: Segment): void {
+  const data = headers.bytes.subarray(start, end);
+  if (code === APP0 && data.length >= 14 && startsWith(data, "JFIF\0")) headers.jfif = true;
+  else if (code === APP14 && data.length >= 12 && startsWith(data, "Adobe"))
+    headers.adobeTransform = data[11] as number;
+  else if (code === APP1) {
+    const orientation = exifOrientation(data);
+    if (orientation !== undefined) headers.orientation ??= orientation;
+  } else if (code === APP2) headers.icc.push(data);
+  if (headers.keepSegments) headers.segments.push({ marker: code, data });
+}
+
+/** T.81, B.2.3. */
+function readScanHeader(headers: Headers, { code, marker, start, end }: Segment): ScanHeader {
+  const { bytes, frame } = headers;
+  if (frame === undefined) throw unexpected(marker, undefined, markerName(code), "a frame header (SOF) before it");
+  const count = start < end ? (bytes[start] as number) : 0;
+  if (count < 1 || count > 4) throw unexpected(start, code, `${count} components`, "1 to 4");
+  if (end - start !== 4 + 2 * count)
+    throw unexpected(
+      marker + 2,
+      code,
+      `length ${end - start + 2}`,
+      `${6 + 2 * count} for ${count} components`,
+    );
+  const members: ScanHeader["members"] = [];
+  for (let i = 0; i < count; i++) {
+    const at = start + 1 + 2 * i;
+    const id = bytes[at] as number;
+    const slots = bytes[at + 1] as number;
+    const taken = (component: number) => members.some((member) => member.component === component);
+    const component = frame.components.findIndex((candidate, index) => candidate.id === id && !taken(index));
+    if (component < 0) throw unexpected(at, code, `component ${id}`, `one of the frame's, and each once`);
+    members.push({ component, dcSlot: slots >> 4, acSlot: slots & 15 });
+  }
+  const at = start + 1 + 2 * count;
+  const approximation = bytes[at + 2] as number;
+  return {
+    members,
+    spectralStart: bytes[at] as number,
+    spectralEnd: bytes[at + 1] as number,
+    approximationHigh: approximation >> 4,
+    approximationLow: approximation & 15,
+    marker,
+    offset: end,
+  };
+}
+
+const uint16 = (bytes: Uint8Array, at: number) => ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+
+const hex = (byte: number) => byte.toString(16).padStart(2, "0");

@@ -1,0 +1,254 @@
+import { colorSpaceOf } from "./color-space.js";
+import { decodeScans } from "./decode.js";
+import { acquire, release } from "./engine.js";
+import { JpegError, unexpected } from "./errors.js";
+import { type Frame, type Headers, nextScan, type ScanHeader, startHeaders } from "./headers.js";
+import type { ColorSpace, JpegDamage, JpegImage, JpegScan, JpegSegment } from "./image.js";
+import { SOS } from "./markers.js";
+import { iccProfile } from "./metadata.js";
+import { follow, isComplete, type Progress, prepareScan, type Scan } from "./scans.js";
+import { ScanFinder } from "./scan-finder.js";
+
+export interface ReadOptions {
+  /**
+   * How many coefficients of each block to keep, the first ones in zigzag order; 64 by default. Of a progressive file
+   * only the part that carries them is read: with 1, usually the first tenth.
+   */
+  coefficients?: number;
+  /**
+   * Go on after damage, as libjpeg does: what cannot be read is 0, and `missing` of the result says what that was. By
+   * default damage is an error.
+   */
+  tolerant?: boolean;
+  /** Keep comments and APP segments, as `segments` of the result. */
+  keepSegments?: boolean;
+  /** The largest `width * height` to read; 2^28 (268 million) by default. */
+  maxPixels?: number;
+  /** The largest number of scans to read; 1000 by default. */
+  maxScans?: number;
+}
+
+/** What a file's headers say, up to its first scan. */
+export interface JpegHeader {
+  width: number;
+  height: number;
+  progressive: boolean;
+  colorSpace: ColorSpace;
+  components: HeaderComponent[];
+  restartInterval: number;
+  /** The first scan; a progressive file has more of them. */
+  firstScan: JpegScan;
+  orientation?: number;
+  iccProfile?: Uint8Array;
+  /** Comments and APP segments. */
+  segments: JpegSegment[];
+}
+
+export interface HeaderComponent {
+  id: number;
+  horizontalSampling: number;
+  verticalSampling: number;
+  blocksWide: number;
+  blocksHigh: number;
+  /** 64 entries in zigzag order; undefined where the table comes after the first scan. */
+  quantization?: Uint16Array;
+}
+
+const MAX_PIXELS = 2 ** 28;
+const MAX_SCANS = 1000;
+
+/**
+ * How many times a file's scans may pass over a block, in all: a thousand times a photograph of 12 megapixels, 21 times
+ * an image of 268 megapixels, and more if the file is large. A few bytes of a progressive scan can cover any number of
+ * blocks, so that without this a small file could take hours.
+ */
+const MAX_BLOCK_VISITS = 2 ** 28;
+const BLOCK_VISITS_PER_BYTE = 64;
+
+/**
+ * Reads the header segments of a JPEG file up to its first scan; decodes nothing.
+ *
+ * @param bytes - the file, or as much of its beginning as holds the first scan's header
+ * @throws {JpegError} where it is damaged, {@link UnsupportedJpegError} where its coding is not supported
+ */
+export function readHeader(bytes: Uint8Array): JpegHeader {
+  const headers = startHeaders(bytes, false, true);
+  const scan = nextScan(headers);
+  const { frame } = headers;
+  if (scan === undefined || frame === undefined) throw noScan(headers);
+  return {
+    width: frame.width,
+    height: frame.height,
+    progressive: frame.progressive,
+    colorSpace: colorSpace(headers, frame),
+    components: frame.components.map((component) => {
+      const { id, horizontalSampling, verticalSampling, blocksWide, blocksHigh, quantizationSlot } = component;
+      const table = headers.quantization[quantizationSlot];
+      return {
+        id,
+        horizontalSampling,
+        verticalSampling,
+        blocksWide,
+        blocksHigh,
+        ...(table && { quantization: table.slice() }),
+      };
+    }),
+    restartInterval: headers.restartInterval,
+    firstScan: describe(scan),
+    ...metadata(headers),
+    segments: headers.segments,
+  };
+}
+
+/**
+ * Reads the quantised DCT coefficients of a JPEG file: sequential or progressive, Huffman coded, 8 bits a sample, one to
+ * four components of any sampling. They are those of libjpeg's `jpeg_read_coefficients`, in zigzag order.
+ *
+ * @param bytes - the file
+ * @throws {JpegError} where the file is damaged (unless `tolerant`) or beyond a limit
+ * @throws {UnsupportedJpegError} where its coding is not supported
+ */
+export function readCoefficients(bytes: Uint8Array, options: ReadOptions = {}): JpegImage {
+  const { coefficients: kept = 64, tolerant = false, keepSegments = false } = options;
+  if (!Number.isInteger(kept) || kept < 1 || kept > 64)
+    throw new RangeError(`coefficients: found ${kept}, expected a whole number from 1 to 64`);
+  const headers = startHeaders(bytes, tolerant, keepSegments);
+  const first = nextScan(headers);
+  const { frame } = headers;
+  if (first === undefined || frame === undefined) throw noScan(headers);
+  const { maxPixels = MAX_PIXELS } = options;
+  if (frame.width * frame.height > maxPixels)
+    throw new JpegError(
+      `the image has ${frame.width} x ${frame.height} pixels, the limit maxPixels is ${maxPixels}`,
+      0,
+    );
+
+  const engine = acquire();
+  const missing: JpegDamage[] = [];
+  const finder = new ScanFinder(engine, bytes, first.offset, frame);
+  const { scans, quantization } = collectScans(headers, frame, first, finder, kept, options, missing);
+  const coefficients = decodeScans(engine, { bytes, frame, scans, finder, kept, tolerant, missing });
+  // After an error the engine is dropped instead: nothing then depends on the state it was left in.
+  release(engine);
+
+  return {
+    width: frame.width,
+    height: frame.height,
+    progressive: frame.progressive,
+    colorSpace: colorSpace(headers, frame),
+    components: frame.components.map((component, index) => ({
+      id: component.id,
+      horizontalSampling: component.horizontalSampling,
+      verticalSampling: component.verticalSampling,
+      blocksWide: component.blocksWide,
+      blocksHigh: component.blocksHigh,
+      quantization: quantization[index] as Uint16Array,
+      coefficients: coefficients[index] as Int16Array,
+    })),
+    coefficientsPerBlock: kept,
+    restartInterval: scans.at(-1)?.restartInterval ?? 0,
+    scans: scans.map(({ header }) => describe(header)),
+    ...metadata(headers),
+    ...(keepSegments && { segments: headers.segments }),
+    ...(tolerant && { missing }),
+  };
+}
+
+/** Walks through the file, from scan to scan, as far as the coefficients asked for need it. */
+function collectScans(
+  headers: Headers,
+  frame: Frame,
+  first: ScanHeader,
+  finder: ScanFinder,
+  kept: number,
+  options: ReadOptions,
+  missing: JpegDamage[],
+): { scans: Scan[]; quantization: Uint16Array[] } {
+  const { tolerant = false, maxScans = MAX_SCANS } = options;
+  const scans: Scan[] = [];
+  const quantization: (Uint16Array | undefined)[] = frame.components.map(() => undefined);
+  const progress: Progress = frame.components.map(() => new Int8Array(64).fill(-1));
+  // libjpeg decides by the first scan whether it expects others.
+  const several = frame.progressive || first.members.length < frame.components.length;
+  let visits = 0;
+  let count = 0;
+  let header: ScanHeader | undefined = first;
+  while (header !== undefined) {
+    if (++count > maxScans)
+      throw unexpected(header.marker, SOS, `scan ${count}`, `at most ${maxScans} (maxScans)`);
+    if (count > 1 && !several)
+      throw unexpected(header.marker, SOS, "another scan", "the end: the first scan had every component");
+    const scan = prepareScan(headers, frame, header);
+    for (const { component } of header.members)
+      quantization[component] ??= quantizationTable(headers, frame, header, component);
+    if (frame.progressive) {
+      const defect = follow(progress, scan);
+      if (defect !== undefined) {
+        if (!tolerant) throw defect;
+        missing.push({ message: defect.message, offset: defect.offset, scan: scans.length });
+      }
+    }
+    if (!frame.progressive || header.spectralStart < kept) {
+      visits += scan.blocks;
+      if (visits > MAX_BLOCK_VISITS + BLOCK_VISITS_PER_BYTE * headers.bytes.length)
+        throw unexpected(header.marker, SOS, `${visits} blocks in ${count} scans`, "far fewer in so small a file");
+      scans.push(scan);
+    }
+    if (frame.progressive && kept < 64 && isComplete(progress, kept)) break;
+    headers.offset = finder.endOf(header);
+    try {
+      header = nextScan(headers);
+    } catch (error) {
+      if (!tolerant || !(error instanceof JpegError)) throw error;
+      missing.push({ message: error.message, offset: error.offset });
+      header = undefined;
+    }
+  }
+  frame.components.forEach(({ id }, component) => {
+    if (quantization[component] !== undefined) return;
+    const message = `byte ${headers.offset}: found the end of the image, expected a scan of component ${id}`;
+    if (!tolerant) throw new JpegError(message, headers.offset);
+    missing.push({ message, offset: headers.offset });
+    const { quantizationSlot } = frame.components[component] as Frame["components"][number];
+    quantization[component] = headers.quantization[quantizationSlot]?.slice() ?? new Uint16Array(64).fill(1);
+  });
+  return { scans, quantization: quantization as Uint16Array[] };
+}
+
+/** The table a component has in its first scan holds for the whole image (T.81, B.2.4.1), whatever comes later. */
+function quantizationTable(headers: Headers, frame: Frame, scan: ScanHeader, component: number): Uint16Array {
+  const slot = frame.components[component]?.quantizationSlot ?? 0;
+  const table = headers.quantization[slot];
+  if (table === undefined)
+    throw unexpected(scan.marker, SOS, `no quantisation table ${slot}`, "a DQT segment for it before");
+  return table.slice();
+}
+
+function noScan(headers: Headers): JpegError {
+  return unexpected(headers.offset, undefined, "the end of the image", "a frame and a scan");
+}
+
+function colorSpace(headers: Headers, frame: Frame): ColorSpace {
+  const ids = frame.components.map(({ id }) => id);
+  return colorSpaceOf(ids, headers.jfif, headers.adobeTransform);
+}
+
+function metadata({ orientation, icc }: Headers): { orientation?: number; iccProfile?: Uint8Array } {
+  const profile = icc.length === 0 ? undefined : iccProfile(icc);
+  return {
+    ...(orientation !== undefined && { orientation }),
+    ...(profile && { iccProfile: profile }),
+  };
+}
+
+function describe(header: ScanHeader): JpegScan {
+  const { members, spectralStart, spectralEnd, approximationHigh, approximationLow, offset } = header;
+  return {
+    components: members.map(({ component }) => component),
+    spectralStart,
+    spectralEnd,
+    approximationHigh,
+    approximationLow,
+    offset,
+  };
+}

@@ -1,0 +1,68 @@
+import { BAND, type Engine, reserve, SLACK } from "./engine.js";
+import type { Frame, ScanHeader } from "./headers.js";
+
+/** Rows of blocks that are decoded together, all scans of them, so that they stay in the processor's cache. */
+const BAND_BYTES = 2 ** 18;
+/** The file goes into the engine's memory piece by piece, as far as it is needed. */
+const PIECE = 2 ** 19;
+
+/**
+ * Brings the file's bytes into the engine's memory, after the band, and finds where each scan ends.
+ */
+export class ScanFinder {
+  /** Rows of whole MCUs (8 · largest vertical sampling pixels high) in the band. */
+  readonly rowsInBand: number;
+  /** Rows in the image. */
+  readonly rows: number;
+  /** Address of the file's byte 0, if it were in memory: it is from the first scan on. */
+  readonly base: number;
+  readonly #engine: Engine;
+  readonly #bytes: Uint8Array;
+  readonly #ends = new Map<number, number>();
+  /** How far the file is in memory, counted in the file. */
+  #loaded: number;
+
+  constructor(engine: Engine, bytes: Uint8Array, start: number, frame: Frame) {
+    this.#engine = engine;
+    this.#bytes = bytes;
+    this.#loaded = start;
+    this.rows = Math.ceil(frame.height / (8 * frame.maxVertical));
+    let rowBytes = 0;
+    for (const { blocksWide, verticalSampling } of frame.components)
+      rowBytes += blocksWide * verticalSampling * 128;
+    this.rowsInBand = Math.min(this.rows, Math.max(1, Math.floor(BAND_BYTES / rowBytes)));
+    const band = this.rowsInBand * rowBytes;
+    this.base = BAND + ((band + 63) & ~63) - start;
+    reserve(engine, this.base + start + Math.min(PIECE, bytes.length - start) + SLACK);
+  }
+
+  /** Where in the file the scan's entropy-coded bytes end. */
+  endOf(scan: ScanHeader): number {
+    const { length } = this.#bytes;
+    let from = scan.offset;
+    for (;;) {
+      if (this.#loaded < length && from + 1 >= this.#loaded) this.#load();
+      const found = this.#engine.exports.findScanEnd(this.base + from, this.base + this.#loaded) >>> 0;
+      const end = found - this.base;
+      if (end < this.#loaded || this.#loaded === length) {
+        this.#ends.set(scan.offset, end);
+        return end;
+      }
+      // The last byte may be the 0xff of a marker.
+      from = Math.max(from, this.#loaded - 1);
+    }
+  }
+
+  /** Addresses of the scan's entropy-coded bytes. */
+  addresses(scan: ScanHeader): [from: number, to: number] {
+    const end = this.#ends.get(scan.offset) ?? this.endOf(scan);
+    return [this.base + scan.offset, this.base + end];
+  }
+
+  #load(): void {
+    const to = Math.min(this.#bytes.length, this.#loaded + PIECE);
+    reserve(this.#engine, this.base + to + SLACK);
+    this.#engine.u8.set(this.#bytes.subarray(this.#loaded, to), this.base + this.#loaded);
+    this.#loaded = to;
+  }
+}

@@ -1,0 +1,127 @@
+import { JpegError, unexpected } from "./errors.js";
+import type { Frame, Headers, ScanHeader } from "./headers.js";
+import { SOS } from "./markers.js";
+import { type HuffmanTable, standardAcTables, standardDcTables, tableDefect } from "./tables.js";
+
+/** What a scan codes, as the numbers of assembly/decode-layout.ts. */
+export const SEQUENTIAL = 0;
+export const DC_FIRST = 1;
+export const AC_FIRST = 2;
+export const DC_REFINE = 3;
+export const AC_REFINE = 4;
+
+/** T.81, B.2.3: blocks in an MCU of an interleaved scan. */
+const MAX_BLOCKS_IN_MCU = 10;
+
+/** A scan that can be decoded: its tables are there and its parameters legal. */
+export interface Scan {
+  mode: number;
+  members: { component: number; dc: HuffmanTable | undefined; ac: HuffmanTable | undefined }[];
+  header: ScanHeader;
+  restartInterval: number;
+  mcusPerRow: number;
+  /** Blocks that the scan passes over. */
+  blocks: number;
+}
+
+/** How far each coefficient of each component has come: the lowest bit read, or -1 before its first scan. */
+export type Progress = Int8Array[];
+
+/**
+ * Checks a scan header against the frame and the tables at hand.
+ * @throws {JpegError} where libjpeg would not decode the scan.
+ */
+export function prepareScan(headers: Headers, frame: Frame, header: ScanHeader): Scan {
+  const { members, spectralStart: ss, spectralEnd: se, approximationHigh: ah, approximationLow: al } = header;
+  const at = header.offset - 3;
+  if (frame.progressive) {
+    const band = ss === 0 ? se === 0 : ss <= se && se < 64 && members.length === 1;
+    if (!band)
+      throw unexpected(
+        at,
+        SOS,
+        `coefficients ${ss} to ${se} of ${members.length} components`,
+        "0 to 0, or a range from 1 to 63 of one component",
+      );
+    if ((ah !== 0 && al !== ah - 1) || al > 13)
+      throw unexpected(at + 2, SOS, `bit positions ${ah} to ${al}`, "one bit at a time, and at most 13");
+  }
+  const mode = !frame.progressive
+    ? SEQUENTIAL
+    : ss === 0
+      ? ah === 0
+        ? DC_FIRST
+        : DC_REFINE
+      : ah === 0
+        ? AC_FIRST
+        : AC_REFINE;
+
+  const only = members.length === 1 ? frame.components[(members[0] as { component: number }).component] : undefined;
+  let blocks = 0;
+  let mcu = 0;
+  for (const member of members) {
+    const component = frame.components[member.component];
+    if (component === undefined) continue;
+    blocks += component.blocksWide * component.blocksHigh;
+    mcu += component.horizontalSampling * component.verticalSampling;
+  }
+  if (only === undefined && mcu > MAX_BLOCKS_IN_MCU)
+    throw unexpected(header.marker, SOS, `${mcu} blocks in an MCU`, `at most ${MAX_BLOCKS_IN_MCU}`);
+
+  const needsDc = mode === SEQUENTIAL || mode === DC_FIRST;
+  const needsAc = mode === SEQUENTIAL || mode === AC_FIRST || mode === AC_REFINE;
+  const table = (slot: number, dc: boolean): HuffmanTable => {
+    const tables = dc ? headers.dcTables : headers.acTables;
+    const standard = frame.progressive ? [] : dc ? standardDcTables : standardAcTables;
+    const found = tables[slot] ?? standard[slot];
+    const name = `${dc ? "DC" : "AC"} table ${slot}`;
+    if (found === undefined) throw unexpected(header.marker, SOS, `no ${name}`, "a DHT segment for it before");
+    const defect = tableDefect(found, dc);
+    if (defect !== undefined)
+      throw unexpected(header.marker, SOS, `${name} with ${defect}`, "a Huffman code (T.81, annex C)");
+    return found;
+  };
+  return {
+    mode,
+    members: members.map(({ component, dcSlot, acSlot }) => ({
+      component,
+      dc: needsDc ? table(dcSlot, true) : undefined,
+      ac: needsAc ? table(acSlot, false) : undefined,
+    })),
+    header,
+    restartInterval: headers.restartInterval,
+    mcusPerRow: only?.blocksWide ?? Math.ceil(frame.width / (8 * frame.maxHorizontal)),
+    blocks,
+  };
+}
+
+/**
+ * Enters a progressive scan in the record, and returns the defect of the script (T.81, G.1.1.1), if this scan does not
+ * follow on those before it. libjpeg only warns of that.
+ */
+export function follow(progress: Progress, { header }: Scan): JpegError | undefined {
+  let defect: JpegError | undefined;
+  const { spectralStart: ss, spectralEnd: se, approximationHigh: ah, approximationLow: al } = header;
+  for (const { component } of header.members) {
+    const bits = progress[component] as Int8Array;
+    if (ss > 0 && (bits[0] as number) < 0)
+      defect ??= unexpected(header.marker, SOS, "AC coefficients", "the component's DC coefficients before them");
+    for (let k = ss; k <= se; k++) {
+      const before = Math.max(0, bits[k] as number);
+      if (ah !== before)
+        defect ??= unexpected(
+          header.marker,
+          SOS,
+          `coefficient ${k} from bit ${ah}`,
+          (bits[k] as number) < 0 ? "its first scan" : `a refinement from bit ${bits[k]}`,
+        );
+      bits[k] = al;
+    }
+  }
+  return defect;
+}
+
+/** Whether the first `kept` coefficients of every component are complete. */
+export function isComplete(progress: Progress, kept: number): boolean {
+  return progress.every((bits) => bits.subarray(0, kept).every((bit) => bit === 0));
+}
