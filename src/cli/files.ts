@@ -6,8 +6,10 @@ const REASONS: Record<string, string> = {
   ENOENT: "no such file",
   EISDIR: "it is a folder, expected a file",
   ENOTDIR: "part of the path is not a folder",
+  EEXIST: "part of the path is a file, expected a folder",
   EACCES: "no permission",
   ENOSPC: "no space left on the device",
+  EROFS: "the file system is read-only",
 };
 
 /** Runs `work`; what fails in it is told with the file's name, in one line. */
