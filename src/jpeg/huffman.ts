@@ -18,7 +18,9 @@ export function optimalTable(counts: ArrayLike<number>): HuffmanTable {
 
 /** CODESIZE of figure K.1. Symbol 256 occurs once and reserves a code: the all ones one, since it sorts last. */
 function codeSizes(counts: ArrayLike<number>): Uint16Array {
-  const frequency = Float64Array.from({ length: SYMBOLS + 1 }, (_, symbol) => counts[symbol] ?? 1);
+  const frequency = Float64Array.from({ length: SYMBOLS + 1 }, (_, symbol) =>
+    symbol < SYMBOLS ? (counts[symbol] ?? 0) : 1,
+  );
   const size = new Uint16Array(SYMBOLS + 1);
   /** The next symbol of the same subtree, -1 at its end. */
   const others = new Int16Array(SYMBOLS + 1).fill(-1);
