@@ -29,6 +29,8 @@ export interface Decoding {
   kept: number;
   tolerant: boolean;
   missing: JpegDamage[];
+  /** Arrays that may be overwritten. */
+  reuse: Int16Array[];
 }
 
 /** More are counted, but not described. */
@@ -46,9 +48,11 @@ export function decodeScans(engine: Engine, decoding: Decoding): Int16Array[] {
   const groups = groupScans(scans);
   // Between groups all coefficients are needed, and the band is filled from the result.
   const held = groups.length > 1 ? 64 : kept;
-  const results = frame.components.map(
-    ({ blocksWide, blocksHigh }) => new Int16Array(blocksWide * blocksHigh * held),
-  );
+  const results = frame.components.map(({ blocksWide, blocksHigh }, index) => {
+    const length = blocksWide * blocksHigh * held;
+    const old = decoding.reuse[index];
+    return old?.length === length ? old : new Int16Array(length);
+  });
   const { u32 } = engine;
   u32[TOLERANT_AT / 4] = tolerant ? 1 : 0;
   const dcOnly = kept === 1 && scans.every(({ mode }) => mode === DC_FIRST || mode === DC_REFINE);
@@ -136,7 +140,11 @@ function decodeGroup(
     if (!decoding.tolerant) throw error;
     if (decoding.missing.length >= MAX_DESCRIBED) continue;
     const more = count > 1 ? ` (the first of ${count} in this scan)` : "";
-    decoding.missing.push({ message: `${error.message}${more}`, offset: error.offset, scan: scanOffset + index });
+    decoding.missing.push({
+      message: `${error.message}${more}`,
+      offset: error.offset,
+      scan: scanOffset + index,
+    });
   }
 }
 

@@ -240,12 +240,7 @@ function readFrame(headers: Headers, { code, marker, start, end }: Segment): voi
     const sampling = bytes[at + 1] as number;
     const horizontalSampling = sampling >> 4;
     const verticalSampling = sampling & 15;
-    if (
-      horizontalSampling < 1 ||
-      horizontalSampling > 4 ||
-      verticalSampling < 1 ||
-      verticalSampling > 4
-    )
+    if (horizontalSampling < 1 || horizontalSampling > 4 || verticalSampling < 1 || verticalSampling > 4)
       throw unexpected(
         at + 1,
         code,
@@ -330,7 +325,8 @@ function readApplicationSegment(headers: Headers, { code, start, end }: Segment)
 /** T.81, B.2.3. */
 function readScanHeader(headers: Headers, { code, marker, start, end }: Segment): ScanHeader {
   const { bytes, frame } = headers;
-  if (frame === undefined) throw unexpected(marker, undefined, markerName(code), "a frame header (SOF) before it");
+  if (frame === undefined)
+    throw unexpected(marker, undefined, markerName(code), "a frame header (SOF) before it");
   const count = start < end ? (bytes[start] as number) : 0;
   if (count < 1 || count > 4) throw unexpected(start, code, `${count} components`, "1 to 4");
   if (end - start !== 4 + 2 * count)

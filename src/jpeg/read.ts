@@ -6,8 +6,8 @@ import { type Frame, type Headers, nextScan, type ScanHeader, startHeaders } fro
 import type { ColorSpace, JpegDamage, JpegImage, JpegScan, JpegSegment } from "./image.js";
 import { SOS } from "./markers.js";
 import { iccProfile } from "./metadata.js";
-import { follow, isComplete, type Progress, prepareScan, type Scan } from "./scans.js";
 import { ScanFinder } from "./scan-finder.js";
+import { follow, isComplete, type Progress, prepareScan, type Scan } from "./scans.js";
 
 export interface ReadOptions {
   /**
@@ -22,6 +22,12 @@ export interface ReadOptions {
   tolerant?: boolean;
   /** Keep comments and APP segments, as `segments` of the result. */
   keepSegments?: boolean;
+  /**
+   * An image read before and no longer needed: its coefficient arrays, where they have the right length, are overwritten
+   * and belong to the new image. For a loop over many images: memory that is new to the process can cost more time than
+   * decoding does.
+   */
+  reuse?: JpegImage;
   /** The largest `width * height` to read; 2^28 (268 million) by default. */
   maxPixels?: number;
   /** The largest number of scans to read; 1000 by default. */
@@ -82,7 +88,8 @@ export function readHeader(bytes: Uint8Array): JpegHeader {
     progressive: frame.progressive,
     colorSpace: colorSpace(headers, frame),
     components: frame.components.map((component) => {
-      const { id, horizontalSampling, verticalSampling, blocksWide, blocksHigh, quantizationSlot } = component;
+      const { id, horizontalSampling, verticalSampling, blocksWide, blocksHigh, quantizationSlot } =
+        component;
       const table = headers.quantization[quantizationSlot];
       return {
         id,
@@ -127,7 +134,16 @@ export function readCoefficients(bytes: Uint8Array, options: ReadOptions = {}): 
   const missing: JpegDamage[] = [];
   const finder = new ScanFinder(engine, bytes, first.offset, frame);
   const { scans, quantization } = collectScans(headers, frame, first, finder, kept, options, missing);
-  const coefficients = decodeScans(engine, { bytes, frame, scans, finder, kept, tolerant, missing });
+  const coefficients = decodeScans(engine, {
+    bytes,
+    frame,
+    scans,
+    finder,
+    kept,
+    tolerant,
+    missing,
+    reuse: options.reuse?.components.map((component) => component.coefficients) ?? [],
+  });
   // After an error the engine is dropped instead: nothing then depends on the state it was left in.
   release(engine);
 
@@ -191,7 +207,12 @@ function collectScans(
     if (!frame.progressive || header.spectralStart < kept) {
       visits += scan.blocks;
       if (visits > MAX_BLOCK_VISITS + BLOCK_VISITS_PER_BYTE * headers.bytes.length)
-        throw unexpected(header.marker, SOS, `${visits} blocks in ${count} scans`, "far fewer in so small a file");
+        throw unexpected(
+          header.marker,
+          SOS,
+          `${visits} blocks in ${count} scans`,
+          "far fewer in so small a file",
+        );
       scans.push(scan);
     }
     if (frame.progressive && kept < 64 && isComplete(progress, kept)) break;

@@ -1,4 +1,4 @@
-import { JpegError, unexpected } from "./errors.js";
+import { type JpegError, unexpected } from "./errors.js";
 import type { Frame, Headers, ScanHeader } from "./headers.js";
 import { SOS } from "./markers.js";
 import { type HuffmanTable, standardAcTables, standardDcTables, tableDefect } from "./tables.js";
@@ -56,7 +56,8 @@ export function prepareScan(headers: Headers, frame: Frame, header: ScanHeader):
         ? AC_FIRST
         : AC_REFINE;
 
-  const only = members.length === 1 ? frame.components[(members[0] as { component: number }).component] : undefined;
+  const only =
+    members.length === 1 ? frame.components[(members[0] as { component: number }).component] : undefined;
   let blocks = 0;
   let mcu = 0;
   for (const member of members) {
@@ -75,7 +76,8 @@ export function prepareScan(headers: Headers, frame: Frame, header: ScanHeader):
     const standard = frame.progressive ? [] : dc ? standardDcTables : standardAcTables;
     const found = tables[slot] ?? standard[slot];
     const name = `${dc ? "DC" : "AC"} table ${slot}`;
-    if (found === undefined) throw unexpected(header.marker, SOS, `no ${name}`, "a DHT segment for it before");
+    if (found === undefined)
+      throw unexpected(header.marker, SOS, `no ${name}`, "a DHT segment for it before");
     const defect = tableDefect(found, dc);
     if (defect !== undefined)
       throw unexpected(header.marker, SOS, `${name} with ${defect}`, "a Huffman code (T.81, annex C)");
@@ -105,7 +107,12 @@ export function follow(progress: Progress, { header }: Scan): JpegError | undefi
   for (const { component } of header.members) {
     const bits = progress[component] as Int8Array;
     if (ss > 0 && (bits[0] as number) < 0)
-      defect ??= unexpected(header.marker, SOS, "AC coefficients", "the component's DC coefficients before them");
+      defect ??= unexpected(
+        header.marker,
+        SOS,
+        "AC coefficients",
+        "the component's DC coefficients before them",
+      );
     for (let k = ss; k <= se; k++) {
       const before = Math.max(0, bits[k] as number);
       if (ah !== before)

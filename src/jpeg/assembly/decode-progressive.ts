@@ -79,8 +79,15 @@ export function dcFirstRow(scan: u32, row: u32, blocks: u32): u32 {
       for (let record = scan + BLOCKS; record < blocksEnd; record += BLOCK_RECORD) {
         if (next > safe) {
           save(scan, buffer, bits, next);
-          if (nearEnd(scan) != 0 && load<u32>(scan + OUT_OF_DATA) == 0)
-            if (ranOut(scan, row, column, (record - scan - BLOCKS) / BLOCK_RECORD)) return 0;
+          if (nearEnd(scan) != 0 && load<u32>(scan + OUT_OF_DATA) == 0) {
+            const first = record == scan + BLOCKS;
+            if (ranOut(scan, row, first ? column - 1 : column, (record - scan - BLOCKS) / BLOCK_RECORD)) return 0;
+            if (first) {
+              // It was the MCU before that had too few bits: this one is left as it is.
+              column--;
+              break;
+            }
+          }
           buffer = load<u64>(scan + BUFFER);
           bits = load<u32>(scan + BITS);
           next = load<u32>(scan + NEXT);
@@ -146,8 +153,15 @@ export function dcRefineRow(scan: u32, row: u32, blocks: u32): u32 {
       for (let record = scan + BLOCKS; record < blocksEnd; record += BLOCK_RECORD) {
         if (next > safe) {
           save(scan, buffer, bits, next);
-          if (nearEnd(scan) != 0 && load<u32>(scan + OUT_OF_DATA) == 0)
-            if (ranOut(scan, row, column, (record - scan - BLOCKS) / BLOCK_RECORD)) return 0;
+          if (nearEnd(scan) != 0 && load<u32>(scan + OUT_OF_DATA) == 0) {
+            const first = record == scan + BLOCKS;
+            if (ranOut(scan, row, first ? column - 1 : column, (record - scan - BLOCKS) / BLOCK_RECORD)) return 0;
+            if (first) {
+              // It was the MCU before that had too few bits: this one is left as it is.
+              column--;
+              break;
+            }
+          }
           buffer = load<u64>(scan + BUFFER);
           bits = load<u32>(scan + BITS);
           next = load<u32>(scan + NEXT);

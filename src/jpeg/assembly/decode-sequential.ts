@@ -52,8 +52,14 @@ export function sequentialRow(scan: u32, row: u32, blocks: u32): u32 {
             store<u32>(scan + NEXT, next);
             if (nearEnd(scan) != 0 && !out) {
               out = true;
-              damaged(scan, DATA_ENDS, row, column, (record - scan - BLOCKS) / BLOCK_RECORD);
+              const first = record == scan + BLOCKS;
+              damaged(scan, DATA_ENDS, row, first ? column - 1 : column, (record - scan - BLOCKS) / BLOCK_RECORD);
               if (tolerant == 0) return 0;
+              if (first) {
+                // It was the MCU before that had too few bits: this one is left as it is.
+                column--;
+                break;
+              }
             }
             buffer = load<u64>(scan + BUFFER);
             bits = load<u32>(scan + BITS);
@@ -78,9 +84,9 @@ export function sequentialRow(scan: u32, row: u32, blocks: u32): u32 {
           let value = buffer << u64(entry >> 8);
           buffer <<= u64(entry);
           bits -= entry & 63;
-          let sign = <u64>(~(<i64>value >> 63));
+          let sign = <u64>~(<i64>value >> 63);
           const member = load<u32>(record + 20);
-          const dc = load<i32>(member) + i32((((value ^ sign) >> 1 >> u64(entry >> 16)) ^ sign) - sign);
+          const dc = load<i32>(member) + i32(((((value ^ sign) >> 1) >> u64(entry >> 16)) ^ sign) - sign);
           store<i32>(member, dc);
           store<i16>(block, i16(dc));
 
@@ -111,7 +117,7 @@ export function sequentialRow(scan: u32, row: u32, blocks: u32): u32 {
             value = buffer << u64(entry >> 8);
             buffer <<= u64(entry);
             bits -= entry & 63;
-            sign = <u64>(~(<i64>value >> 63));
+            sign = <u64>~(<i64>value >> 63);
             if (k > 63) {
               // As in libjpeg, whose order of coefficients has 16 more entries, all of them the last coefficient.
               k = 63;

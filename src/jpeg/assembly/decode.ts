@@ -1,5 +1,5 @@
 /** The entropy decoder: what the host (../engine.ts) calls. */
-import { acFirstRow, acRefineRow, dcFirstRow, dcRefineRow } from "./decode-progressive";
+
 import {
   AC_FIRST,
   AC_REFINE,
@@ -24,6 +24,7 @@ import {
   RESTART_INTERVAL,
   SCAN_COMPONENTS,
 } from "./decode-layout";
+import { acFirstRow, acRefineRow, dcFirstRow, dcRefineRow } from "./decode-progressive";
 import { bytesLeft, damaged, nextSegment } from "./decode-segments";
 import { sequentialRow } from "./decode-sequential";
 

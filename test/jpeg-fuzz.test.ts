@@ -1,0 +1,105 @@
+import { expect, test } from "vitest";
+import { JpegError, type JpegImage, readCoefficients, readHeader } from "../src/index.js";
+import { generate, mutate, Random } from "./jpeg/generate.js";
+import { type Answer, difference, libjpegAnswers, libjpegProgram } from "./jpeg/libjpeg.js";
+
+/** scripts/fuzz-jpeg.mjs sets these for a long run. */
+const FILES = Number(process.env.JPEG_FUZZ_FILES ?? 6000);
+const SEED = Number(process.env.JPEG_FUZZ_SEED ?? 1);
+const BATCH = 500;
+/** Processor time for a file of a few kilobytes and at most 2^22 pixels. */
+const MOST_MILLISECONDS = 2000;
+/** Far more than the test's own batch and its answers take; a leak of 2 kB a file would show in a long run. */
+const MOST_BYTES = 2 ** 31;
+const LIMITS = { maxPixels: 2 ** 22 };
+
+const problems: string[] = [];
+
+/** What reading came to; anything that is thrown and no JpegError ends the test. */
+function read(file: Uint8Array, tolerant: boolean): JpegImage | JpegError {
+  const before = process.cpuUsage();
+  try {
+    return readCoefficients(file, { ...LIMITS, tolerant });
+  } catch (error) {
+    if (!(error instanceof JpegError)) throw error;
+    return error;
+  } finally {
+    const { user, system } = process.cpuUsage(before);
+    if ((user + system) / 1000 > MOST_MILLISECONDS) problems.push(`reading took ${(user + system) / 1000} ms`);
+  }
+}
+
+/** libjpeg reads these, and we do not or need not; where a segment is cut off, it goes on with bytes made up. */
+const REFUSED = /not supported|maxPixels|at most 1000|at most 10000|far fewer|found the end of the file/;
+const CUT_OFF = /found the end of the file, expected (.* of the segment|the segment's length)/;
+
+function check(file: Uint8Array, answer: Answer | string | undefined): string | undefined {
+  const strict = read(file, false);
+  const tolerant = read(file, true);
+  try {
+    readHeader(file);
+  } catch (error) {
+    if (!(error instanceof JpegError)) throw error;
+  }
+  if (!(strict instanceof JpegError) && (tolerant instanceof JpegError || tolerant.missing?.length !== 0))
+    return "read without an error, but damaged when tolerant";
+  if (!(tolerant instanceof JpegError) && file.length % 4 === 0) {
+    const partial = readCoefficients(file, { ...LIMITS, tolerant: true, coefficients: 5 });
+    if (tolerant.missing?.length === 0 && !isPart(partial, tolerant))
+      return "the first 5 coefficients differ";
+  }
+  if (answer === undefined) return undefined;
+  if (typeof answer === "string")
+    return strict instanceof JpegError ? undefined : `read, but libjpeg says: ${answer}`;
+  if (tolerant instanceof JpegError)
+    return REFUSED.test(tolerant.message) ? undefined : `libjpeg reads it, not we: ${tolerant.message}`;
+  // libjpeg has no table where a component has no scan.
+  if (tolerant.missing?.some(({ message }) => CUT_OFF.test(message))) return undefined;
+  for (const [index, { quantization }] of answer.components.entries())
+    if (quantization.every((value) => value === 0))
+      (tolerant.components[index] as JpegImage["components"][number]).quantization = quantization;
+  return difference(tolerant, answer);
+}
+
+function isPart(partial: JpegImage, whole: JpegImage): boolean {
+  return partial.components.every(({ coefficients }, index) => {
+    const all = whole.components[index]?.coefficients as Int16Array;
+    return coefficients.every((value, i) => value === all[Math.floor(i / 5) * 64 + (i % 5)]);
+  });
+}
+
+test(`${FILES} generated and mutated files: no crash, no hang, libjpeg's coefficients`, {
+  timeout: 3_600_000,
+}, () => {
+  const compare = libjpegProgram() !== undefined;
+  const outcomes = { read: 0, rejected: 0 };
+  for (let first = 0; first < FILES; first += BATCH) {
+    const random = new Random(SEED * 1_000_003 + first);
+    let previous = generate(random);
+    const files = Array.from({ length: Math.min(BATCH, FILES - first) }, () => {
+      const whole = generate(random);
+      const file = random.chance(0.4) ? whole : mutate(random, whole, previous);
+      previous = whole;
+      return file;
+    });
+    const answers = compare ? libjpegAnswers(files) : [];
+    const memory = process.memoryUsage().rss;
+    if (memory > MOST_BYTES) problems.push(`the process takes ${memory} bytes`);
+    files.forEach((file, index) => {
+      const answer = answers[index];
+      let problem: string | undefined;
+      try {
+        problem = check(file, answer) ?? problems[0];
+      } catch (error) {
+        problem = String((error as Error).stack);
+      }
+      if (problem !== undefined) {
+        const hex = Buffer.from(file).toString("base64");
+        throw new Error(`seed ${SEED}, file ${first + index}: ${problem}\n${hex}`);
+      }
+      outcomes[typeof answer === "object" ? "read" : "rejected"]++;
+    });
+  }
+  // Both must be exercised.
+  if (compare) expect(Math.min(outcomes.read, outcomes.rejected)).toBeGreaterThan(FILES / 20);
+});
