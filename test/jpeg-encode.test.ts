@@ -140,6 +140,11 @@ test("RGBA pixels of a canvas become planes", () => {
   expect(planesFromPixels(rgba, 131, 75)).toEqual(colorPlanes);
 });
 
+test("segments go into the file", () => {
+  const comment = { marker: 0xfe, data: Uint8Array.of(1, 2, 3) };
+  expect(readHeader(encodeJpeg(greyPlanes, { segments: [comment] })).segments[1]).toEqual(comment);
+});
+
 test("the quality is known again from its tables", () => {
   for (const quality of qualities) {
     for (const baseline of [false, true]) {

@@ -25,7 +25,8 @@ function read(file: Uint8Array, tolerant: boolean): JpegImage | JpegError {
     return error;
   } finally {
     const { user, system } = process.cpuUsage(before);
-    if ((user + system) / 1000 > MOST_MILLISECONDS) problems.push(`reading took ${(user + system) / 1000} ms`);
+    if ((user + system) / 1000 > MOST_MILLISECONDS)
+      problems.push(`reading took ${(user + system) / 1000} ms`);
   }
 }
 

@@ -7,7 +7,7 @@
  * libjpeg, jcsample.c and jcprepct.c (averages, edges), jcdctmgr.c (rounding).
  */
 import { JpegImageError } from "../jpeg/errors.js";
-import type { ColorSpace, JpegComponent } from "../jpeg/image.js";
+import type { ColorSpace, JpegComponent, JpegSegment } from "../jpeg/image.js";
 import { qualityTable, type TableRole } from "../jpeg/quality.js";
 import { type WriteOptions, writeCoefficients } from "../jpeg/write.js";
 import { compress } from "./images.js";
@@ -48,6 +48,8 @@ export interface EncodeOptions extends Omit<WriteOptions, "segments"> {
   baseline?: boolean;
   /** Of the chrominance in YCbCr and YCCK, by default 4:2:0, as cjpeg does; other colour spaces have none. */
   subsampling?: Subsampling;
+  /** Segments to put into the file, such as a comment, EXIF or an ICC profile. */
+  segments?: readonly JpegSegment[];
   /** The file's colour space: the planes' own, except that RGB is converted to YCbCr unless this says `rgb`. */
   colorSpace?: ColorSpace;
 }
@@ -73,11 +75,18 @@ const IDS: Record<ColorSpace, readonly number[]> = {
  * @throws {JpegImageError} if a plane's size does not fit, a value is NaN, or an option is out of range.
  */
 export function encodeJpeg(image: PixelPlanes, options: EncodeOptions = {}): Uint8Array {
-  const { quality = 75, baseline = false, subsampling, colorSpace: target, ...write } = options;
+  const {
+    quality = 75,
+    baseline = false,
+    subsampling,
+    colorSpace: target,
+    segments = [],
+    ...write
+  } = options;
   checkPlanes(image);
   const { width, height } = image;
   const colorSpace = target ?? (image.colorSpace === "rgb" ? "ycbcr" : image.colorSpace);
-  const sample = sampler(image, colorSpace);
+  const readRow = rowReader(image, colorSpace);
   const [across, down] = subsamplingFactors(subsampling ?? "4:2:0", hasChrominance(colorSpace));
   const components = IDS[colorSpace].map((id, c) => {
     const role = roleOf(colorSpace, c);
@@ -94,10 +103,17 @@ export function encodeJpeg(image: PixelPlanes, options: EncodeOptions = {}): Uin
       quantization: qualityTable(quality, role, baseline),
       coefficients: new Int16Array(blocksWide * blocksHigh * BLOCK * BLOCK),
     };
-    quantize(component, { width, height, boxWidth, boxHeight, sample: (at) => sample(c, at) });
+    quantize(component, {
+      width,
+      height,
+      boxWidth,
+      boxHeight,
+      readRow: (row, into) => readRow(c, row, into),
+    });
     return component;
   });
-  return writeCoefficients({ width, height, progressive: false, colorSpace, components }, write);
+  const encoded = { width, height, progressive: false, colorSpace, components, segments: [...segments] };
+  return writeCoefficients(encoded, write);
 }
 
 /** Splits rows of pixels, such as a canvas's `ImageData`, into planes; an alpha channel is dropped. */
@@ -159,23 +175,31 @@ function subsamplingFactors(subsampling: Subsampling, wanted: boolean): readonly
   return wanted ? factors : [1, 1];
 }
 
-/** A sample of a component of the file, less the level shift, at a pixel's number in row-major order. */
-type Sampler = (c: number, at: number) => number;
+/** Writes a pixel row of a component of the file, less the level shift, to `into`. */
+type RowReader = (c: number, row: number, into: Float32Array) => void;
 
-function sampler({ colorSpace, planes }: PixelPlanes, target: ColorSpace): Sampler {
-  const value = (c: number, at: number) =>
-    Math.min(MAX_SAMPLE, Math.max(0, (planes[c] as Plane)[at] as number));
-  if (target === colorSpace) return (c, at) => value(c, at) - LEVEL_SHIFT;
+function rowReader({ width, colorSpace, planes }: PixelPlanes, target: ColorSpace): RowReader {
+  if (target === colorSpace)
+    return (c, row, into) => {
+      const plane = planes[c] as Plane;
+      for (let x = 0; x < width; x++) into[x] = clamp(plane[row * width + x] as number) - LEVEL_SHIFT;
+    };
   if (colorSpace !== "rgb" || target !== "ycbcr")
     throw new JpegImageError(`planes in ${colorSpace}, a file in ${target}: only rgb is converted, to ycbcr`);
-  return (c, at) => {
-    const [red, green, blue] = [value(0, at), value(1, at), value(2, at)];
-    const y = 0.299 * red + 0.587 * green + 0.114 * blue;
-    // The centre of Cb and Cr is 128, which the level shift takes away again.
-    if (c === 0) return y - LEVEL_SHIFT;
-    return c === 1 ? (blue - y) / 1.772 : (red - y) / 1.402;
+  const [reds, greens, blues] = planes as [Plane, Plane, Plane];
+  return (c, row, into) => {
+    for (let x = 0, at = row * width; x < width; x++, at++) {
+      const red = clamp(reds[at] as number);
+      const green = clamp(greens[at] as number);
+      const blue = clamp(blues[at] as number);
+      const y = 0.299 * red + 0.587 * green + 0.114 * blue;
+      // The centre of Cb and Cr is 128, which the level shift takes away again.
+      into[x] = c === 0 ? y - LEVEL_SHIFT : c === 1 ? (blue - y) / 1.772 : (red - y) / 1.402;
+    }
   };
 }
+
+const clamp = (value: number) => Math.min(MAX_SAMPLE, Math.max(0, value));
 
 interface Reduction {
   width: number;
@@ -183,7 +207,7 @@ interface Reduction {
   /** Pixels that are averaged to one sample. */
   boxWidth: number;
   boxHeight: number;
-  sample: (at: number) => number;
+  readRow: (row: number, into: Float32Array) => void;
 }
 
 /** Fills in the coefficients, a row of blocks at a time, so that no second image is held. */
@@ -191,21 +215,30 @@ function quantize(component: JpegComponent, reduction: Reduction): void {
   const { blocksWide, blocksHigh, quantization, coefficients } = component;
   const columns = blocksWide * BLOCK;
   const strip = new Float32Array(columns * BLOCK);
+  const averageRow = rowAverager(reduction);
   for (let row = 0; row < blocksHigh; row++) {
     for (let y = 0; y < BLOCK; y++)
-      for (let x = 0; x < columns; x++) strip[y * columns + x] = average(x, row * BLOCK + y, reduction);
+      averageRow(row * BLOCK + y, strip.subarray(y * columns, (y + 1) * columns));
     const { data } = compress(strip, [1, 1, BLOCK, columns], { table: quantization });
     const at = row * data.length;
     for (let i = 0; i < data.length; i++) coefficients[at + i] = Math.round(data[i] as number);
   }
 }
 
-/** The mean over sample (x, y)'s box; beyond the image's edge, its last column and row go on. */
-function average(x: number, y: number, { width, height, boxWidth, boxHeight, sample }: Reduction): number {
-  let sum = 0;
-  for (let j = 0; j < boxHeight; j++) {
-    const row = Math.min(height - 1, y * boxHeight + j) * width;
-    for (let i = 0; i < boxWidth; i++) sum += sample(row + Math.min(width - 1, x * boxWidth + i));
-  }
-  return sum / (boxWidth * boxHeight);
+/** Writes a row of samples, each the mean over its box; beyond the image's edge, its last column and row go on. */
+function rowAverager({ width, height, boxWidth, boxHeight, readRow }: Reduction) {
+  const pixels = new Float32Array(width);
+  const sums = new Float64Array(width);
+  return (y: number, into: Float32Array): void => {
+    sums.fill(0);
+    for (let j = 0; j < boxHeight; j++) {
+      readRow(Math.min(height - 1, y * boxHeight + j), pixels);
+      for (let x = 0; x < width; x++) sums[x] = (sums[x] as number) + (pixels[x] as number);
+    }
+    for (let x = 0; x < into.length; x++) {
+      let sum = 0;
+      for (let i = 0; i < boxWidth; i++) sum += sums[Math.min(width - 1, x * boxWidth + i)] as number;
+      into[x] = sum / (boxWidth * boxHeight);
+    }
+  };
 }
