@@ -3,8 +3,10 @@ import { describe, expect, test } from "vitest";
 import { fillCodes, optimalTable } from "../src/jpeg/huffman.js";
 import type { ColorSpace, JpegComponent, JpegImage } from "../src/jpeg/image.js";
 import { readCoefficients } from "../src/jpeg/read.js";
+import type { Scan } from "../src/jpeg/scan-script.js";
 import { type WriteOptions, writeCoefficients } from "../src/jpeg/write.js";
 import { difference, libjpegAnswers, libjpegProgram } from "./jpeg/libjpeg.js";
+import { hasJpegTools, tryRun } from "./jpeg/tools.js";
 
 const IDS: Record<ColorSpace, number[]> = {
   grayscale: [7],
@@ -68,6 +70,43 @@ const recipes: fc.Arbitrary<Recipe> = fc
     };
   });
 
+/** A legal progressive script: bands, precisions and order at random. */
+function randomScript({ components }: JpegImage, random: () => number): Scan[] {
+  const below = (limit: number) => Math.floor(random() * limit);
+  /** The scans of a band, from the most coarse to the last bit. */
+  const chain = (some: number[], start: number, end: number): Scan[] =>
+    Array.from({ length: 1 + below(4) }, (_, index) => index)
+      .reverse()
+      .map((low, index) => ({
+        components: some,
+        spectralStart: start,
+        spectralEnd: end,
+        approximationHigh: index === 0 ? 0 : low + 1,
+        approximationLow: low,
+      }));
+  const mcu = components.reduce((sum, c) => sum + c.horizontalSampling * c.verticalSampling, 0);
+  const all = components.map((_, c) => c);
+  const together = mcu <= 10 && below(2) === 0;
+  const chains = together ? [chain(all, 0, 0)] : all.map((c) => chain([c], 0, 0));
+  for (const c of all)
+    for (let start = 1; start < 64; ) {
+      const end = start + below(64 - start);
+      chains.push(chain([c], start, end));
+      start = end + 1;
+    }
+  const script: Scan[] = [];
+  const begun = new Set<number>();
+  while (chains.some(({ length }) => length > 0)) {
+    const ready = chains.filter(
+      ([next]) => next?.spectralStart === 0 || begun.has(next?.components[0] ?? -1),
+    );
+    const next = ready[below(ready.length)]?.shift() as Scan;
+    for (const c of next.components) begun.add(c);
+    script.push(next);
+  }
+  return script;
+}
+
 /** Random numbers from 0 to 1, the same for the same seed. */
 function lehmer(seed: number): () => number {
   let state = (seed % 2147483646) + 1;
@@ -96,6 +135,48 @@ describe("what is written", () => {
     const answers = libjpegAnswers(some.map(({ image, options }) => writeCoefficients(image, options)));
     some.forEach(({ image }, index) => {
       const answer = answers[index];
+      if (typeof answer !== "object") throw new Error(`libjpeg: ${answer}`);
+      expect(answer.warnings).toBe(0);
+      expect(difference(image, answer)).toBeUndefined();
+    });
+  });
+
+  test.runIf(hasJpegTools())("jpegtran writes the same bytes where it can", () => {
+    let compared = 0;
+    for (const { image, options } of fc.sample(recipes, { numRuns: 400 })) {
+      const { components } = image;
+      const mcu = components.reduce((sum, c) => sum + c.horizontalSampling * c.verticalSampling, 0);
+      // It makes grayscale 1x1 sampled, and does not split scans up.
+      if (components.length === 1 || mcu > 10) continue;
+      const file = writeCoefficients(image, options);
+      const args = ["-copy", "none", "-restart", `${options.restartInterval}B`];
+      if (options.progressive) args.push("-progressive");
+      else if (options.huffman === "optimized") args.push("-optimize");
+      const { stdout, stderr } = tryRun("jpegtran", args, file);
+      expect(stderr.replace(/^Caution: quantization tables are too coarse for baseline JPEG\n/, "")).toBe("");
+      expect(Buffer.compare(stdout, file)).toBe(0);
+      compared++;
+    }
+    expect(compared).toBeGreaterThan(20);
+  });
+
+  test("any legal script: our reader and libjpeg-turbo read the same", () => {
+    const some = fc.sample(recipes, { numRuns: 200 }).map(({ image, options }, index) => {
+      const script = randomScript(image, lehmer(index));
+      const { restartInterval = 0 } = options;
+      return {
+        image,
+        script,
+        file: writeCoefficients(image, { progressive: true, script, restartInterval }),
+      };
+    });
+    const answers = libjpegProgram() ? libjpegAnswers(some.map(({ file }) => file)) : [];
+    some.forEach(({ image, script, file }, index) => {
+      const back = readCoefficients(file);
+      expect(difference(back, { ...image, warnings: 0 })).toBeUndefined();
+      expect(back.scans?.map(({ offset: _, ...scan }) => scan)).toEqual(script);
+      const answer = answers[index];
+      if (answer === undefined) return;
       if (typeof answer !== "object") throw new Error(`libjpeg: ${answer}`);
       expect(answer.warnings).toBe(0);
       expect(difference(image, answer)).toBeUndefined();
