@@ -30,5 +30,7 @@ for (let done = 0; done < files; done += PER_PROCESS) {
     process.exit(1);
   }
   const count = Math.min(files, done + PER_PROCESS);
-  console.log(`${count} files, seeds ${firstSeed} to ${seed}, ${Math.round((Date.now() - start) / 1000)} s: sound`);
+  console.log(
+    `${count} files, seeds ${firstSeed} to ${seed}, ${Math.round((Date.now() - start) / 1000)} s: sound`,
+  );
 }

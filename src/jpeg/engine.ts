@@ -1,3 +1,4 @@
+import { JpegError } from "./errors.js";
 import { wasm } from "./generated/decode.js";
 
 /** The functions of assembly/decode.ts. Addresses come back as signed numbers. */
@@ -49,16 +50,24 @@ function instantiate(): Engine {
   return { exports, u8: new Uint8Array(buffer), u32: new Uint32Array(buffer) };
 }
 
-/** An engine for one reading. It holds whatever the last reading left. */
-export function acquire(): Engine {
+/**
+ * Calls `use` with an engine, which holds whatever the last reading left. Afterwards it is kept for the next reading,
+ * unless its memory is large, or something other than the file went wrong.
+ */
+export function withEngine<Result>(use: (engine: Engine) => Result): Result {
   const engine = pooled ?? instantiate();
   pooled = undefined;
-  return engine;
-}
-
-/** Gives an engine back: it is kept for the next reading, unless its memory is large. */
-export function release(engine: Engine): void {
-  if (engine.u8.length <= POOL_BYTES) pooled = engine;
+  const release = () => {
+    if (engine.u8.length <= POOL_BYTES) pooled = engine;
+  };
+  try {
+    const result = use(engine);
+    release();
+    return result;
+  } catch (error) {
+    if (error instanceof JpegError) release();
+    throw error;
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 import { colorSpaceOf } from "./color-space.js";
 import { decodeScans } from "./decode.js";
-import { acquire, release } from "./engine.js";
+import { withEngine } from "./engine.js";
 import { JpegError, unexpected } from "./errors.js";
 import { type Frame, type Headers, nextScan, type ScanHeader, startHeaders } from "./headers.js";
 import type { ColorSpace, JpegDamage, JpegImage, JpegScan, JpegSegment } from "./image.js";
@@ -130,22 +130,14 @@ export function readCoefficients(bytes: Uint8Array, options: ReadOptions = {}): 
       0,
     );
 
-  const engine = acquire();
   const missing: JpegDamage[] = [];
-  const finder = new ScanFinder(engine, bytes, first.offset, frame);
-  const { scans, quantization } = collectScans(headers, frame, first, finder, kept, options, missing);
-  const coefficients = decodeScans(engine, {
-    bytes,
-    frame,
-    scans,
-    finder,
-    kept,
-    tolerant,
-    missing,
-    reuse: options.reuse?.components.map((component) => component.coefficients) ?? [],
+  const { scans, quantization, coefficients } = withEngine((engine) => {
+    const finder = new ScanFinder(engine, bytes, first.offset, frame);
+    const { scans, quantization } = collectScans(headers, frame, first, finder, kept, options, missing);
+    const reuse = options.reuse?.components.map((component) => component.coefficients) ?? [];
+    const decoding = { bytes, frame, scans, finder, kept, tolerant, missing, reuse };
+    return { scans, quantization, coefficients: decodeScans(engine, decoding) };
   });
-  // After an error the engine is dropped instead: nothing then depends on the state it was left in.
-  release(engine);
 
   return {
     width: frame.width,

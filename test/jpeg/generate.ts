@@ -1,4 +1,4 @@
-import { BitWriter, dht, dqt, dri, EOI, SOI, segment, sof, sos, type Table } from "./bits.js";
+import { dht, dqt, dri, EOI, SOI, segment, sof, sos, type Table } from "./bits.js";
 
 /** A generator of random numbers that a seed repeats (mulberry32). */
 export class Random {
@@ -68,7 +68,7 @@ export function generate(random: Random): Uint8Array {
         number,
       ],
   );
-  const side = () => 1 + random.below(random.pick([8, 17, 64, 200]));
+  const side = () => 1 + random.below(random.pick([8, 17, 17, 40, 40, 40, 200]));
   const file = [...SOI];
   if (random.chance(0.1))
     file.push(
@@ -149,20 +149,22 @@ function progressiveScript(random: Random, components: Components): number[][] {
   return scans;
 }
 
+/** Random entropy-coded bytes, now and then with restart markers, which may be out of order. */
 function randomData(random: Random): number[] {
-  const writer = new BitWriter();
-  const length = random.below(random.pick([2, 40, 400, 2000]));
+  const bytes: number[] = [];
   let restart = 0;
+  const length = random.below(random.pick([2, 40, 400, 2000]));
   const restarts = random.chance(0.3) ? random.pick([0.3, 0.05, 0.01]) : 0;
-  const bias = random.pick([256, 256, 128, 16]);
+  const most = random.pick([256, 256, 128, 16]);
   for (let i = 0; i < length; i++) {
-    writer.put(random.below(bias), 8);
+    const byte = random.below(most);
+    bytes.push(byte);
+    if (byte === 0xff) bytes.push(0);
     if (restarts > 0 && random.chance(restarts))
-      writer.restart(random.chance(0.05) ? random.below(8) : restart++);
+      bytes.push(0xff, 0xd0 + (random.chance(0.05) ? random.below(8) : restart++ & 7));
   }
-  writer.pad();
-  if (random.chance(0.05)) writer.bytes.push(0xff);
-  return writer.bytes;
+  if (random.chance(0.05)) bytes.push(0xff);
+  return bytes;
 }
 
 /** The file with some damage: to single bytes, to pieces, to segments' lengths and contents, to markers. */
@@ -175,7 +177,15 @@ export function mutate(random: Random, file: Uint8Array, other: Uint8Array): Uin
 
 function mutateOnce(random: Random, bytes: Uint8Array, other: Uint8Array): Uint8Array {
   const at = random.below(bytes.length);
-  const join = (...parts: (Uint8Array | number[])[]) => Uint8Array.from(parts.flatMap((part) => [...part]));
+  const join = (...parts: (Uint8Array | number[])[]) => {
+    const joined = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+    let to = 0;
+    for (const part of parts) {
+      joined.set(part, to);
+      to += part.length;
+    }
+    return joined;
+  };
   switch (random.below(10)) {
     case 0:
       bytes[at] = (bytes[at] as number) ^ (1 << random.below(8));

@@ -43,7 +43,6 @@ function stretch(scan: u32, row: u32, column: u32): u32 {
   return taken;
 }
 
-@inline
 function save(scan: u32, buffer: u64, bits: u32, next: u32): void {
   store<u64>(scan + BUFFER, buffer);
   store<u32>(scan + BITS, bits);
@@ -81,7 +80,8 @@ export function dcFirstRow(scan: u32, row: u32, blocks: u32): u32 {
           save(scan, buffer, bits, next);
           if (nearEnd(scan) != 0 && load<u32>(scan + OUT_OF_DATA) == 0) {
             const first = record == scan + BLOCKS;
-            if (ranOut(scan, row, first ? column - 1 : column, (record - scan - BLOCKS) / BLOCK_RECORD)) return 0;
+            if (ranOut(scan, row, first ? column - 1 : column, (record - scan - BLOCKS) / BLOCK_RECORD))
+              return 0;
             if (first) {
               // It was the MCU before that had too few bits: this one is left as it is.
               column--;
@@ -111,9 +111,9 @@ export function dcFirstRow(scan: u32, row: u32, blocks: u32): u32 {
         const value = buffer << u64(entry >> 8);
         buffer <<= u64(entry);
         bits -= entry & 63;
-        const sign = <u64>(~(<i64>value >> 63));
+        const sign = <u64>~(<i64>value >> 63);
         const member = load<u32>(record + 20);
-        const dc = load<i32>(member) + i32((((value ^ sign) >> 1 >> u64(entry >> 16)) ^ sign) - sign);
+        const dc = load<i32>(member) + i32(((((value ^ sign) >> 1) >> u64(entry >> 16)) ^ sign) - sign);
         store<i32>(member, dc);
         store<i16>(block, i16(dc << al));
         if (bad) {
@@ -155,7 +155,8 @@ export function dcRefineRow(scan: u32, row: u32, blocks: u32): u32 {
           save(scan, buffer, bits, next);
           if (nearEnd(scan) != 0 && load<u32>(scan + OUT_OF_DATA) == 0) {
             const first = record == scan + BLOCKS;
-            if (ranOut(scan, row, first ? column - 1 : column, (record - scan - BLOCKS) / BLOCK_RECORD)) return 0;
+            if (ranOut(scan, row, first ? column - 1 : column, (record - scan - BLOCKS) / BLOCK_RECORD))
+              return 0;
             if (first) {
               // It was the MCU before that had too few bits: this one is left as it is.
               column--;
@@ -249,7 +250,7 @@ export function acFirstRow(scan: u32, row: u32): u32 {
               continue;
             }
             // EOBn: this block and so many more end here.
-            run = (1 << size) + u32(buffer >> 1 >> u64(63 - size));
+            run = (1 << size) + u32((buffer >> 1) >> u64(63 - size));
             buffer <<= u64(size);
             bits -= size;
             break;
@@ -259,7 +260,7 @@ export function acFirstRow(scan: u32, row: u32): u32 {
         const value = buffer << u64(entry >> 8);
         buffer <<= u64(entry);
         bits -= entry & 63;
-        const sign = <u64>(~(<i64>value >> 63));
+        const sign = <u64>~(<i64>value >> 63);
         if (k > se) {
           damage = RUN_TOO_LONG;
           k = min(k, 63);
@@ -287,25 +288,12 @@ export function acFirstRow(scan: u32, row: u32): u32 {
 }
 
 /** Bit k is set where coefficient k is not zero. */
-@inline
 function nonZero(block: u32): u64 {
   const zero = i16x8.splat(0);
-  const a = i8x16.narrow_i16x8_s(
-    i16x8.eq(v128.load(block), zero),
-    i16x8.eq(v128.load(block, 16), zero),
-  );
-  const b = i8x16.narrow_i16x8_s(
-    i16x8.eq(v128.load(block, 32), zero),
-    i16x8.eq(v128.load(block, 48), zero),
-  );
-  const c = i8x16.narrow_i16x8_s(
-    i16x8.eq(v128.load(block, 64), zero),
-    i16x8.eq(v128.load(block, 80), zero),
-  );
-  const d = i8x16.narrow_i16x8_s(
-    i16x8.eq(v128.load(block, 96), zero),
-    i16x8.eq(v128.load(block, 112), zero),
-  );
+  const a = i8x16.narrow_i16x8_s(i16x8.eq(v128.load(block), zero), i16x8.eq(v128.load(block, 16), zero));
+  const b = i8x16.narrow_i16x8_s(i16x8.eq(v128.load(block, 32), zero), i16x8.eq(v128.load(block, 48), zero));
+  const c = i8x16.narrow_i16x8_s(i16x8.eq(v128.load(block, 64), zero), i16x8.eq(v128.load(block, 80), zero));
+  const d = i8x16.narrow_i16x8_s(i16x8.eq(v128.load(block, 96), zero), i16x8.eq(v128.load(block, 112), zero));
   return ~(
     u64(i8x16.bitmask(a)) |
     (u64(i8x16.bitmask(b)) << 16) |
@@ -315,7 +303,6 @@ function nonZero(block: u32): u64 {
 }
 
 /** A correction bit of 1 makes the coefficient's magnitude larger by `one`. */
-@inline
 function correct(address: u32, bit: u32, one: i32): void {
   const value = load<i16>(address);
   if (bit != 0 && (value & one) == 0) store<i16>(address, i16(value >= 0 ? value + one : value - one));
@@ -378,7 +365,7 @@ export function acRefineRow(scan: u32, row: u32): u32 {
           if (i32(entry) < 0) {
             zeros = (entry >> 16) & 15;
             if (zeros != 15) {
-              run = (1 << zeros) + u32(buffer >> 1 >> u64(63 - zeros));
+              run = (1 << zeros) + u32((buffer >> 1) >> u64(63 - zeros));
               buffer <<= u64(zeros);
               bits -= zeros;
               break;

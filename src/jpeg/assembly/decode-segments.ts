@@ -37,7 +37,6 @@ import {
 } from "./decode-layout";
 
 /** Eight bytes, the first one on top. */
-@inline
 export function load64(address: u32): u64 {
   const bytes = v128.load64_zero(address);
   return i64x2.extract_lane(

@@ -53,7 +53,13 @@ export function sequentialRow(scan: u32, row: u32, blocks: u32): u32 {
             if (nearEnd(scan) != 0 && !out) {
               out = true;
               const first = record == scan + BLOCKS;
-              damaged(scan, DATA_ENDS, row, first ? column - 1 : column, (record - scan - BLOCKS) / BLOCK_RECORD);
+              damaged(
+                scan,
+                DATA_ENDS,
+                row,
+                first ? column - 1 : column,
+                (record - scan - BLOCKS) / BLOCK_RECORD,
+              );
               if (tolerant == 0) return 0;
               if (first) {
                 // It was the MCU before that had too few bits: this one is left as it is.

@@ -10,7 +10,6 @@ import { LIMITS, LOOKUP_BITS, OFFSETS, STAGING, SYMBOLS } from "./decode-layout"
 
 export const LONG: u32 = 0xff000000;
 
-@inline
 function acEntry(symbol: u32, length: u32): u32 {
   const run = symbol >> 4;
   const size = symbol & 15;
@@ -18,7 +17,6 @@ function acEntry(symbol: u32, length: u32): u32 {
   return ((run + 1) << 24) | ((64 - size) << 16) | (length << 8) | (length + size);
 }
 
-@inline
 function dcEntry(symbol: u32, length: u32): u32 {
   return ((63 - symbol) << 16) | (length << 8) | (length + symbol);
 }
