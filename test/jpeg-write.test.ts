@@ -310,6 +310,24 @@ describe("what a JPEG file cannot hold is refused", () => {
     ).toBe(true);
   });
 
+  test("values far too large everywhere, in a batch of blocks", () => {
+    const blocks = 64 * 32;
+    for (const [value, message] of [
+      [-32768, "coefficient 1 is -32768"],
+      [32767, "coefficient 1 is 32767"],
+    ] as const) {
+      const coefficients = new Int16Array(blocks * 64).fill(value);
+      const large = component({ blocksWide: 64, blocksHigh: 32, coefficients });
+      const whole = image({ width: 512, height: 256, components: [large] });
+      for (const options of [{}, { huffman: "standard" } as const])
+        expect(() => writeCoefficients(whole, options)).toThrow(message);
+      expect(() => writeCoefficients(whole, { progressive: true })).toThrow(JpegImageError);
+    }
+    expect(readCoefficients(writeCoefficients(withValue(3, 5))).components).toEqual(
+      withValue(3, 5).components,
+    );
+  });
+
   test("the largest values that there are codes for", () => {
     for (const value of [2047, -2047]) {
       const read = readCoefficients(writeCoefficients(withValue(0, value)));

@@ -45,7 +45,8 @@ interface Program {
     rows: number,
     stride: number,
   ): void;
-  gather(mcus: number): number;
+  gather(mcus: number): void;
+  failure(): number;
   finishGather(): void;
   emit(mcus: number): number;
   finishEmit(): number;
@@ -85,8 +86,8 @@ export function countSymbols(scan: CodedScan): Uint32Array {
   counts.fill(0);
   begin(coder, scan);
   feed(coder, scan, (mcus, locate) => {
-    const failed = coder.gather(mcus);
-    if (failed >= 0) throw tooLarge(scan, locate(failed));
+    coder.gather(mcus);
+    checkFailure(coder, scan, locate);
   });
   coder.finishGather();
   return counts.slice();
@@ -95,14 +96,24 @@ export function countSymbols(scan: CodedScan): Uint32Array {
 /**
  * The scan's bytes, in pieces that are valid until `write` returns.
  * @param codes `[4, 256]`, as {@link countSymbols} orders them: `code | length << 16`.
+ * @throws {JpegImageError} as {@link countSymbols} does.
  */
 export function encodeScan(scan: CodedScan, codes: Uint32Array, write: (bytes: Uint8Array) => void): void {
   const coder = program();
   const { buffer } = coder.memory;
   new Uint32Array(buffer, coder.CODES.value, TABLES * SYMBOLS).set(codes);
   begin(coder, scan);
-  feed(coder, scan, (mcus) => write(new Uint8Array(buffer, coder.OUTPUT.value, coder.emit(mcus))));
+  feed(coder, scan, (mcus, locate) => {
+    const bytes = coder.emit(mcus);
+    checkFailure(coder, scan, locate);
+    write(new Uint8Array(buffer, coder.OUTPUT.value, bytes));
+  });
   write(new Uint8Array(buffer, coder.OUTPUT.value, coder.finishEmit()));
+}
+
+function checkFailure(coder: Program, scan: CodedScan, locate: (inputBlock: number) => BlockPlace): void {
+  const failed = coder.failure();
+  if (failed >= 0) throw tooLarge(scan, locate(failed));
 }
 
 function begin(coder: Program, scan: CodedScan): void {

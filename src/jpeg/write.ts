@@ -132,14 +132,12 @@ function huffmanTables(
   const found = new Map<number, HuffmanTable>();
   const isDcRefinement = !scan.sequential && scan.spectralStart === 0 && scan.approximationHigh > 0;
   if (isDcRefinement) return { codes, found };
-  // With standard tables too, since counting finds values that are too large.
-  const counts = countSymbols(scan);
+  const counts = huffman === "optimized" ? countSymbols(scan) : undefined;
   for (const slot of scan.components.flatMap((c) => slotsOf(scan, scan.tables[c] as 0 | 1))) {
     if (found.has(slot)) continue;
     const at = SLOTS.indexOf(slot);
     const range = [at * SYMBOLS, (at + 1) * SYMBOLS] as const;
-    const table =
-      huffman === "standard" ? (STANDARD[at] as HuffmanTable) : optimalTable(counts.subarray(...range));
+    const table = counts ? optimalTable(counts.subarray(...range)) : (STANDARD[at] as HuffmanTable);
     fillCodes(table, codes.subarray(...range));
     found.set(slot, table);
   }
