@@ -57,8 +57,8 @@ const HUFFMAN_TABLES: Record<ColorSpace, readonly (0 | 1)[]> = {
  * pixels, as the file they came from.
  *
  * The file is baseline (SOF0), extended sequential (SOF1) where a quantisation table needs 16 bits, or progressive
- * (SOF2); Huffman coded, 8 bits a sample. The byte order, tables and padding are those of libjpeg: for the same
- * coefficients and options `jpegtran` writes the same bytes.
+ * (SOF2); Huffman coded, 8 bits a sample. Segments, tables and padding are those of libjpeg: for the same coefficients
+ * and choices `jpegtran` writes the same bytes, but for quantisation tables that are equal, which are written once.
  * @param image its `components` as the contract of {@link JpegImage} says; nothing of it is changed.
  * @throws {JpegImageError} if the image or an option is not what a JPEG file can hold: DC values that differ by more
  * than 2047 from the block before, AC values beyond ±1023, wrong sizes, an incomplete script.
@@ -78,28 +78,41 @@ export function writeCoefficients(image: JpegImage, options: WriteOptions = {}):
     frameSegment(image, progressive, slots),
   ];
   const { mcusWide, mcusHigh } = mcuGrid(image);
-  const ids = image.components.map(({ id }) => id);
-  const used = HUFFMAN_TABLES[image.colorSpace];
-  script.forEach((entry, index) => {
-    const scan: CodedScan = {
-      ...entry,
+  const scans = script.map(
+    (scan): CodedScan => ({
+      ...scan,
       sequential: !progressive,
       frame: image.components,
       mcusWide,
       mcusHigh,
       restartInterval,
-      tables: used,
-    };
-    const { codes, found } = huffmanTables(scan, huffman);
-    // Standard tables do not change, so the first scan that uses one sends it for all.
-    for (const [slot, table] of found)
-      if (huffman === "optimized" || isFirstUse(script, used, index, slot))
-        pieces.push(huffmanSegment(slot, table));
-    if (index === 0 && restartInterval > 0) pieces.push(restartSegment(restartInterval));
-    pieces.push(scanSegment(entry, ids, used));
-    encodeScan(scan, codes, (bytes) => pieces.push(bytes.slice()));
+      tables: HUFFMAN_TABLES[image.colorSpace],
+    }),
+  );
+  scans.forEach((scan, index) => {
+    pieces.push(...scanPieces(scan, huffman, scans.slice(0, index)));
   });
   return concatenate([...pieces, END_OF_IMAGE]);
+}
+
+/** A scan with what has to stand before it. */
+function scanPieces(
+  scan: CodedScan,
+  huffman: "optimized" | "standard",
+  before: readonly CodedScan[],
+): Uint8Array[] {
+  const { codes, found } = huffmanTables(scan, huffman);
+  const pieces: Uint8Array[] = [];
+  for (const [slot, table] of found) {
+    // Standard tables do not change, so the first scan that uses one sends it for all.
+    const isKnown = huffman === "standard" && before.some((earlier) => slotsOf(earlier).includes(slot));
+    if (!isKnown) pieces.push(huffmanSegment(slot, table));
+  }
+  if (before.length === 0 && scan.restartInterval > 0) pieces.push(restartSegment(scan.restartInterval));
+  const ids = scan.frame.map(({ id }) => id);
+  pieces.push(scanSegment(scan, ids, scan.tables));
+  encodeScan(scan, codes, (bytes) => pieces.push(bytes.slice()));
+  return pieces;
 }
 
 function checkOptions(progressive: boolean, huffman: string, restartInterval: number): void {
@@ -133,7 +146,7 @@ function huffmanTables(
   const isDcRefinement = !scan.sequential && scan.spectralStart === 0 && scan.approximationHigh > 0;
   if (isDcRefinement) return { codes, found };
   const counts = huffman === "optimized" ? countSymbols(scan) : undefined;
-  for (const slot of scan.components.flatMap((c) => slotsOf(scan, scan.tables[c] as 0 | 1))) {
+  for (const slot of slotsOf(scan)) {
     if (found.has(slot)) continue;
     const at = SLOTS.indexOf(slot);
     const range = [at * SYMBOLS, (at + 1) * SYMBOLS] as const;
@@ -144,22 +157,13 @@ function huffmanTables(
   return { codes, found };
 }
 
-/** The DC and the AC slot, if the scan has such values. */
-function slotsOf({ spectralStart, spectralEnd }: Scan, table: 0 | 1): (typeof SLOTS)[number][] {
-  const dc = table === 0 ? SLOTS[0] : SLOTS[1];
-  const ac = table === 0 ? SLOTS[2] : SLOTS[3];
-  return [...(spectralStart === 0 ? [dc] : []), ...(spectralEnd > 0 ? [ac] : [])];
-}
-
-function isFirstUse(
-  script: readonly Scan[],
-  tables: readonly (0 | 1)[],
-  index: number,
-  slot: number,
-): boolean {
-  return !script
-    .slice(0, index)
-    .some((scan) => scan.components.some((c) => slotsOf(scan, tables[c] as 0 | 1).some((s) => s === slot)));
+/** Of each component in turn, the DC and the AC slot, if the scan has such values. */
+function slotsOf({ components, spectralStart, spectralEnd, tables }: CodedScan): (typeof SLOTS)[number][] {
+  return components.flatMap((c) => {
+    const dc = tables[c] === 0 ? SLOTS[0] : SLOTS[1];
+    const ac = tables[c] === 0 ? SLOTS[2] : SLOTS[3];
+    return [...(spectralStart === 0 ? [dc] : []), ...(spectralEnd > 0 ? [ac] : [])];
+  });
 }
 
 function concatenate(pieces: readonly Uint8Array[]): Uint8Array {
