@@ -38,6 +38,7 @@ export interface WriteOptions {
 
 /** The order of the tables in counts and codes, and their slots in DHT. */
 const SLOTS = [0x00, 0x01, 0x10, 0x11] as const;
+type Slot = (typeof SLOTS)[number];
 const STANDARD = [...standardDcTables, ...standardAcTables];
 const SYMBOLS = 256;
 const MAX_INTERVAL = 65535;
@@ -140,9 +141,9 @@ function quantizationSlots({ components }: JpegImage): { tables: Uint16Array[]; 
 function huffmanTables(
   scan: CodedScan,
   huffman: "optimized" | "standard",
-): { codes: Uint32Array; found: Map<number, HuffmanTable> } {
+): { codes: Uint32Array; found: Map<Slot, HuffmanTable> } {
   const codes = new Uint32Array(SLOTS.length * SYMBOLS);
-  const found = new Map<number, HuffmanTable>();
+  const found = new Map<Slot, HuffmanTable>();
   const isDcRefinement = !scan.sequential && scan.spectralStart === 0 && scan.approximationHigh > 0;
   if (isDcRefinement) return { codes, found };
   const counts = huffman === "optimized" ? countSymbols(scan) : undefined;
@@ -158,7 +159,7 @@ function huffmanTables(
 }
 
 /** Of each component in turn, the DC and the AC slot, if the scan has such values. */
-function slotsOf({ components, spectralStart, spectralEnd, tables }: CodedScan): (typeof SLOTS)[number][] {
+function slotsOf({ components, spectralStart, spectralEnd, tables }: CodedScan): Slot[] {
   return components.flatMap((c) => {
     const dc = tables[c] === 0 ? SLOTS[0] : SLOTS[1];
     const ac = tables[c] === 0 ? SLOTS[2] : SLOTS[3];
