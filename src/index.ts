@@ -5,6 +5,29 @@
  */
 // biome-ignore-all assist/source/organizeImports: in the order of what a reader looks for
 
+// JPEG files: bytes ⇄ quantised coefficients.
+export { JpegError, JpegImageError, UnsupportedJpegError } from "./jpeg/errors.js";
+export type {
+  ColorSpace,
+  JpegComponent,
+  JpegDamage,
+  JpegImage,
+  JpegScan,
+  JpegSegment,
+} from "./jpeg/image.js";
+export { releasePool } from "./jpeg/pool.js";
+export { type EstimatedQuality, estimateQuality, qualityTable, type TableRole } from "./jpeg/quality.js";
+export {
+  type HeaderComponent,
+  type JpegHeader,
+  type ReadOptions,
+  readCoefficients,
+  readHeader,
+} from "./jpeg/read.js";
+export { progressiveScript, type Scan, sequentialScript } from "./jpeg/scan-script.js";
+export { type ComponentSummary, type JpegSummary, summarizeJpeg } from "./jpeg/summary.js";
+export { type WriteOptions, writeCoefficients } from "./jpeg/write.js";
+
 // Conversion: a network trained on pixels → a network on JPEG coefficients.
 export { type Converted, convert, convertGraph } from "./convert/convert.js";
 export { type Metadata, readMetadata } from "./convert/metadata.js";
@@ -15,6 +38,14 @@ export type { Cost } from "./convert/plan.js";
 export { DEFAULT_TABLE, TransformError, ZIGZAG } from "./transform/frequency.js";
 export { compress, decompress, type TransformOptions } from "./transform/images.js";
 export { B, C, Ci, D, D_n, J, Ji, S, Si, type Tensor, Z } from "./transform/tensors.js";
+export {
+  type EncodeOptions,
+  encodeJpeg,
+  type PixelPlanes,
+  type Plane,
+  planesFromPixels,
+  type Subsampling,
+} from "./transform/encode.js";
 
 // Running: a spatial or converted classifier on ONNX Runtime.
 export { type Classifier, openClassifier } from "./runtime/classifier.js";
@@ -72,20 +103,3 @@ export {
 
 // The base of all errors that are thrown on purpose; each part's own are listed with it.
 export { JpegDomainError } from "./errors.js";
-export { releasePool } from "./jpeg/engine.js";
-export { JpegError, UnsupportedJpegError } from "./jpeg/errors.js";
-export type {
-  ColorSpace,
-  JpegComponent,
-  JpegDamage,
-  JpegImage,
-  JpegScan,
-  JpegSegment,
-} from "./jpeg/image.js";
-export {
-  type HeaderComponent,
-  type JpegHeader,
-  type ReadOptions,
-  readCoefficients,
-  readHeader,
-} from "./jpeg/read.js";

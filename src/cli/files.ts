@@ -6,9 +6,10 @@ const REASONS: Record<string, string> = {
   ENOENT: "no such file",
   EISDIR: "it is a folder, expected a file",
   ENOTDIR: "part of the path is not a folder",
-  EEXIST: "part of the path is not a folder",
+  EEXIST: "part of the path is a file, expected a folder",
   EACCES: "no permission",
   ENOSPC: "no space left on the device",
+  EROFS: "the file system is read-only",
 };
 
 /** Runs `work`; what fails in it is told with the file's name, in one line. */
@@ -34,4 +35,26 @@ export const makeFolderOf = (path: string): Promise<void> =>
 export async function writeOutput(path: string, content: string | Uint8Array): Promise<void> {
   await makeFolderOf(path);
   await withFile(path, () => writeFile(path, content));
+}
+
+/**
+ * Runs `work` for each file; where one fails, tells so in a line on standard error and goes on, and the exit status
+ * will be 1.
+ */
+export async function eachFile(
+  paths: readonly string[],
+  work: (path: string, bytes: Uint8Array) => void,
+  failed: (path: string, message: string) => void = () => {},
+): Promise<void> {
+  for (const path of paths) {
+    try {
+      const bytes = await readInput(path);
+      await withFile(path, () => work(path, bytes));
+    } catch (error) {
+      if (!(error instanceof JpegDomainError)) throw error;
+      console.error(`error: ${error.message}`);
+      process.exitCode = 1;
+      failed(path, error.message);
+    }
+  }
 }

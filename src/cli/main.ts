@@ -3,9 +3,11 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { JpegDomainError } from "../errors.js";
 import { benchCommand } from "./bench.js";
+import { coefficientsCommand } from "./coefficients.js";
 import { convertCommand } from "./convert.js";
 import { demoCommand } from "./demo.js";
 import { evalCommand } from "./eval.js";
+import { inspectCommand } from "./inspect.js";
 import { trainCommand } from "./train.js";
 
 /** Exit status: the work failed, or the arguments are off. */
@@ -16,14 +18,22 @@ const { version } = JSON.parse(readFileSync(new URL("../../../package.json", imp
 };
 
 const program = new Command("jpeg-domain")
-  .description("Convolutional networks straight on JPEG coefficients: train, convert, evaluate.")
+  .description("Neural networks straight on JPEG coefficients: read, train, convert, evaluate.")
   .version(version)
   .enablePositionalOptions()
   .configureOutput({
     outputError: (text, write) =>
       write(`${text.trim().replaceAll("\n", " ")} (jpeg-domain help shows how it is used)\n`),
   });
-for (const command of [demoCommand(), trainCommand(), convertCommand(), evalCommand(), benchCommand()])
+for (const command of [
+  demoCommand(),
+  trainCommand(),
+  convertCommand(),
+  evalCommand(),
+  inspectCommand(),
+  coefficientsCommand(),
+  benchCommand(),
+])
   program.addCommand(command.copyInheritedSettings(program).exitOverride());
 
 try {

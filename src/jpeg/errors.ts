@@ -31,3 +31,16 @@ export function unexpected(
   const where = marker === undefined ? "" : `, ${markerName(marker)}`;
   return new JpegError(`byte ${offset}${where}: found ${found}, expected ${expected}`, offset, marker);
 }
+
+/** An image, or a choice of how to write it, that a JPEG file cannot hold. */
+export class JpegImageError extends JpegDomainError {
+  override name = "JpegImageError";
+
+  constructor(
+    message: string,
+    /** The component it is about, its place in the image's list. */
+    readonly component?: number,
+  ) {
+    super(message);
+  }
+}

@@ -9,7 +9,7 @@ const COEFFICIENTS = BLOCK * BLOCK;
 /** Pixels per coefficient and per grid line of {@link coefficientPng}. */
 const CELL = 10;
 const GRID = 2;
-const GRID_GREY = 0x55;
+export const GRID_GREY = 0x55;
 
 /** ColorBrewer RdBu, 5 classes with a white middle; safe for colour-blind readers. */
 const DIVERGING = [

@@ -1,0 +1,42 @@
+import { Command } from "commander";
+import { coefficientsNpz } from "../data/npz.js";
+import { readCoefficients } from "../jpeg/read.js";
+import { mosaicPng } from "../report/coefficient-mosaic.js";
+import { formatBytes } from "../report/format.js";
+import { readInput, withFile, writeOutput } from "./files.js";
+
+interface Flags {
+  out?: string;
+  png?: string;
+}
+
+/** `jpeg-domain coefficients`: a file's quantised coefficients for NumPy, and as a picture. */
+export function coefficientsCommand(): Command {
+  return new Command("coefficients")
+    .description("a JPEG file's quantised DCT coefficients as NumPy arrays, and as a picture")
+    .argument("<file.jpg>")
+    .option(
+      "--out <file.npz>",
+      "component0, quantization0, …: int16 [blocks high, blocks wide, 64], zigzag order",
+    )
+    .option("--png <file.png>", "the coefficients as a picture: above by block, below by frequency")
+    .action(run);
+}
+
+async function run(input: string, { out, png }: Flags, command: Command): Promise<void> {
+  if (out === undefined && png === undefined)
+    command.error("error: nothing to write, expected --out FILE.npz or --png FILE.png or both");
+  const bytes = await readInput(input);
+  const image = await withFile(input, () => readCoefficients(bytes));
+  if (out !== undefined) {
+    const file = coefficientsNpz(image);
+    await writeOutput(out, file);
+    const shapes = image.components.map(({ blocksHigh, blocksWide }) => `[${blocksHigh}, ${blocksWide}, 64]`);
+    console.log(`${out}: ${shapes.join(", ")}, ${formatBytes(file.length)}`);
+  }
+  if (png !== undefined) {
+    const file = mosaicPng(image);
+    await writeOutput(png, file);
+    console.log(`${png}: above by block, below by frequency, ${formatBytes(file.length)}`);
+  }
+}

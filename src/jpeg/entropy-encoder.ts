@@ -1,0 +1,230 @@
+/** Feeds the blocks of a scan to the WebAssembly program of assembly/encode.ts, a batch at a time. */
+import { JpegImageError } from "./errors.js";
+import { wasm } from "./generated/encode.js";
+import type { JpegComponent } from "./image.js";
+import type { Scan } from "./scan-script.js";
+
+/** A scan with all that its coding depends on. */
+export interface CodedScan extends Scan {
+  sequential: boolean;
+  /** Every component of the image; the scan's own list says which it uses. */
+  frame: readonly JpegComponent[];
+  mcusWide: number;
+  mcusHigh: number;
+  /** MCUs between restart markers, 0 for none. */
+  restartInterval: number;
+  /** Which of the two tables of its kind a component uses. */
+  tables: readonly (0 | 1)[];
+}
+
+interface Constant {
+  value: number;
+}
+
+/** What assembly/encode.ts exports. */
+interface Program {
+  memory: WebAssembly.Memory;
+  INPUT: Constant;
+  OUTPUT: Constant;
+  COUNTS: Constant;
+  CODES: Constant;
+  CAPACITY: Constant;
+  SEQUENTIAL: Constant;
+  DC_FIRST: Constant;
+  DC_REFINE: Constant;
+  AC_FIRST: Constant;
+  AC_REFINE: Constant;
+  begin(kind: number, count: number, start: number, end: number, low: number, interval: number): void;
+  assign(c: number, dc: number, ac: number): void;
+  place(
+    c: number,
+    at: number,
+    wide: number,
+    high: number,
+    columns: number,
+    rows: number,
+    stride: number,
+  ): void;
+  gather(mcus: number): void;
+  failure(): number;
+  finishGather(): void;
+  emit(mcus: number): number;
+  finishEmit(): number;
+}
+
+const TABLES = 4;
+const SYMBOLS = 256;
+/** The largest of 8-bit samples' values. T.81, tables F.1 and F.2 */
+const [MAX_DIFFERENCE, MAX_AC] = [2047, 1023];
+
+/**
+ * One instance serves all calls: its memory has a fixed size, under a megabyte, and holds nothing between calls that
+ * matters. A call never yields to another.
+ */
+let instance: Program | undefined;
+
+function program(): Program {
+  if (instance) return instance;
+  const module = new WebAssembly.Module(Uint8Array.from(atob(wasm), (character) => character.charCodeAt(0)));
+  instance = new WebAssembly.Instance(module).exports as Program;
+  return instance;
+}
+
+/** Lets go of what writing keeps between calls; the next call makes it anew. */
+export function releaseEncoder(): void {
+  instance = undefined;
+}
+
+/**
+ * How often the scan needs each symbol.
+ * @returns `[4, 256]`: the tables DC 0, DC 1, AC 0, AC 1.
+ * @throws {JpegImageError} for a value that Huffman coding of 8-bit samples has no code for.
+ */
+export function countSymbols(scan: CodedScan): Uint32Array {
+  const coder = program();
+  const counts = new Uint32Array(coder.memory.buffer, coder.COUNTS.value, TABLES * SYMBOLS);
+  counts.fill(0);
+  begin(coder, scan);
+  feed(coder, scan, (mcus, locate) => {
+    coder.gather(mcus);
+    checkFailure(coder, scan, locate);
+  });
+  coder.finishGather();
+  return counts.slice();
+}
+
+/**
+ * The scan's bytes, in pieces that are valid until `write` returns.
+ * @param codes `[4, 256]`, as {@link countSymbols} orders them: `code | length << 16`.
+ * @throws {JpegImageError} as {@link countSymbols} does.
+ */
+export function encodeScan(scan: CodedScan, codes: Uint32Array, write: (bytes: Uint8Array) => void): void {
+  const coder = program();
+  const { buffer } = coder.memory;
+  new Uint32Array(buffer, coder.CODES.value, TABLES * SYMBOLS).set(codes);
+  begin(coder, scan);
+  feed(coder, scan, (mcus, locate) => {
+    const bytes = coder.emit(mcus);
+    checkFailure(coder, scan, locate);
+    write(new Uint8Array(buffer, coder.OUTPUT.value, bytes));
+  });
+  write(new Uint8Array(buffer, coder.OUTPUT.value, coder.finishEmit()));
+}
+
+function checkFailure(coder: Program, scan: CodedScan, locate: (inputBlock: number) => BlockPlace): void {
+  const failed = coder.failure();
+  if (failed >= 0) throw tooLarge(scan, locate(failed));
+}
+
+function begin(coder: Program, scan: CodedScan): void {
+  const { components, spectralStart, spectralEnd, approximationLow, restartInterval, tables } = scan;
+  const kind = kindOf(coder, scan).value;
+  coder.begin(kind, components.length, spectralStart, spectralEnd, approximationLow, restartInterval);
+  components.forEach((c, at) => {
+    coder.assign(at, tables[c] as number, tables[c] as number);
+  });
+}
+
+function kindOf(coder: Program, { sequential, spectralStart, approximationHigh }: CodedScan): Constant {
+  if (sequential) return coder.SEQUENTIAL;
+  const isFirst = approximationHigh === 0;
+  if (spectralStart === 0) return isFirst ? coder.DC_FIRST : coder.DC_REFINE;
+  return isFirst ? coder.AC_FIRST : coder.AC_REFINE;
+}
+
+/** A block: its component's place in the image, and its number in that component. */
+interface BlockPlace {
+  component: number;
+  block: number;
+}
+type Step = (mcus: number, locate: (inputBlock: number) => BlockPlace) => void;
+
+function feed(coder: Program, scan: CodedScan, step: Step): void {
+  const input = new Int16Array(coder.memory.buffer, coder.INPUT.value, coder.CAPACITY.value * 64);
+  if (scan.components.length === 1) feedBlocks(coder, input, scan, step);
+  else feedMcus(coder, input, scan, step);
+}
+
+/** One component: an MCU is a block, and there is no padding, so rows do not matter. T.81, A.2.2 */
+function feedBlocks(coder: Program, input: Int16Array, scan: CodedScan, step: Step): void {
+  const component = scan.components[0] as number;
+  const { coefficients } = scan.frame[component] as JpegComponent;
+  const blocks = coefficients.length / 64;
+  for (let at = 0; at < blocks; at += coder.CAPACITY.value) {
+    const count = Math.min(coder.CAPACITY.value, blocks - at);
+    input.set(coefficients.subarray(at * 64, (at + count) * 64));
+    coder.place(0, 0, 1, 1, count, 1, count);
+    step(count, (block) => ({ component, block: at + block }));
+  }
+}
+
+/** Interleaved components: as many MCUs of a row as fit. T.81, A.2.3 */
+function feedMcus(coder: Program, input: Int16Array, scan: CodedScan, step: Step): void {
+  const used = scan.components.map((c) => scan.frame[c] as JpegComponent);
+  const perMcu = used.reduce((sum, c) => sum + c.horizontalSampling * c.verticalSampling, 0);
+  const batch = Math.floor(coder.CAPACITY.value / perMcu);
+  for (let row = 0; row < scan.mcusHigh; row++) {
+    for (let first = 0; first < scan.mcusWide; first += batch) {
+      const mcus = Math.min(batch, scan.mcusWide - first);
+      const spans = placeMcus(coder, input, used, row, first, mcus);
+      step(mcus, (block) => locateIn(spans, scan.components, block));
+    }
+  }
+}
+
+/** Where a row of a component's blocks lies in the input, and its number in the component. */
+interface Span {
+  /** Place in the scan's list. */
+  index: number;
+  at: number;
+  block: number;
+}
+
+function placeMcus(
+  coder: Program,
+  input: Int16Array,
+  used: readonly JpegComponent[],
+  row: number,
+  first: number,
+  mcus: number,
+): Span[] {
+  const spans: Span[] = [];
+  let at = 0;
+  used.forEach((component, index) => {
+    const { horizontalSampling: wide, verticalSampling: high, blocksWide, blocksHigh } = component;
+    const columns = Math.min(mcus * wide, blocksWide - first * wide);
+    const rows = Math.min(high, blocksHigh - row * high);
+    coder.place(index, at, wide, high, columns, rows, columns);
+    for (let y = 0; y < rows; y++, at += columns) {
+      const block = (row * high + y) * blocksWide + first * wide;
+      input.set(component.coefficients.subarray(block * 64, (block + columns) * 64), at * 64);
+      spans.push({ index, at, block });
+    }
+  });
+  return spans;
+}
+
+function locateIn(spans: Span[], components: number[], inputBlock: number): BlockPlace {
+  const span = spans.findLast(({ at }) => at <= inputBlock) as Span;
+  return { component: components[span.index] as number, block: span.block + inputBlock - span.at };
+}
+
+function tooLarge(scan: CodedScan, { component, block }: BlockPlace): JpegImageError {
+  const { coefficients, blocksWide } = scan.frame[component] as JpegComponent;
+  const where = `component ${component}, block row ${Math.floor(block / blocksWide)}, column ${block % blocksWide}`;
+  const values = coefficients.subarray(block * 64, block * 64 + 64);
+  const shift = scan.approximationLow;
+  const limit = MAX_AC << shift;
+  for (let k = Math.max(1, scan.spectralStart); k <= scan.spectralEnd; k++) {
+    const value = values[k] as number;
+    if (Math.abs(value) >> shift > MAX_AC)
+      return new JpegImageError(
+        `${where}: coefficient ${k} is ${value}, expected at most ${limit} either way from 0`,
+        component,
+      );
+  }
+  return new JpegImageError(
+    `${where}: its DC ${values[0]} is more than ${MAX_DIFFERENCE << shift} from the one coded before it`,
+    component,
+  );
+}

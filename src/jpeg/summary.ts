@@ -1,0 +1,116 @@
+/** What there is to say about a JPEG file at a glance. */
+import type { ColorSpace } from "./image.js";
+import { APP0, COM } from "./markers.js";
+import { type EstimatedQuality, estimateQuality } from "./quality.js";
+import { readCoefficients } from "./read.js";
+import type { Scan } from "./scan-script.js";
+
+export interface JpegSummary {
+  fileBytes: number;
+  /** In pixels, before the orientation is applied. */
+  width: number;
+  height: number;
+  progressive: boolean;
+  colorSpace: ColorSpace;
+  /** Such as `4:2:0`; undefined if there is no name for it, or no chrominance. */
+  subsampling?: string;
+  components: ComponentSummary[];
+  /** The different quantisation tables, 64 entries each, zigzag order. */
+  tables: number[][];
+  /** Estimated from the tables. */
+  quality: EstimatedQuality;
+  /** The share of all coefficients that are zero, 0 to 1. */
+  zeroShare: number;
+  scans: Scan[];
+  /** MCUs between restart markers, 0 for none. */
+  restartInterval: number;
+  /** EXIF orientation, 1 to 8. */
+  orientation?: number;
+  iccProfileBytes?: number;
+  /** Application and comment segments in the file's order. */
+  segments: { name: string; bytes: number }[];
+}
+
+export interface ComponentSummary {
+  id: number;
+  horizontalSampling: number;
+  verticalSampling: number;
+  blocksWide: number;
+  blocksHigh: number;
+  /** Its place in `tables`. */
+  table: number;
+  zeroShare: number;
+}
+
+/** The names of the chrominance's reductions, across and down. */
+const SUBSAMPLINGS: Record<string, string> = {
+  "1x1": "4:4:4",
+  "2x1": "4:2:2",
+  "2x2": "4:2:0",
+  "1x2": "4:4:0",
+  "4x1": "4:1:1",
+  "4x2": "4:1:0",
+};
+
+/**
+ * Reads a whole file and sums it up.
+ * @throws {JpegError} where it is damaged, {@link UnsupportedJpegError} where its coding is not supported.
+ */
+export function summarizeJpeg(bytes: Uint8Array): JpegSummary {
+  const image = readCoefficients(bytes, { keepSegments: true });
+  const { width, height, progressive, colorSpace, orientation, iccProfile } = image;
+  const tables: number[][] = [];
+  let [zeros, values] = [0, 0];
+  const components = image.components.map(({ quantization, coefficients, ...component }) => {
+    const known = tables.findIndex((table) => table.every((entry, k) => entry === quantization[k]));
+    const table = known >= 0 ? known : tables.push(Array.from(quantization)) - 1;
+    const own = countZeros(coefficients);
+    zeros += own;
+    values += coefficients.length;
+    return { ...component, table, zeroShare: own / coefficients.length };
+  });
+  const subsampling = subsamplingName(components, colorSpace);
+  const [luminance, chrominance] = image.components;
+  return {
+    fileBytes: bytes.length,
+    width,
+    height,
+    progressive,
+    colorSpace,
+    ...(subsampling !== undefined && { subsampling }),
+    components,
+    tables,
+    quality: estimateQuality(
+      luminance?.quantization as Uint16Array,
+      hasChrominance(colorSpace) ? chrominance?.quantization : undefined,
+    ),
+    zeroShare: zeros / values,
+    scans: (image.scans ?? []).map(({ offset: _, ...scan }) => scan),
+    restartInterval: image.restartInterval ?? 0,
+    ...(orientation !== undefined && { orientation }),
+    ...(iccProfile && { iccProfileBytes: iccProfile.length }),
+    segments: (image.segments ?? []).map(({ marker, data }) => ({
+      name: marker === COM ? "comment" : `APP${marker - APP0}`,
+      bytes: data.length,
+    })),
+  };
+}
+
+function countZeros(values: Int16Array): number {
+  let zeros = 0;
+  for (const value of values) if (value === 0) zeros++;
+  return zeros;
+}
+
+const hasChrominance = (colorSpace: ColorSpace) => colorSpace === "ycbcr" || colorSpace === "ycck";
+
+function subsamplingName(
+  [y, cb, cr]: readonly ComponentSummary[],
+  colorSpace: ColorSpace,
+): string | undefined {
+  if (!hasChrominance(colorSpace) || !y || !cb || !cr) return undefined;
+  const across = (chrominance: ComponentSummary) => y.horizontalSampling / chrominance.horizontalSampling;
+  const down = (chrominance: ComponentSummary) => y.verticalSampling / chrominance.verticalSampling;
+  if (across(cb) !== across(cr) || down(cb) !== down(cr)) return undefined;
+  return SUBSAMPLINGS[`${across(cb)}x${down(cb)}`];
+}

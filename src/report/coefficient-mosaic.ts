@@ -1,0 +1,186 @@
+/**
+ * A picture of a whole file's coefficients, one column a component, in two orders:
+ *
+ *   above  by block: every value in its place in its block, so edges and textures show where they are
+ *   below  by frequency: 8x8 tiles, one a frequency, each a small image of that frequency alone; the top left one is
+ *          the image's thumbnail, and towards the bottom right quantisation leaves ever less
+ *
+ * Blue is negative, white zero, red positive; the colour deepens with the logarithm, from a tint at 1 and -1 on.
+ */
+import { encode } from "fast-png";
+import type { JpegComponent, JpegImage } from "../jpeg/image.js";
+import { ZIGZAG } from "../transform/frequency.js";
+import { divergingColour, GRID_GREY, type Rgb } from "./pictures.js";
+
+const BLOCK = 8;
+const COEFFICIENTS = BLOCK * BLOCK;
+
+/** Pixels between and around the panels. */
+const MARGIN = 12;
+/** Small images are magnified to about this width, but no further than this many pixels a value. */
+const COMFORTABLE_WIDTH = 640;
+const MAX_CELL = 10;
+/** Large ones are reduced, so that no panel has many more pixels a side. */
+const MAX_PANEL = 2048;
+/** Lines between blocks, where a value is at least this many pixels; frequencies always have them. */
+const LINED_CELL = 3;
+/** Where 1 and -1 stand on the colour scale: zero is told from them at a glance. */
+const FAINTEST = 0.2;
+
+interface Size {
+  rows: number;
+  columns: number;
+}
+
+/**
+ * Tiles of values. The two orders differ only in what is a tile and what is within: blocks and places, or places and
+ * blocks.
+ */
+interface Panel {
+  tiles: Size;
+  within: Size;
+  /** The value at a place, both numbered row by row. */
+  value: (tile: number, inner: number) => number;
+  /** Pixels between tiles. */
+  line: number;
+}
+
+interface Scale {
+  /** Pixels a value. */
+  cell: number;
+  /** Values a pixel's side where they are reduced, otherwise 1. */
+  reduce: number;
+}
+
+const PLACES: Size = { rows: BLOCK, columns: BLOCK };
+/** The inverse of ZIGZAG: from a place in the block to its k. */
+const ZIGZAG_INDEX = Uint8Array.from({ length: COEFFICIENTS }, (_, place) => ZIGZAG.indexOf(place));
+
+function byBlock(component: JpegComponent, { cell }: Scale): Panel {
+  const line = cell >= LINED_CELL ? 1 : 0;
+  return { tiles: blocksOf(component), within: PLACES, value: reader(component), line };
+}
+
+function byFrequency(component: JpegComponent): Panel {
+  const at = reader(component);
+  return {
+    tiles: PLACES,
+    within: blocksOf(component),
+    value: (place, block) => at(block, place),
+    line: 1,
+  };
+}
+
+const blocksOf = ({ blocksHigh, blocksWide }: JpegComponent): Size => ({
+  rows: blocksHigh,
+  columns: blocksWide,
+});
+
+const reader =
+  ({ coefficients }: JpegComponent) =>
+  (block: number, place: number): number =>
+    coefficients[block * COEFFICIENTS + (ZIGZAG_INDEX[place] as number)] as number;
+
+/** @returns the bytes of an RGB PNG. */
+export function mosaicPng({ components }: JpegImage): Uint8Array {
+  const scale = scaleFor(components);
+  const above = components.map((component) => byBlock(component, scale));
+  const below = components.map(byFrequency);
+  const sizes = [above, below].map((row) => row.map((panel) => pixelsOf(panel, scale)));
+  const columns = components.map((_, c) => Math.max(...sizes.map((row) => row[c]?.columns ?? 0)));
+  const rows = sizes.map((row) => Math.max(...row.map((size) => size.rows)));
+  const width = MARGIN + columns.reduce((sum, length) => sum + length + MARGIN, 0);
+  const height = MARGIN + rows.reduce((sum, length) => sum + length + MARGIN, 0);
+  const data = new Uint8Array(width * height * 3).fill(GRID_GREY);
+  const colours = colourScale(components);
+  let left = MARGIN;
+  components.forEach((_, c) => {
+    drawPanel({ data, width, left, top: MARGIN }, above[c] as Panel, scale, colours);
+    const top = 2 * MARGIN + (rows[0] as number);
+    drawPanel({ data, width, left, top }, below[c] as Panel, scale, colours);
+    left += (columns[c] as number) + MARGIN;
+  });
+  return encode({ width, height, data, channels: 3, depth: 8 });
+}
+
+function scaleFor(components: readonly JpegComponent[]): Scale {
+  const sides = components.flatMap(({ blocksWide, blocksHigh }) => [blocksWide, blocksHigh]);
+  const longest = BLOCK * Math.max(...sides);
+  const cell = Math.max(1, Math.min(MAX_CELL, Math.floor(COMFORTABLE_WIDTH / longest)));
+  return { cell, reduce: Math.ceil(longest / MAX_PANEL) };
+}
+
+function pixelsOf({ tiles, within, line }: Panel, scale: Scale): Size {
+  const length = (count: number, inner: number) => count * tilePitch(inner, line, scale) - line;
+  return { rows: length(tiles.rows, within.rows), columns: length(tiles.columns, within.columns) };
+}
+
+const tilePitch = (inner: number, line: number, { cell, reduce }: Scale) =>
+  Math.ceil(inner / reduce) * cell + line;
+
+/** The colour of a value, looked up, since there are few values and many places. */
+function colourScale(components: readonly JpegComponent[]): (value: number) => Rgb {
+  let largest = 0;
+  for (const { coefficients } of components)
+    for (const value of coefficients) largest = Math.max(largest, Math.abs(value));
+  const colours = Array.from({ length: 2 * largest + 1 }, (_, at) => {
+    const value = at - largest;
+    const depth = value === 0 ? 0 : Math.log(Math.abs(value)) / Math.max(1, Math.log(largest));
+    return divergingColour(Math.sign(value) * (FAINTEST + (1 - FAINTEST) * depth));
+  });
+  return (value) => colours[value + largest] as Rgb;
+}
+
+interface Canvas {
+  data: Uint8Array;
+  /** Of the whole picture. */
+  width: number;
+  /** Where the panel goes. */
+  left: number;
+  top: number;
+}
+
+function drawPanel(canvas: Canvas, panel: Panel, scale: Scale, colours: (value: number) => Rgb): void {
+  const { tiles, within, line } = panel;
+  for (let tile = 0; tile < tiles.rows * tiles.columns; tile++) {
+    const top = canvas.top + Math.floor(tile / tiles.columns) * tilePitch(within.rows, line, scale);
+    const left = canvas.left + (tile % tiles.columns) * tilePitch(within.columns, line, scale);
+    for (let row = 0; row < within.rows; row += scale.reduce) {
+      for (let column = 0; column < within.columns; column += scale.reduce) {
+        const colour = colours(strongest(panel, tile, row, column, scale.reduce));
+        const y = top + (row / scale.reduce) * scale.cell;
+        const x = left + (column / scale.reduce) * scale.cell;
+        drawCell(canvas, x, y, scale.cell, colour);
+      }
+    }
+  }
+}
+
+function drawCell({ data, width }: Canvas, x: number, y: number, cell: number, [r, g, b]: Rgb): void {
+  for (let i = 0; i < cell; i++) {
+    for (let j = 0; j < cell; j++) {
+      const at = ((y + i) * width + x + j) * 3;
+      data[at] = r;
+      data[at + 1] = g;
+      data[at + 2] = b;
+    }
+  }
+}
+
+/** Of the values of a square within a tile, the one furthest from 0. */
+function strongest(
+  { within, value }: Panel,
+  tile: number,
+  row: number,
+  column: number,
+  side: number,
+): number {
+  let found = 0;
+  for (let y = row; y < Math.min(within.rows, row + side); y++) {
+    for (let x = column; x < Math.min(within.columns, column + side); x++) {
+      const candidate = value(tile, y * within.columns + x);
+      if (Math.abs(candidate) > Math.abs(found)) found = candidate;
+    }
+  }
+  return found;
+}

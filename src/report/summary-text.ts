@@ -1,0 +1,63 @@
+import type { JpegSummary } from "../jpeg/summary.js";
+import { ZIGZAG } from "../transform/frequency.js";
+import { formatBytes } from "./format.js";
+
+const COLOR_SPACES: Record<JpegSummary["colorSpace"], string> = {
+  grayscale: "grayscale",
+  ycbcr: "YCbCr",
+  rgb: "RGB",
+  cmyk: "CMYK",
+  ycck: "YCCK",
+  unknown: "two components",
+};
+
+/** A summary as lines of text, the first for the file's name to stand before. */
+export function summaryLines(summary: JpegSummary): string[] {
+  const { width, height, fileBytes, zeroShare, orientation, iccProfileBytes, segments } = summary;
+  const kind = summary.progressive ? "progressive" : "sequential";
+  const color = [COLOR_SPACES[summary.colorSpace], summary.subsampling].filter((part) => part).join(" ");
+  const bits = ((8 * fileBytes) / (width * height)).toFixed(2);
+  const { quality, exact } = summary.quality;
+  return [
+    `${width}x${height} pixels, ${color}, ${kind}, ${formatBytes(fileBytes)} (${bits} bits a pixel)`,
+    `  quality      ${exact ? quality : `about ${quality}, its tables are not just those of the IJG's scale`}`,
+    `  zeros        ${percent(zeroShare)} of the coefficients`,
+    ...summary.components.map(
+      (component, c) =>
+        `  component ${c}  id ${component.id}, sampling ${component.horizontalSampling}x${component.verticalSampling}, ${component.blocksWide}x${component.blocksHigh} blocks, table ${component.table}, ${percent(component.zeroShare)} zeros`,
+    ),
+    ...summary.tables.flatMap(tableLines),
+    ...scanLines(summary),
+    ...(orientation === undefined ? [] : [`  orientation  ${orientation}`]),
+    ...(iccProfileBytes === undefined ? [] : [`  ICC profile  ${formatBytes(iccProfileBytes)}`]),
+    ...(segments.length === 0
+      ? []
+      : [
+          `  segments     ${segments.map(({ name, bytes }) => `${name} (${formatBytes(bytes)})`).join(", ")}`,
+        ]),
+  ];
+}
+
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+
+/** In rows by frequency, as T.81's annex K prints them. */
+function tableLines(table: readonly number[], slot: number): string[] {
+  const raster = ZIGZAG.map((_, place) => table[ZIGZAG.indexOf(place)] as number);
+  const digits = String(Math.max(...raster)).length;
+  return Array.from({ length: 8 }, (_, row) => {
+    const entries = raster.slice(8 * row, 8 * row + 8).map((entry) => String(entry).padStart(digits));
+    return `  ${(row === 0 ? `table ${slot}` : "").padEnd(11)}  ${entries.join(" ")}`;
+  });
+}
+
+function scanLines({ scans, restartInterval, progressive }: JpegSummary): string[] {
+  const restarts = restartInterval > 0 ? `, a restart marker every ${restartInterval} MCUs` : "";
+  const lines = scans.map((scan, index) => {
+    const { spectralStart, spectralEnd, approximationHigh, approximationLow } = scan;
+    const components = `component${scan.components.length > 1 ? "s" : ""} ${scan.components.join(", ")}`;
+    const bits = approximationHigh === 0 ? `from bit ${approximationLow}` : `bit ${approximationLow}`;
+    const band = progressive ? `, frequencies ${spectralStart} to ${spectralEnd}, ${bits}` : "";
+    return `    ${index}: ${components}${band}`;
+  });
+  return [`  scans        ${scans.length}${restarts}`, ...lines];
+}

@@ -1,0 +1,68 @@
+import { spawnSync } from "node:child_process";
+import { missing } from "./libjpeg.js";
+
+/** What a program wrote; its complaints count, since libjpeg's tools only warn of a damaged file. */
+export interface Ran {
+  status: number | null;
+  stdout: Buffer;
+  stderr: string;
+}
+
+export function tryRun(program: string, args: readonly string[], input?: Uint8Array): Ran {
+  const { status, stdout, stderr, error } = spawnSync(program, args, { input, maxBuffer: 2 ** 30 });
+  if (error) throw error;
+  return { status, stdout, stderr: stderr.toString() };
+}
+
+/** The program's output. @throws {Error} unless it ends well and has nothing to complain of. */
+export function run(program: string, args: readonly string[], input?: Uint8Array): Buffer {
+  const { status, stdout, stderr } = tryRun(program, args, input);
+  if (status !== 0 || stderr !== "") throw new Error(`${program} ${args.join(" ")}: ${status} ${stderr}`);
+  return stdout;
+}
+
+/** A PNM file as JPEG. Of coarse quantisation tables cjpeg warns, rightly. */
+export function cjpeg(args: readonly string[], pnm: Uint8Array): Buffer {
+  const { status, stdout, stderr } = tryRun("cjpeg", args, pnm);
+  if (status !== 0) throw new Error(`cjpeg ${args.join(" ")}: ${status} ${stderr}`);
+  return stdout;
+}
+
+/** Whether djpeg, cjpeg and jpegtran are there (libjpeg-turbo-progs). */
+export function hasJpegTools(): boolean {
+  const found = ["djpeg", "cjpeg", "jpegtran"].every(
+    (name) => spawnSync(name, ["-version"], { input: "" }).error === undefined,
+  );
+  if (!found) missing("djpeg, cjpeg, jpegtran (libjpeg-turbo-progs)");
+  return found;
+}
+
+/** A Python with NumPy. */
+export function pythonWithNumpy(): string | undefined {
+  const found = ["python3", "/usr/bin/python3"].find(
+    (python) => spawnSync(python, ["-c", "import numpy"]).status === 0,
+  );
+  if (found === undefined) missing("NumPy (python3-numpy)");
+  return found;
+}
+
+/** A picture with smooth parts, edges and noise, each the same every time: a PNM file, and its rows of pixels. */
+export function testPicture(
+  width: number,
+  height: number,
+  channels: 1 | 3,
+): { pnm: Buffer; pixels: Uint8Array } {
+  const pixels = new Uint8ClampedArray(width * height * channels);
+  let state = 12345;
+  for (let at = 0; at < pixels.length; at++) {
+    const x = Math.floor(at / channels) % width;
+    const y = Math.floor(at / channels / width);
+    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
+    const waves = 100 * Math.sin(x / 17 + y / 40 + 2 * (at % channels));
+    const squares = 30 * (((x >> 5) ^ (y >> 5)) & 1);
+    pixels[at] = 118 + waves + squares + (40 * state) / 0x7fffffff - 20;
+  }
+  const header = Buffer.from(`P${channels === 3 ? 6 : 5}\n${width} ${height}\n255\n`);
+  const bytes = new Uint8Array(pixels.buffer);
+  return { pnm: Buffer.concat([header, bytes]), pixels: bytes };
+}
