@@ -6,7 +6,7 @@ import type { Settings } from "./options.js";
  * One way to carry out the operators of a converted network. `M` is what stands for a feature map in the graph
  * being built: which of its forms, coefficients or pixels, has been computed under which name.
  */
-export interface Plan<M = unknown> {
+export interface Plan<M = unknown> extends PlanWithDomain {
   /** The feature map that the coefficient tensor `coefficients` (`[N, C, X, Y, 64]`) holds. */
   enter(coefficients: string, size: Size): M;
   convolution(x: M, layer: Convolution): M;
@@ -18,6 +18,11 @@ export interface Plan<M = unknown> {
   globalAverage(x: M): string;
   /** The feature map's pixels, `[N, C, H, W]`: the way out of the JPEG domain. */
   pixels(x: M): string;
+}
+
+/** TEMP */
+export interface PlanWithDomain {
+  domain?: import("./plans/coefficients.js").Coefficients;
 }
 
 export type PlanFactory = (g: GraphBuilder, settings: Settings, cost: Cost) => Plan;

@@ -2,10 +2,6 @@
  * Convolution, and average pooling as the convolution it is.
  *
  *   y[m, s', r'] = Σ_n Σ_t Σ_u  w[m, n, t, u] x[n, σ s' - p + δ t, σ r' - p + δ u]      (stride σ, pads p, dilation δ)
- *
- * Output block x' holds the rows s' = 8x' … 8x'+7, which read the input rows σ 8x' - p … σ(8x'+7) - p + δ(k-1):
- * always the same window around input block σ x'. Hence, in the coefficient domain, a convolution over the grid of
- * blocks with stride σ.
  */
 import type { Constant } from "../../onnx/graph.js";
 import { float32, floats, intAttribute, intsAttribute, volume } from "../../onnx/graph.js";
@@ -56,36 +52,6 @@ function convolve(
   return call.result(
     call.plan.convolution(call.map(0), { name, weight, bias, group, window, input, output }),
   );
-}
-
-/** Along one axis: the input blocks that an output block reads, relative to block σ x', and the pixels of them. */
-export interface Reach {
-  /** The first input block, relative to block σ x'; negative where the window begins in the padding. */
-  first: number;
-  /** How many input blocks. */
-  blocks: number;
-  /** Where the window begins within the first block, in pixels. */
-  offset: number;
-  /** The window's length in pixels: 7σ + δ(k-1) + 1. */
-  length: number;
-  stride: number;
-}
-
-/**
- * The reach of a convolution along `axis` (0 = down, 1 = across). Blocks that only padding would fill, because the
- * whole map is `mapBlocks` long and every output block would find them outside, are left out of `blocks`.
- */
-export function reach({ window, input, output }: Convolution, axis: 0 | 1): Reach {
-  const [stride, dilation, kernel] = [window.strides, window.dilations, window.kernel].map(
-    (v) => v[axis],
-  ) as [number, number, number];
-  const begin = -(window.pads[axis] as number);
-  const length = 7 * stride + dilation * (kernel - 1) + 1;
-  const [mapBlocks, outputBlocks] =
-    axis === 0 ? [input.height / 8, output.height / 8] : [input.width / 8, output.width / 8];
-  const first = Math.max(Math.floor(begin / 8), -stride * (outputBlocks - 1));
-  const last = Math.min(Math.floor((begin + length - 1) / 8), mapBlocks - 1);
-  return { first, blocks: last - first + 1, offset: begin - 8 * first, length, stride };
 }
 
 /** The weight of a grouped convolution as one of a single group, zero across groups: `[M, N, kh, kw]`. */

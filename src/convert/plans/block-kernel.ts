@@ -13,13 +13,46 @@ import { type Constant, float32, floats } from "../../onnx/graph.js";
 import type { Window } from "../../onnx/window.js";
 import { C, Ci } from "../../transform/tensors.js";
 import type { Convolution } from "../layers.js";
-import { type Reach, reach } from "../operators/convolution.js";
+import { grid } from "./padding.js";
 import type { Transforms } from "./transforms.js";
 
+/** Along one axis: the input blocks that an output block reads, relative to block σ x', and the pixels of them. */
+export interface Reach {
+  /** The first input block, relative to block σ x'; negative where the window begins in the padding. */
+  first: number;
+  /** How many input blocks. */
+  blocks: number;
+  /** Where the window begins within the first block, in pixels. */
+  offset: number;
+  /** The window's length in pixels: 7σ + δ(k-1) + 1. */
+  length: number;
+  stride: number;
+}
+
+/** The reach of a convolution down and across. */
 export const reaches = (layer: Convolution): [down: Reach, across: Reach] => [
   reach(layer, 0),
   reach(layer, 1),
 ];
+
+/**
+ * Output block x' holds the rows s' = 8x' … 8x'+7, which read the input rows σ 8x' - p … σ(8x'+7) - p + δ(k-1): always
+ * the same window around input block σ x'. Blocks that every output block would find outside the map are left out, and
+ * blocks after the last one read are put in, so that the grid is never to be cut.
+ */
+function reach({ window, input, output }: Convolution, axis: 0 | 1): Reach {
+  const [stride, dilation, kernel] = [window.strides, window.dilations, window.kernel].map(
+    (v) => v[axis],
+  ) as [number, number, number];
+  const begin = -(window.pads[axis] as number);
+  const length = 7 * stride + dilation * (kernel - 1) + 1;
+  const [mapBlocks, outputBlocks] = [grid(input)[axis], grid(output)[axis]] as [number, number];
+  const lastStep = stride * (outputBlocks - 1);
+  const first = Math.max(Math.floor(begin / 8), -lastStep);
+  const last = Math.min(Math.floor((begin + length - 1) / 8), mapBlocks - 1);
+  const blocks = Math.max(last, mapBlocks - 1 - lastStep, first) - first + 1;
+  return { first, blocks, offset: begin - 8 * first, length, stride };
+}
 
 /**
  * Adds K to the graph, `[M, N, 64 k, T, 64 k']` for a weight `[M, N, kh, kw]`.
@@ -44,24 +77,6 @@ export function blockKernel(
   return g.node("Reshape", [kernel, g.ints([m, n, 64, taps, 64])], {}, `${layer.name}.kernel`);
 }
 
-/**
- * The window of each output block, gathered by a convolution over the grid of blocks from its 64 pixels to the window's:
- * each is a copy of one pixel, or of the padding. `[window pixels, 64, down, across]`.
- */
-export function windowKernel(transforms: Transforms, layer: Convolution): string {
-  const [down, across] = reaches(layer);
-  const dims = [down.length * across.length, 64, down.blocks, across.blocks];
-  return transforms.shared(`windows_${windowName(down, across)}`, () => {
-    const values = new Float32Array(dims.reduce((a, b) => a * b));
-    let at = 0;
-    for (let pixel = 0; pixel < down.length * across.length; pixel++)
-      for (let source = 0; source < 64; source++)
-        for (let tap = 0; tap < down.blocks * across.blocks; tap++, at++)
-          values[at] = Number(pixelWithin(down, across, tap, pixel) === source);
-    return float32(values, dims);
-  });
-}
-
 /** The pixel of block `tap` (row by row) that is the window's pixel `pixel`, if it is one. */
 function pixelWithin(down: Reach, across: Reach, tap: number, pixel: number): number | undefined {
   const i = Math.floor(pixel / across.length) + down.offset - 8 * Math.floor(tap / across.blocks);
@@ -71,14 +86,10 @@ function pixelWithin(down: Reach, across: Reach, tap: number, pixel: number): nu
 
 /** Strides and pads of the convolution over the grid of blocks. */
 export function gridWindow(layer: Convolution): { strides: number[]; pads: number[] } {
-  const { input, output } = layer;
-  const lengths = [
-    [input.height / 8, output.height / 8],
-    [input.width / 8, output.width / 8],
-  ] as const;
+  const [from, to] = [grid(layer.input), grid(layer.output)];
   const sides = reaches(layer).map(({ first, blocks, stride }, axis) => {
-    const [from, to] = lengths[axis] as readonly [number, number];
-    return { stride, before: -first, after: stride * (to - 1) + first + blocks - from };
+    const reached = stride * ((to[axis] as number) - 1) + first + blocks;
+    return { stride, before: -first, after: reached - (from[axis] as number) };
   });
   return {
     strides: sides.map(({ stride }) => stride),

@@ -1,59 +1,157 @@
 /**
- * What the plans `blockwise` and `exploded` share: every feature map is a coefficient tensor `[N, C, X, Y, 64]`, and
- * all operators but the convolution work on it block by block.
+ * The coefficient domain, which the plans `blockwise` and `exploded` share: every feature map is a coefficient tensor
+ * `[N, C, X, Y, 64]`, zero outside the map (padding.ts), and every operator takes such tensors to such tensors.
+ * Operators that are linear and the same for every pixel of a channel work on coefficients as they are; any other is
+ * decompress · operator · compress, on the blocks' pixels where it treats each alone, on the blocks side by side where
+ * it does not.
  */
-import { float32 } from "../../onnx/graph.js";
-import { type Convolution, largest, type Size } from "../layers.js";
+import { type Constant, float32 } from "../../onnx/graph.js";
+import { type Convolution, largest, pixelCount, type Size } from "../layers.js";
 import { affine } from "../operators/batch-normalization.js";
 import type { ReluKind } from "../options.js";
 import type { Plan } from "../plan.js";
+import { pad, slice } from "./nodes.js";
+import {
+  apart,
+  blockwide,
+  compressed,
+  grid,
+  indicator,
+  inside,
+  insideBlocks,
+  isRagged,
+  sideBySide,
+  storedBlocks,
+  toBlocks,
+} from "./padding.js";
 import { isNotNegative, type Transforms } from "./transforms.js";
 
 export interface CoefficientMap {
   size: Size;
   /** `[N, C, X, Y, 64]`. */
   name: string;
+  /** The same map's pixels `[N, C, X, Y, 64]`, once an operator has asked for them. */
+  blocks?: string;
 }
 
-/** Carries out a convolution on a coefficient tensor, bias included. */
-export type Convolve = (transforms: Transforms, x: string, layer: Convolution) => string;
+/** Carries out a convolution, bias included. */
+export type Convolve = (domain: Coefficients, x: CoefficientMap, layer: Convolution) => CoefficientMap;
 
-export function coefficientPlan(
-  transforms: Transforms,
-  relu: ReluKind,
-  convolve: Convolve,
-): Plan<CoefficientMap> {
-  const { g } = transforms;
+export class Coefficients {
+  constructor(
+    readonly transforms: Transforms,
+    readonly relu: ReluKind,
+    /** Convolution, and average pooling as the depthwise convolution it is: what tells the plans apart. */
+    readonly convolve: Convolve,
+    readonly average: Convolve,
+  ) {}
+
+  get g() {
+    return this.transforms.g;
+  }
+
+  /** The map's pixels by blocks, `[N, C, X, Y, 64]`. */
+  blocks(x: CoefficientMap): string {
+    if (x.blocks === undefined) {
+      x.blocks = this.transforms.decompress(x.name);
+      this.transforms.count(128, blockwide(x.size));
+    }
+    return x.blocks;
+  }
+
+  /** The pixels that the spatial frequencies alpha + beta <= n make, `[N, C, X, Y, 64]`. */
+  low(x: CoefficientMap, n: number): string {
+    this.transforms.count(64, blockwide(x.size));
+    return this.g.node("Sub", [this.blocks(x), this.transforms.high(x.name, n)], {}, "low");
+  }
+
+  /** The map of these pixels by blocks; `zeroOutside` tells whether they are zero outside as they are. */
+  ofBlocks(pixels: string, size: Size, zeroOutside: boolean, hint?: string): CoefficientMap {
+    this.transforms.count(128, blockwide(size));
+    const kept = zeroOutside ? pixels : insideBlocks(this.transforms, pixels, size);
+    return { size, name: this.transforms.compress(kept, hint) };
+  }
+
+  /** The map's pixels, `[N, C, H, W]`. */
+  pixels = (x: CoefficientMap): string => sideBySide(this.g, this.blocks(x), x.size);
+
+  /** The map of pixels `[N, C, H, W]`. */
+  ofPixels = (pixels: string, size: Size): CoefficientMap =>
+    this.ofBlocks(apart(this.g, pixels, size), size, true);
+
+  /**
+   * The mean of each channel, `[N, C, 1, 1]`, from k = 0 alone: that is a block's mean (times 8 / q[0]), and outside the
+   * map are zeros.
+   */
+  mean({ name, size }: CoefficientMap): string {
+    const { g, transforms } = this;
+    const means = g.node("Gather", [name, g.ints([0], [])], { axis: 4 }, "blockMeans");
+    const mean = g.node("GlobalAveragePool", [means], {}, "mean");
+    const factor = (64 * storedBlocks(size)) / pixelCount(size) / transforms.unit;
+    return factor === 1 ? mean : g.node("Mul", [mean, g.floats([factor], [])], {}, "mean");
+  }
+
+  /** `[N, C, 1, 1]` or constants `[C, 1, 1]` as images of one value a channel, to be added to coefficients. */
+  constantImages(values: string, size: Size): string {
+    return this.g.node("Mul", [values, indicator(this.transforms, size)], {}, "images");
+  }
+
+  /** Adds to each channel a constant image of value `shift[c]`: in whole blocks only k = 0 sees it. */
+  addMeans(x: string, shift: ArrayLike<number>, size: Size): string {
+    const { g, transforms } = this;
+    if (isRagged(size)) {
+      const values = transforms.parameter("shift", float32(shift, [shift.length, 1, 1, 1]));
+      return g.node("Add", [x, this.constantImages(values, size)]);
+    }
+    const values = new Float32Array(64 * shift.length);
+    for (let c = 0; c < shift.length; c++) values[64 * c] = (shift[c] as number) * transforms.unit;
+    const term = transforms.parameter("shift", float32(values, [shift.length, 1, 1, 64]));
+    return g.node("Add", [x, term]);
+  }
+
+  /** `scale[c] x + shift[c]`: the scale acts on every frequency, the shift on the mean alone. */
+  affine(x: CoefficientMap, scale: number[], shift: number[]): CoefficientMap {
+    const factor = this.transforms.parameter("scale", float32(scale, [scale.length, 1, 1, 1]));
+    const scaled = this.g.node("Mul", [x.name, factor]);
+    return { size: x.size, name: this.addMeans(scaled, shift, x.size) };
+  }
+
+  /** The coefficients `[channels, X, Y, 64]` of a constant `[…, H, W]`. */
+  ofConstant(constant: Constant): Constant {
+    return compressed(toBlocks(constant, 0), this.transforms.table);
+  }
+
+  /** Channels `from` to `to` (left out). */
+  sliceChannels = (x: string, from: number, to: number): string => slice(this.g, x, 1, from, to);
+
+  /** Zeros before and after each axis. */
+  padded = (x: string, pads: number[]): string => pad(this.g, x, pads);
+
+  /** The shape of a map's coefficient tensor, with any batch. */
+  shape(size: Size): string {
+    return this.g.ints([0, size.channels, ...grid(size), 64]);
+  }
+}
+
+/** The coefficient domain as a plan for the operators of the notebook's network. */
+export function coefficientPlan(domain: Coefficients): Plan<CoefficientMap> {
+  const { g, transforms, relu } = domain;
   return {
-    enter: (name, size) => ({ name, size }),
-    convolution: (x, layer) => ({ name: convolve(transforms, x.name, layer), size: layer.output }),
+    enter: (name, size) => ({ size, name: inside(transforms, name, size) }),
+    convolution: (x, layer) => domain.convolve(domain, x, layer),
     batchNormalization(x, layer) {
       const { scale, shift } = affine(layer);
-      const factor = transforms.parameter("scale", float32(scale, [scale.length, 1, 1, 1]));
-      return { size: x.size, name: addMeans(transforms, g.node("Mul", [x.name, factor]), shift) };
+      return domain.affine(x, scale, shift);
     },
-    relu: (x) => ({ size: x.size, name: activate(transforms, relu, x) }),
+    relu(x) {
+      const { kind, n } = relu;
+      if (kind === "exact") return domain.ofBlocks(g.node("Relu", [domain.blocks(x)]), x.size, true, "relu");
+      const low = domain.low(x, n);
+      if (kind === "apx") return domain.ofBlocks(g.node("Relu", [low]), x.size, false, kind);
+      return domain.ofBlocks(g.node("Mul", [domain.blocks(x), isNotNegative(g, low)]), x.size, true, kind);
+    },
     add: (a, b) => ({ size: largest(a.size, b.size), name: g.node("Add", [a.name, b.name]) }),
-    globalAverage: (x) => transforms.mean(x.name),
-    pixels: (x) => transforms.pixels(x.name, x.size),
+    globalAverage: (x) => domain.mean(x),
+    pixels: domain.pixels,
   };
-}
-
-/** Decompress, ReLU or its mask, compress: with the mask, the notebook's harmonic mixing tensor `Hm`. */
-function activate(transforms: Transforms, { kind, n }: ReluKind, { name, size }: CoefficientMap): string {
-  const { g } = transforms;
-  const pixels = transforms.decompress(name);
-  transforms.count(kind === "exact" ? 256 : 320, size);
-  if (kind === "exact") return transforms.compress(g.node("Relu", [pixels]), "relu");
-  const low = g.node("Sub", [pixels, transforms.high(name, n)], {}, "low");
-  const y = kind === "asm" ? g.node("Mul", [pixels, isNotNegative(g, low)]) : g.node("Relu", [low]);
-  return transforms.compress(y, kind);
-}
-
-/** Adds to each channel a constant image of value `shift[c]`: only k = 0 sees it. */
-export function addMeans(transforms: Transforms, x: string, shift: ArrayLike<number>): string {
-  const values = new Float32Array(64 * shift.length);
-  for (let c = 0; c < shift.length; c++) values[64 * c] = (shift[c] as number) * transforms.unit;
-  const term = transforms.parameter("shift", float32(values, [shift.length, 1, 1, 64]));
-  return transforms.g.node("Add", [x, term]);
 }

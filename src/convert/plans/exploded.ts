@@ -13,21 +13,25 @@
  */
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { type Constant, floats, int64 } from "../../onnx/graph.js";
-import { blockCount, type Convolution, pixelCount } from "../layers.js";
-import { type Reach, ungrouped } from "../operators/convolution.js";
+import type { Convolution } from "../layers.js";
+import { ungrouped } from "../operators/convolution.js";
 import type { Settings } from "../options.js";
 import { type Cost, countOperator, type Plan } from "../plan.js";
-import { blockKernel, reaches } from "./block-kernel.js";
-import { addMeans, type CoefficientMap, coefficientPlan } from "./coefficients.js";
+import { blockKernel, type Reach, reaches } from "./block-kernel.js";
+import { type CoefficientMap, Coefficients, type Convolve, coefficientPlan } from "./coefficients.js";
+import { grid, inside, storedBlocks } from "./padding.js";
 import { Transforms } from "./transforms.js";
 
-export const exploded = (g: GraphBuilder, { relu, table }: Settings, cost: Cost): Plan<CoefficientMap> =>
-  coefficientPlan(new Transforms(g, table, cost, "float64"), relu, convolve);
+export function exploded(g: GraphBuilder, { relu, table }: Settings, cost: Cost): Plan<CoefficientMap> {
+  const transforms = new Transforms(g, table, cost, "float64");
+  return coefficientPlan(new Coefficients(transforms, relu, explode, explode));
+}
 
-function convolve(transforms: Transforms, x: string, layer: Convolution): string {
-  const { g, cost } = transforms;
+const explode: Convolve = (domain, x, layer) => {
+  const { transforms, g } = domain;
+  const { cost } = transforms;
   const { input, output, bias } = layer;
-  const from = blockCount(input);
+  const from = storedBlocks(input);
   const dense = ungrouped(layer);
   const [m, n] = dense.dims as [number, number];
 
@@ -39,19 +43,20 @@ function convolve(transforms: Transforms, x: string, layer: Convolution): string
   const within = g.constant("rowsOfBlock", int64(Array.from({ length: 64 * n }, (_, row) => row)));
   const table = g.node("Reshape", [
     g.node("Add", [firstRows, within]),
-    g.ints([blockCount(output), from * 64 * n]),
+    g.ints([storedBlocks(output), from * 64 * n]),
   ]);
   const operator = g.node("Gather", [rows, table], { axis: 0 }, `${layer.name}.operator`);
   countOperator(cost, operatorBytes(layer) / 4);
   cost.multiplyAdds += operatorBytes(layer) / 4;
 
-  const byBlock = g.node("Transpose", [x], { perm: [0, 2, 3, 1, 4] });
+  const byBlock = g.node("Transpose", [x.name], { perm: [0, 2, 3, 1, 4] });
   const vector = g.node("Reshape", [byBlock, g.ints([-1, from * 64 * n])]);
   const product = g.node("MatMul", [vector, operator], {}, layer.name);
-  const blocks = g.node("Reshape", [product, g.ints([output.height / 8, output.width / 8, -1, m, 64])]);
+  const blocks = g.node("Reshape", [product, g.ints([...grid(output), -1, m, 64])]);
   const y = g.node("Transpose", [blocks], { perm: [2, 3, 0, 1, 4] });
-  return bias ? addMeans(transforms, y, floats(bias)) : y;
-}
+  const kept = inside(transforms, y, output);
+  return { size: output, name: bias ? domain.addMeans(kept, floats(bias), output) : kept };
+};
 
 /**
  * For output block (x', y') and input block (x, y), the row of K at which the tap that joins them begins, the empty tap
@@ -64,18 +69,18 @@ function firstRowOfBlocks(layer: Convolution, height: number): Constant {
     const t = from - stride * to - first;
     return t >= 0 && t < blocks ? t : undefined;
   };
-  const [Y, outY] = [input.width / 8, output.width / 8];
+  const [Y, outY] = [grid(input)[1], grid(output)[1]];
   const rows = [];
-  for (let to = 0; to < blockCount(output); to++)
-    for (let from = 0; from < blockCount(input); from++) {
+  for (let to = 0; to < storedBlocks(output); to++)
+    for (let from = 0; from < storedBlocks(input); from++) {
       const x = tap(Math.floor(from / Y), Math.floor(to / outY), down);
       const y = tap(from % Y, to % outY, across);
       const empty = x === undefined || y === undefined;
       rows.push(height * (empty ? down.blocks * across.blocks : x * across.blocks + y));
     }
-  return int64(rows, [blockCount(output), blockCount(input), 1]);
+  return int64(rows, [storedBlocks(output), storedBlocks(input), 1]);
 }
 
-/** Bytes of Ξ: 4 · N · H · W · M · H' · W'. */
+/** Bytes of Ξ: 4 · N · H · W · M · H' · W', sides in whole blocks. */
 export const operatorBytes = ({ input, output }: Convolution): number =>
-  4 * input.channels * pixelCount(input) * output.channels * pixelCount(output);
+  4 * 64 * input.channels * storedBlocks(input) * 64 * output.channels * storedBlocks(output);

@@ -1,0 +1,122 @@
+/**
+ * Arithmetic on feature maps. The transform is linear, so sums of maps, and products with one number a channel, are the
+ * same on coefficients as on pixels; adding one number to a channel changes only its mean. A product of two maps, or
+ * with one number a pixel, needs the pixels.
+ */
+import type { Dimension } from "../../onnx/graph.js";
+import { intAttribute } from "../../onnx/graph.js";
+import type { Size } from "../layers.js";
+import { affine, readBatchNormalization } from "./batch-normalization.js";
+import {
+  besideBlocks,
+  besideCoefficients,
+  type CoefficientCall,
+  type CoefficientRule,
+  mapOf,
+  type Operand,
+  outputSize,
+  refuse,
+  spread,
+  spreadOf,
+} from "./call.js";
+
+/** Both operands, maps of one size. */
+function operandsOf(call: CoefficientCall, size: Size): [Operand, Operand] {
+  const operands = call.operands.map((operand) => {
+    if (operand?.kind !== "map") return operand;
+    const { map } = operand;
+    if (map.size.height === size.height && map.size.width === size.width) return operand;
+    if (map.size.height > 1 || map.size.width > 1)
+      refuse(call, `it repeats a map of ${map.size.height}x${map.size.width}, expected equal sizes`);
+    const shape: Dimension[] = ["N", map.size.channels, 1, 1];
+    return { kind: "tensor", name: call.domain.pixels(map), shape } as const;
+  });
+  return operands as [Operand, Operand];
+}
+
+/** What is added to coefficients: those of a map, or of the images that constants and tensors stand for. */
+function term(call: CoefficientCall, operand: Operand, size: Size): string {
+  const { domain } = call;
+  if (operand.kind === "map") return operand.map.name;
+  if (operand.kind === "tensor") return domain.constantImages(besideCoefficients(call, operand), size);
+  const value = spread(call, operand.value, size);
+  if (value.dims.length === 3) return domain.transforms.parameter("term", domain.ofConstant(value));
+  const values = domain.transforms.parameter("term", value);
+  return domain.constantImages(values, size);
+}
+
+const sum: (op: "Add" | "Sub") => CoefficientRule = (op) => (call) => {
+  const size = outputSize(call);
+  const terms = operandsOf(call, size).map((operand) => term(call, operand, size));
+  return [{ size, name: call.domain.g.node(op, terms, {}, call.node.outputs[0]) }];
+};
+
+/** `Sum` of any number of operands. */
+const sumOfAll: CoefficientRule = (call) => {
+  const size = outputSize(call);
+  const terms = operandsOf(call, size).map((operand) => term(call, operand, size));
+  return [{ size, name: terms.reduce((all, one) => call.domain.g.node("Add", [all, one])) }];
+};
+
+/** Whether an operand has the same number for all pixels of a channel. */
+const isEven = (call: CoefficientCall, operand: Operand): boolean =>
+  operand.kind === "constant"
+    ? spreadOf(call, operand.value.dims) !== "pixels"
+    : operand.kind === "tensor" && spreadOf(call, operand.shape) !== "pixels";
+
+const product: (op: "Mul" | "Div") => CoefficientRule = (op) => (call) => {
+  const size = outputSize(call);
+  const { domain } = call;
+  const operands = operandsOf(call, size);
+  const [a, b] = operands;
+  const hint = call.node.outputs[0];
+  if (isEven(call, b) || (op === "Mul" && isEven(call, a))) {
+    const factors = operands.map((operand) =>
+      operand.kind === "map"
+        ? operand.map.name
+        : operand.kind === "tensor"
+          ? besideCoefficients(call, operand)
+          : domain.transforms.parameter("factor", spread(call, operand.value, size)),
+    );
+    return [{ size, name: domain.g.node(op, factors, {}, hint) }];
+  }
+  // A constant divisor is 1 outside the map, where 0 / 0 would be no number.
+  const resized = { ...call, operands };
+  const outside = op === "Mul" ? 0 : 1;
+  const factors = operands.map((_, i) => besideBlocks(resized, i, size, outside));
+  const zeroOutside = op === "Mul" || b.kind === "constant";
+  return [domain.ofBlocks(domain.g.node(op, factors, {}, hint), size, zeroOutside)];
+};
+
+const negation: CoefficientRule = (call) => [
+  { size: outputSize(call), name: call.domain.g.node("Neg", [mapOf(call).name]) },
+];
+
+const batchNormalization: CoefficientRule = (call) => {
+  const { node, domain } = call;
+  if (intAttribute(node, "training_mode", 0) === 1)
+    refuse(call, "training_mode = 1: expected a model exported for inference");
+  const constants = new Map(
+    node.inputs.flatMap((name, i) => {
+      const operand = call.operands[i];
+      return operand?.kind === "constant" ? [[name, operand.value] as const] : [];
+    }),
+  );
+  const layer =
+    readBatchNormalization(node, constants) ??
+    refuse(call, "its parameters are computed, expected constants");
+  const { scale, shift } = affine(layer);
+  return [domain.affine(mapOf(call), scale, shift)];
+};
+
+export const ARITHMETIC: Record<string, CoefficientRule> = {
+  Add: sum("Add"),
+  Sub: sum("Sub"),
+  Sum: sumOfAll,
+  Mul: product("Mul"),
+  Div: product("Div"),
+  Neg: negation,
+  BatchNormalization: batchNormalization,
+  Identity: (call) => [mapOf(call)],
+  Dropout: (call) => [mapOf(call)],
+};

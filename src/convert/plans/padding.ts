@@ -1,0 +1,148 @@
+/**
+ * A feature map whose sides are no multiples of 8 is stored in ceil(H / 8) x ceil(W / 8) blocks, zero outside the map.
+ * What could be other than zero there is set to zero: in pixels by a choice, in coefficients, for the blocks of the last
+ * row and column alone, by the projection
+ *
+ *   P[k k'] = Σ_{i j inside} Ci[i j k] C[i j k'].
+ *
+ * A constant image of value 1 is U[x y k], the coefficients of the inside. Maps of whole blocks need none of this.
+ */
+import type { GraphBuilder } from "../../onnx/builder.js";
+import { type Constant, float32, floats, volume } from "../../onnx/graph.js";
+import { C, Ci } from "../../transform/tensors.js";
+import { pixelCount, type Size } from "../layers.js";
+import { pad, slice } from "./nodes.js";
+import type { Transforms } from "./transforms.js";
+
+/** The rows and columns of blocks that hold a map. */
+export const grid = ({ height, width }: Size): [rows: number, columns: number] => [
+  Math.ceil(height / 8),
+  Math.ceil(width / 8),
+];
+
+/** The map in whole blocks. */
+export function blockwide(size: Size): Size {
+  const [rows, columns] = grid(size);
+  return { ...size, height: 8 * rows, width: 8 * columns };
+}
+
+export const storedBlocks = (size: Size): number => pixelCount(blockwide(size)) / 64;
+
+export const isRagged = ({ height, width }: Size): boolean => height % 8 !== 0 || width % 8 !== 0;
+
+/** Pixels of the blocks that reach beyond the map. */
+export function raggedPixels(size: Size): number {
+  const [rows, columns] = grid(size);
+  const [down, across] = [Number(size.height % 8 !== 0), Number(size.width % 8 !== 0)];
+  return 64 * (down * columns + across * rows);
+}
+
+/** P x: the coefficient tensor of the map with zeros outside. */
+export function inside(transforms: Transforms, x: string, size: Size): string {
+  const { g } = transforms;
+  const lengths = grid(size);
+  let y = x;
+  for (const [side, rest] of [size.height % 8, size.width % 8].entries()) {
+    if (rest === 0) continue;
+    const projection = transforms.shared(`inside_${"XY"[side]}_${rest}`, () =>
+      insideProjection(transforms.table, (p) => (side === 0 ? p >> 3 : p & 7) < rest),
+    );
+    const [axis, last] = [side + 2, (lengths[side] as number) - 1];
+    const cut = g.node(
+      "MatMul",
+      [last === 0 ? y : slice(g, y, axis, last, last + 1), projection],
+      {},
+      "inside",
+    );
+    y = last === 0 ? cut : g.node("Concat", [slice(g, y, axis, 0, last), cut], { axis }, "inside");
+  }
+  transforms.cost.multiplyAdds += 64 * raggedPixels(size) * size.channels;
+  return y;
+}
+
+function insideProjection(table: ArrayLike<number>, isInside: (pixel: number) => boolean): Constant {
+  const [decompression, compression] = [Ci(table).data, C(table).data];
+  const P = Float32Array.from({ length: 4096 }, (_, at) => {
+    let sum = 0;
+    for (let p = 0; p < 64; p++)
+      if (isInside(p))
+        sum += (decompression[64 * p + (at >> 6)] as number) * (compression[64 * p + (at & 63)] as number);
+    return sum;
+  });
+  return float32(P, [64, 64]);
+}
+
+/** Blocks of pixels `[N, C, X, Y, 64]` with zeros outside, whatever stood there. */
+export function insideBlocks(transforms: Transforms, pixels: string, size: Size): string {
+  if (!isRagged(size)) return pixels;
+  const { g } = transforms;
+  const mask = transforms.shared(`inside_${size.height}x${size.width}`, () => {
+    const ones = float32(new Array(pixelCount(size)).fill(1), [size.height, size.width]);
+    const { dims, data } = toBlocks(ones, 0);
+    return { type: "bool", dims: dims.slice(1), data: Uint8Array.from(data as Float32Array) };
+  });
+  return g.node("Where", [mask, pixels, g.floats([0], [])], {}, "inside");
+}
+
+/** U: `[X, Y, 64]`, or `[1, 1, 64]` where every block is whole. */
+export function indicator(transforms: Transforms, size: Size): string {
+  const { height, width } = isRagged(size) ? size : { height: 8, width: 8 };
+  return transforms.shared(`U_${height}x${width}`, () => {
+    const ones = float32(new Array(height * width).fill(1), [height, width]);
+    const { dims, data } = compressed(toBlocks(ones, 0), transforms.table);
+    return float32(data as Float32Array, dims.slice(1));
+  });
+}
+
+/** A constant `[…, H, W]` by blocks, `[channels, X, Y, 64]` of pixels, `outside` beyond the map. */
+export function toBlocks(constant: Constant, outside: number): Constant {
+  const [height, width] = constant.dims.slice(-2) as [number, number];
+  const channels = volume(constant.dims.slice(0, -2));
+  const [rows, columns] = grid({ channels, height, width });
+  const values = floats(constant);
+  const blocks = new Float32Array(channels * rows * columns * 64).fill(outside);
+  for (let at = 0; at < values.length; at++) {
+    const [c, s, r] = [Math.floor(at / (height * width)), Math.floor(at / width) % height, at % width];
+    const block = (c * rows + (s >> 3)) * columns + (r >> 3);
+    blocks[64 * block + 8 * (s & 7) + (r & 7)] = values[at] as number;
+  }
+  return float32(blocks, [channels, rows, columns, 64]);
+}
+
+/** C on the last axis of a constant. */
+export function compressed(blocks: Constant, table: ArrayLike<number>): Constant {
+  const compression = C(table).data;
+  const pixels = floats(blocks);
+  const coefficients = pixels.map((_, at) => {
+    let sum = 0;
+    for (let p = 0; p < 64; p++)
+      sum += (compression[64 * p + (at & 63)] as number) * (pixels[(at & ~63) + p] as number);
+    return sum;
+  });
+  return float32(coefficients, blocks.dims);
+}
+
+/** Blocks of pixels `[N, C, X, Y, 64]` side by side, what is outside the map cut off: `[N, C, H, W]`. */
+export function sideBySide(g: GraphBuilder, blocks: string, size: Size): string {
+  const [rows, columns] = grid(size);
+  const { channels, height, width } = blockwide(size);
+  // Blocks of a row of blocks stand side by side: their pixel rows i must come before the block column y.
+  const split = g.node("Reshape", [blocks, g.ints([0, channels * rows, columns, 8, 8])]);
+  const joined = g.node("Transpose", [split], { perm: [0, 1, 3, 2, 4] });
+  let planes = g.node("Reshape", [joined, g.ints([0, channels, height, width])], {}, "planes");
+  if (size.height < height) planes = slice(g, planes, 2, 0, size.height);
+  if (size.width < width) planes = slice(g, planes, 3, 0, size.width);
+  return planes;
+}
+
+/** Planes `[N, C, H, W]` as blocks of pixels `[N, C, X, Y, 64]`, zero outside. */
+export function apart(g: GraphBuilder, planes: string, size: Size): string {
+  const [rows, columns] = grid(size);
+  const { channels, height, width } = blockwide(size);
+  const whole = isRagged(size)
+    ? pad(g, planes, [0, 0, 0, 0, 0, 0, height - size.height, width - size.width])
+    : planes;
+  const strips = g.node("Reshape", [whole, g.ints([0, channels * rows, 8, columns, 8])]);
+  const blocks = g.node("Transpose", [strips], { perm: [0, 1, 3, 2, 4] });
+  return g.node("Reshape", [blocks, g.ints([0, channels, rows, columns, 64])], {}, "blocks");
+}

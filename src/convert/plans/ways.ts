@@ -1,0 +1,143 @@
+/**
+ * The ways to carry out a convolution in the coefficient domain. Its operator has three factors: decompress, convolve
+ * with w, compress. They may be multiplied out (block-kernel.ts) or applied one after another:
+ *
+ *   dense      one `Conv` over the grid of blocks with the product K, of 64 C channels. A depthwise convolution stays
+ *              one, of blocks: a group for each channel
+ *   factored   decompress, `Conv` on the blocks side by side, compress
+ *   pointwise  a 1x1 kernel at stride 1 leaves frequencies apart: C Ci = 1, and w alone remains
+ *   shared     as dense, for a kernel that all channels have in common, as averages do: channels are images of a batch
+ *
+ * Whichever takes fewest multiplications is built, among those whose operator tensor is not too large.
+ */
+import { float32, floats, volume } from "../../onnx/graph.js";
+import { type Convolution, pixelCount } from "../layers.js";
+import { multiplyAdds } from "../operators/convolution.js";
+import { countOperator } from "../plan.js";
+import { blockKernel, gridWindow, reaches } from "./block-kernel.js";
+import type { Coefficients, Convolve } from "./coefficients.js";
+import { blockwide, grid, inside, isRagged, raggedPixels, storedBlocks } from "./padding.js";
+
+/** One way to carry out a convolution, with its multiplications for one image, and its constants. */
+interface Way {
+  multiplyAdds(layer: Convolution): number;
+  operatorBytes(layer: Convolution): number;
+  /** Carries it out, without counting. */
+  convolve: Convolve;
+}
+
+/** A product of the three factors larger than this is not built: 64 x 64 x taps for each pair of channels adds up. */
+const LARGEST_OPERATOR = 16e6;
+
+function cheapest(ways: Way[], layer: Convolution): Way {
+  const fitting = ways.filter((way) => way.operatorBytes(layer) <= LARGEST_OPERATOR);
+  const [best = ways[0]] = fitting.sort((a, b) => a.multiplyAdds(layer) - b.multiplyAdds(layer));
+  return best as Way;
+}
+
+export const convolve: Convolve = (domain, x, layer) => {
+  const ways = isPointwise(layer) ? [pointwise] : [factored, dense];
+  return cheapest(ways, layer).convolve(domain, x, layer);
+};
+
+/** A depthwise convolution whose channels have one kernel in common. */
+export const average: Convolve = (domain, x, layer) =>
+  cheapest([factored, shared], layer).convolve(domain, x, layer);
+
+const isPointwise = ({ window: { kernel, strides, pads } }: Convolution) =>
+  [...kernel, ...strides].every((length) => length === 1) && pads.every((pad) => pad === 0);
+
+const weightBytes = ({ weight }: Convolution) => 4 * weight.data.length;
+
+const pointwise: Way = {
+  multiplyAdds: ({ weight, output }) => weight.data.length * 64 * storedBlocks(output),
+  operatorBytes: weightBytes,
+  convolve(domain, x, layer) {
+    const { g, transforms } = domain;
+    const { name, weight, bias, group, input, output } = layer;
+    transforms.cost.multiplyAdds += pointwise.multiplyAdds(layer);
+    const rows = g.node("Reshape", [x.name, g.ints([0, input.channels, -1, 64])]);
+    const mixed = g.node("Conv", [rows, transforms.parameter(`${name}.weight`, weight)], { group }, name);
+    const y = g.node("Reshape", [mixed, domain.shape(output)]);
+    return { size: output, name: bias ? domain.addMeans(y, floats(bias), output) : y };
+  },
+};
+
+const dense: Way = {
+  multiplyAdds: (layer) =>
+    (64 * storedBlocks(layer.output) * dense.operatorBytes(layer)) / 256 + cutting(layer),
+  operatorBytes: (layer) => 4 * 64 * 64 * mixing(layer) * blocksWithinReach(layer),
+  convolve(domain, x, layer) {
+    const { g, transforms } = domain;
+    const { name, bias, group, input, output } = layer;
+    const operator = denseOperator(domain, layer);
+    transforms.cost.multiplyAdds += dense.multiplyAdds(layer) - cutting(layer);
+    const byFrequency = g.node("Transpose", [x.name], { perm: [0, 1, 4, 2, 3] });
+    const channels = g.node("Reshape", [byFrequency, g.ints([0, 64 * input.channels, ...grid(input)])]);
+    const product = g.node("Conv", [channels, operator], { ...gridWindow(layer), group }, name);
+    const y = g.node("Reshape", [product, g.ints([0, output.channels, 64, ...grid(output)])]);
+    const back = g.node("Transpose", [y], { perm: [0, 1, 3, 4, 2] });
+    const kept = inside(transforms, back, output);
+    return { size: output, name: bias ? domain.addMeans(kept, floats(bias), output) : kept };
+  },
+};
+
+/** K as the weight of a convolution over the grid of blocks, `[64 M, 64 N / group, down, across]`. */
+function denseOperator({ g, transforms }: Coefficients, layer: Convolution): string {
+  const [down, across] = reaches(layer);
+  const [m, perGroup] = layer.weight.dims as [number, number];
+  const kernel = blockKernel(transforms, layer, layer.weight);
+  const split = g.node("Reshape", [kernel, g.ints([m, perGroup, 64, down.blocks, across.blocks, 64])]);
+  const ordered = g.node("Transpose", [split], { perm: [0, 5, 1, 2, 3, 4] });
+  const shape = g.ints([64 * m, 64 * perGroup, down.blocks, across.blocks]);
+  countOperator(transforms.cost, dense.operatorBytes(layer) / 4);
+  return g.node("Reshape", [ordered, shape], {}, `${layer.name}.operator`);
+}
+
+const factored: Way = {
+  multiplyAdds: (layer) => onPixels(layer) + multiplyAdds(layer),
+  operatorBytes: weightBytes,
+  convolve(domain, x, layer) {
+    const { g, transforms } = domain;
+    const { name, weight, bias, group, window, output } = layer;
+    const inputs = [domain.pixels(x), transforms.parameter(`${name}.weight`, weight)];
+    if (bias) inputs.push(transforms.parameter(`${name}.bias`, bias));
+    const { kernel, strides, dilations, pads } = window;
+    transforms.cost.multiplyAdds += multiplyAdds(layer);
+    const attributes = { kernel_shape: kernel, strides, dilations, pads, group };
+    return domain.ofPixels(g.node("Conv", inputs, attributes, name), output);
+  },
+};
+
+const shared: Way = {
+  multiplyAdds: (layer) =>
+    layer.input.channels * storedBlocks(layer.output) * 64 * 64 * blocksWithinReach(layer) + cutting(layer),
+  operatorBytes: (layer) => 4 * 64 * 64 * blocksWithinReach(layer),
+  convolve(domain, x, layer) {
+    const { g, transforms } = domain;
+    const { name, weight, input, output } = layer;
+    transforms.cost.multiplyAdds += shared.multiplyAdds(layer) - cutting(layer);
+    const [, , ...kernel] = weight.dims as [number, number, number, number];
+    const one = float32(floats(weight).subarray(0, volume(kernel)), [1, 1, ...kernel]);
+    const operator = denseOperator(domain, { ...layer, weight: one, group: 1 });
+    const byFrequency = g.node("Transpose", [x.name], { perm: [0, 1, 4, 2, 3] });
+    const images = g.node("Reshape", [byFrequency, g.ints([-1, 64, ...grid(input)])]);
+    const product = g.node("Conv", [images, operator], gridWindow(layer), name);
+    const y = g.node("Transpose", [product], { perm: [0, 2, 3, 1] });
+    const back = g.node("Reshape", [y, g.ints([-1, output.channels, ...grid(output), 64])]);
+    return { size: output, name: inside(transforms, back, output) };
+  },
+};
+
+/** Multiplications to decompress a layer's input and compress its output. */
+export const onPixels = ({ input, output }: Pick<Convolution, "input" | "output">): number =>
+  128 * (pixelCount(blockwide(input)) * input.channels + pixelCount(blockwide(output)) * output.channels);
+
+/** Multiplications to cut off what a convolution over the grid of blocks makes outside the map. */
+const cutting = ({ output }: Convolution) =>
+  isRagged(output) ? 64 * raggedPixels(output) * output.channels : 0;
+
+/** Pairs of an input and an output channel. */
+const mixing = ({ weight: { dims } }: Convolution) => (dims[0] as number) * (dims[1] as number);
+
+const blocksWithinReach = (layer: Convolution) => reaches(layer).reduce((all, { blocks }) => all * blocks, 1);
