@@ -4,6 +4,7 @@
  * linear in the image. Convolutions are carried out in the way that takes fewest multiplications (ways.ts).
  */
 import type { GraphBuilder } from "../../onnx/builder.js";
+import { coefficientRules } from "../operators/coefficient-rules.js";
 import type { Settings } from "../options.js";
 import type { Cost, Plan } from "../plan.js";
 import { type CoefficientMap, Coefficients, coefficientPlan } from "./coefficients.js";
@@ -12,5 +13,5 @@ import { average, convolve } from "./ways.js";
 
 export function blockwise(g: GraphBuilder, { relu, table }: Settings, cost: Cost): Plan<CoefficientMap> {
   const domain = new Coefficients(new Transforms(g, table, cost), relu, convolve, average);
-  return { ...coefficientPlan(domain), domain };
+  return { ...coefficientPlan(domain), wholeBlocks: false, rules: coefficientRules(domain) };
 }

@@ -137,6 +137,8 @@ export class Coefficients {
 export function coefficientPlan(domain: Coefficients): Plan<CoefficientMap> {
   const { g, transforms, relu } = domain;
   return {
+    wholeBlocks: true,
+    planes: (coefficients, planes) => transforms.pixels(coefficients, planes),
     enter: (name, size) => ({ size, name: inside(transforms, name, size) }),
     convolution: (x, layer) => domain.convolve(domain, x, layer),
     batchNormalization(x, layer) {
