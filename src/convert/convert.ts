@@ -6,6 +6,7 @@ import type { Graph } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
 import { carry } from "./carry.js";
 import { foldBatchNormalization } from "./fold-batch-normalization.js";
+import { foldChannelShuffle } from "./fold-channel-shuffle.js";
 import { findImage, type ImageInput } from "./image-input.js";
 import type { Convolution } from "./layers.js";
 import { writeMetadata } from "./metadata.js";
@@ -48,7 +49,8 @@ export interface Converted {
 /** {@link convert} on graphs. */
 export function convertGraph(model: Graph, options: ConvertOptions = {}): Converted {
   const chosen = settings(options);
-  const { source, image } = prepare(model);
+  const { source: folded, image } = prepare(model);
+  const source = chosen.plan === "blockwise" ? foldChannelShuffle(folded) : folded;
   const strict = chosen.plan === "exploded";
   if (strict) checkMemory(source, image, options.memoryLimit);
   const cost: Cost = { multiplyAdds: 0, operatorBytes: 0, largestOperatorBytes: 0 };

@@ -13,5 +13,5 @@ import { average, convolve } from "./ways.js";
 
 export function blockwise(g: GraphBuilder, { relu, table }: Settings, cost: Cost): Plan<CoefficientMap> {
   const domain = new Coefficients(new Transforms(g, table, cost), relu, convolve, average);
-  return { ...coefficientPlan(domain), wholeBlocks: false, rules: coefficientRules(domain) };
+  return { ...coefficientPlan(domain), wholeBlocks: false, ...(process.env.LIFT && { lift: domain.ofPixels }), rules: coefficientRules(domain) };
 }
