@@ -6,7 +6,7 @@ import type { Graph } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
 import { carry } from "./carry.js";
 import { foldBatchNormalization } from "./fold-batch-normalization.js";
-import { foldChannelShuffle } from "./fold-channel-shuffle.js";
+import { foldChannels } from "./fold-channels.js";
 import { findImage, type ImageInput } from "./image-input.js";
 import type { Convolution } from "./layers.js";
 import { writeMetadata } from "./metadata.js";
@@ -50,7 +50,7 @@ export interface Converted {
 export function convertGraph(model: Graph, options: ConvertOptions = {}): Converted {
   const chosen = settings(options);
   const { source: folded, image } = prepare(model);
-  const source = chosen.plan === "blockwise" ? foldChannelShuffle(folded) : folded;
+  const source = chosen.plan === "blockwise" ? foldChannels(folded) : folded;
   const strict = chosen.plan === "exploded";
   if (strict) checkMemory(source, image, options.memoryLimit);
   const cost: Cost = { multiplyAdds: 0, operatorBytes: 0, largestOperatorBytes: 0 };

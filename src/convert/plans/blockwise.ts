@@ -6,12 +6,22 @@
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { coefficientRules } from "../operators/coefficient-rules.js";
 import type { Settings } from "../options.js";
-import type { Cost, Plan } from "../plan.js";
+import type { Cost, Note, Plan } from "../plan.js";
 import { type CoefficientMap, Coefficients, coefficientPlan } from "./coefficients.js";
 import { Transforms } from "./transforms.js";
 import { average, convolve } from "./ways.js";
 
-export function blockwise(g: GraphBuilder, { relu, table }: Settings, cost: Cost): Plan<CoefficientMap> {
-  const domain = new Coefficients(new Transforms(g, table, cost), relu, convolve, average);
-  return { ...coefficientPlan(domain), wholeBlocks: false, ...(process.env.LIFT && { lift: domain.ofPixels }), rules: coefficientRules(domain) };
+export function blockwise(
+  g: GraphBuilder,
+  { relu, table }: Settings,
+  cost: Cost,
+  note: Note,
+): Plan<CoefficientMap> {
+  const domain = new Coefficients(new Transforms(g, table, cost), relu, convolve, average, note);
+  return {
+    ...coefficientPlan(domain),
+    wholeBlocks: false,
+
+    rules: coefficientRules(domain),
+  };
 }

@@ -9,7 +9,7 @@ import { type Constant, float32 } from "../../onnx/graph.js";
 import { type Convolution, largest, pixelCount, type Size } from "../layers.js";
 import { affine } from "../operators/batch-normalization.js";
 import type { ReluKind } from "../options.js";
-import type { Plan } from "../plan.js";
+import type { Note, Plan } from "../plan.js";
 import { pad, slice } from "./nodes.js";
 import {
   apart,
@@ -44,6 +44,8 @@ export class Coefficients {
     /** Convolution, and average pooling as the depthwise convolution it is: what tells the plans apart. */
     readonly convolve: Convolve,
     readonly average: Convolve,
+    /** Told how the node in hand is carried out, where there is a choice. */
+    readonly note: Note,
   ) {}
 
   get g() {

@@ -16,15 +16,20 @@ import { type Constant, floats, int64 } from "../../onnx/graph.js";
 import type { Convolution } from "../layers.js";
 import { ungrouped } from "../operators/convolution.js";
 import type { Settings } from "../options.js";
-import { type Cost, countOperator, type Plan } from "../plan.js";
+import { type Cost, countOperator, type Note, type Plan } from "../plan.js";
 import { blockKernel, type Reach, reaches } from "./block-kernel.js";
 import { type CoefficientMap, Coefficients, type Convolve, coefficientPlan } from "./coefficients.js";
 import { grid, inside, storedBlocks } from "./padding.js";
 import { Transforms } from "./transforms.js";
 
-export function exploded(g: GraphBuilder, { relu, table }: Settings, cost: Cost): Plan<CoefficientMap> {
+export function exploded(
+  g: GraphBuilder,
+  { relu, table }: Settings,
+  cost: Cost,
+  note: Note,
+): Plan<CoefficientMap> {
   const transforms = new Transforms(g, table, cost, "float64");
-  return coefficientPlan(new Coefficients(transforms, relu, explode, explode));
+  return coefficientPlan(new Coefficients(transforms, relu, explode, explode, note));
 }
 
 const explode: Convolve = (domain, x, layer) => {

@@ -15,11 +15,12 @@ import { type Convolution, pixelCount } from "../layers.js";
 import { multiplyAdds } from "../operators/convolution.js";
 import { countOperator } from "../plan.js";
 import { blockKernel, gridWindow, reaches } from "./block-kernel.js";
-import type { Coefficients, Convolve } from "./coefficients.js";
+import type { CoefficientMap, Coefficients, Convolve } from "./coefficients.js";
 import { blockwide, grid, inside, isRagged, raggedPixels, storedBlocks } from "./padding.js";
 
 /** One way to carry out a convolution, with its multiplications for one image, and its constants. */
 interface Way {
+  name: string;
   multiplyAdds(layer: Convolution): number;
   operatorBytes(layer: Convolution): number;
   /** Carries it out, without counting. */
@@ -29,20 +30,23 @@ interface Way {
 /** A product of the three factors larger than this is not built: 64 x 64 x taps for each pair of channels adds up. */
 const LARGEST_OPERATOR = 16e6;
 
-function cheapest(ways: Way[], layer: Convolution): Way {
+/** Carries out a layer in the cheapest of `ways`, and notes which that is. */
+function carryOut(ways: Way[], domain: Coefficients, x: CoefficientMap, layer: Convolution): CoefficientMap {
   const fitting = ways.filter((way) => way.operatorBytes(layer) <= LARGEST_OPERATOR);
-  const [best = ways[0]] = fitting.sort((a, b) => a.multiplyAdds(layer) - b.multiplyAdds(layer));
-  return best as Way;
+  const [best = ways[0] as Way, ...others] = fitting.sort(
+    (a, b) => a.multiplyAdds(layer) - b.multiplyAdds(layer),
+  );
+  const counted = (way: Way) => `${way.name} ${(way.multiplyAdds(layer) / 1e6).toPrecision(3)}`;
+  const rest = others.length > 0 ? `; ${others.map(counted).join(", ")}` : "";
+  domain.note("coefficients", `${counted(best)} million multiplications${rest}`);
+  return best.convolve(domain, x, layer);
 }
 
-export const convolve: Convolve = (domain, x, layer) => {
-  const ways = isPointwise(layer) ? [pointwise] : [factored, dense];
-  return cheapest(ways, layer).convolve(domain, x, layer);
-};
+export const convolve: Convolve = (domain, x, layer) =>
+  carryOut(isPointwise(layer) ? [pointwise] : [factored, dense], domain, x, layer);
 
 /** A depthwise convolution whose channels have one kernel in common. */
-export const average: Convolve = (domain, x, layer) =>
-  cheapest([factored, shared], layer).convolve(domain, x, layer);
+export const average: Convolve = (domain, x, layer) => carryOut([factored, shared], domain, x, layer);
 
 const isPointwise = ({ window: { kernel, strides, pads } }: Convolution) =>
   [...kernel, ...strides].every((length) => length === 1) && pads.every((pad) => pad === 0);
@@ -50,6 +54,7 @@ const isPointwise = ({ window: { kernel, strides, pads } }: Convolution) =>
 const weightBytes = ({ weight }: Convolution) => 4 * weight.data.length;
 
 const pointwise: Way = {
+  name: "pointwise",
   multiplyAdds: ({ weight, output }) => weight.data.length * 64 * storedBlocks(output),
   operatorBytes: weightBytes,
   convolve(domain, x, layer) {
@@ -64,6 +69,7 @@ const pointwise: Way = {
 };
 
 const dense: Way = {
+  name: "dense",
   multiplyAdds: (layer) =>
     (64 * storedBlocks(layer.output) * dense.operatorBytes(layer)) / 256 + cutting(layer),
   operatorBytes: (layer) => 4 * 64 * 64 * mixing(layer) * blocksWithinReach(layer),
@@ -95,6 +101,7 @@ function denseOperator({ g, transforms }: Coefficients, layer: Convolution): str
 }
 
 const factored: Way = {
+  name: "factored",
   multiplyAdds: (layer) => onPixels(layer) + multiplyAdds(layer),
   operatorBytes: weightBytes,
   convolve(domain, x, layer) {
@@ -110,6 +117,7 @@ const factored: Way = {
 };
 
 const shared: Way = {
+  name: "shared",
   multiplyAdds: (layer) =>
     layer.input.channels * storedBlocks(layer.output) * 64 * 64 * blocksWithinReach(layer) + cutting(layer),
   operatorBytes: (layer) => 4 * 64 * 64 * blocksWithinReach(layer),
