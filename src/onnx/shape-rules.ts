@@ -265,6 +265,17 @@ const slice: ShapeRule = (call) => {
   return [{ type, shape: result, ...(kept && { contents: kept }) }];
 };
 
+const split: ShapeRule = (call) => {
+  const { type, shape } = call.input(0);
+  const axis = call.axis(intAttribute(call.node, "axis", 0), shape.length);
+  const length = call.length(shape[axis], `axis ${axis}`);
+  const count = call.node.outputs.length;
+  const each = Math.ceil(length / count);
+  const lengths =
+    call.integers(1, "split") ?? Array.from({ length: count }, (_, i) => Math.min(each, length - i * each));
+  return lengths.map((part) => ({ type, shape: shape.with(axis, part) }));
+};
+
 const cast: ShapeRule = (call) => {
   const types: Record<number, ElementType> = {
     1: "float32",
@@ -297,6 +308,7 @@ export const SHAPE_RULES: Record<string, ShapeRule> = {
   Pad: pad,
   Concat: concat,
   Slice: slice,
+  Split: split,
   Gather: gather,
   Unsqueeze: unsqueeze,
   Squeeze: squeeze,
@@ -311,6 +323,8 @@ export const SHAPE_RULES: Record<string, ShapeRule> = {
   Mul: arithmetic((a, b) => a * b),
   Div: arithmetic((a, b) => Math.trunc(a / b)),
   Pow: broadcast,
+  Sum: (call) =>
+    call.inputs.reduce<Facts[]>(([sum], one) => broadcast(new Call(call.node, [sum ?? one, one])), []),
   Max: broadcast,
   Min: broadcast,
   Greater: comparison,
@@ -332,6 +346,8 @@ export const SHAPE_RULES: Record<string, ShapeRule> = {
         "Tanh",
       ],
       ...["Elu", "Softmax", "LogSoftmax", "Sqrt", "Exp", "Log", "Neg", "Abs", "Reciprocal", "Erf"],
+      ...["Softplus", "Softsign", "Selu", "Celu", "ThresholdedRelu", "Gelu", "Mish", "Swish"],
+      ...["Sin", "Cos", "Tan", "Asin", "Atan", "Sinh", "Cosh", "Asinh", "Atanh"],
     ].map((op) => [op, same]),
   ),
 };
