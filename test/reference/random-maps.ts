@@ -204,7 +204,8 @@ function padding({ g, x, dice }: Table): FeatureMap {
     const name = g.node("Pad", [x.name, g.ints([0, front, 0, 0, 0, back, 0, 0])]);
     return { ...x, channels: x.channels + front + back, name };
   }
-  const name = g.node("Pad", [x.name, g.ints([0, 0, top, left, 0, 0, bottom, right])]);
+  // ONNX Runtime takes a Pad into the pooling after it, and then refuses pads larger than the kernel: so never just before.
+  const name = g.node("Neg", [g.node("Pad", [x.name, g.ints([0, 0, top, left, 0, 0, bottom, right])])]);
   return { ...x, height: x.height + top + bottom, width: x.width + left + right, name };
 }
 
