@@ -76,23 +76,40 @@ function convolution({ g, x, values, dice }: Table, depthwise: boolean): Feature
   return { name: g.node("Conv", inputs, attributes), channels: out, height, width };
 }
 
+function pointwise({ g, x, values, dice }: Table): FeatureMap {
+  const group = x.channels % 2 === 0 ? 1 + dice(2) : 1;
+  const channels = group * (1 + dice(4));
+  const inputs = [x.name, values([channels, x.channels / group, 1, 1])];
+  if (dice(2) === 0) inputs.push(values([channels]));
+  return { ...x, channels, name: g.node("Conv", inputs, { group }) };
+}
+
 function averagePool({ g, x, dice }: Table): FeatureMap {
   const sides = [x.height, x.width];
   const kernel = sides.map((side) => 1 + dice(Math.min(4, side)));
   const strides = [1 + dice(3), 1 + dice(3)];
   const pads = [...kernel, ...kernel].map((k) => dice(k));
-  const ceil = dice(2) === 1;
+  const along = (ceil: boolean) =>
+    sides.map((side, i) =>
+      length(
+        side,
+        kernel[i] as number,
+        strides[i] as number,
+        1,
+        (pads[i] as number) + (pads[i + 2] as number),
+        ceil,
+      ),
+    ) as [number, number];
+  // ONNX Runtime is of two minds about windows that would begin beyond the map: not with ceil_mode.
+  const beyond = along(true).some(
+    (steps, i) => (steps - 1) * (strides[i] as number) >= (sides[i] as number) + (pads[i] as number),
+  );
+  const ceil = dice(2) === 1 && !beyond;
   const attributes = {
     ...{ kernel_shape: kernel, strides, pads },
     ...{ ceil_mode: Number(ceil), count_include_pad: dice(2) },
   };
-  const [height, width] = sides.map((side, i) => {
-    const [before, after] = [pads[i] as number, pads[i + 2] as number];
-    const steps = length(side, kernel[i] as number, strides[i] as number, 1, before + after, ceil);
-    // A window that would begin beyond the map and the padding before it is left out.
-    const beyond = ceil && (steps - 1) * (strides[i] as number) >= side + before;
-    return beyond ? steps - 1 : steps;
-  }) as [number, number];
+  const [height, width] = along(ceil);
   return { ...x, height, width, name: g.node("AveragePool", [x.name], attributes) };
 }
 
@@ -256,6 +273,7 @@ export const ACTIVATIONS: Record<string, Activation> = {
 export const LAYERS = {
   convolution: (table: Table) => convolution(table, false),
   depthwise: (table: Table) => convolution(table, true),
+  pointwise,
   batchNormalization,
   averagePool,
   arithmetic,
