@@ -26,7 +26,20 @@ export const isWholeBlocks = ({ height, width }: Size): boolean =>
   height > 0 && width > 0 && height % 8 === 0 && width % 8 === 0;
 
 export const pixelCount = ({ height, width }: Size): number => height * width;
-export const blockCount = (size: Size): number => pixelCount(size) / 64;
+
+/** The rows and columns of blocks that hold a map. */
+export const grid = ({ height, width }: Size): [rows: number, columns: number] => [
+  Math.ceil(height / 8),
+  Math.ceil(width / 8),
+];
+
+/** The map in whole blocks. */
+export function blockwide(size: Size): Size {
+  const [rows, columns] = grid(size);
+  return { ...size, height: 8 * rows, width: 8 * columns };
+}
+
+export const blockCount = (size: Size): number => pixelCount(blockwide(size)) / 64;
 
 export interface Convolution {
   name: string;

@@ -12,8 +12,7 @@
 import { type Constant, float32, floats } from "../../onnx/graph.js";
 import type { Window } from "../../onnx/window.js";
 import { C, Ci } from "../../transform/tensors.js";
-import type { Convolution } from "../layers.js";
-import { grid } from "./padding.js";
+import { type Convolution, grid } from "../layers.js";
 import type { Transforms } from "./transforms.js";
 
 /** Along one axis: the input blocks that an output block reads, relative to block σ x', and the pixels of them. */

@@ -6,24 +6,20 @@
  * it does not.
  */
 import { type Constant, float32 } from "../../onnx/graph.js";
-import { type Convolution, largest, pixelCount, type Size } from "../layers.js";
+import {
+  blockCount,
+  blockwide,
+  type Convolution,
+  grid,
+  isWholeBlocks,
+  largest,
+  pixelCount,
+  type Size,
+} from "../layers.js";
 import { affine } from "../operators/batch-normalization.js";
 import type { ReluKind } from "../options.js";
 import type { Note, Plan } from "../plan.js";
-import { pad, slice } from "./nodes.js";
-import {
-  apart,
-  blockwide,
-  compressed,
-  grid,
-  indicator,
-  inside,
-  insideBlocks,
-  isRagged,
-  sideBySide,
-  storedBlocks,
-  toBlocks,
-} from "./padding.js";
+import { apart, compressed, indicator, inside, insideBlocks, pad, toBlocks } from "./padding.js";
 import { isNotNegative, type Transforms } from "./transforms.js";
 
 export interface CoefficientMap {
@@ -32,6 +28,8 @@ export interface CoefficientMap {
   name: string;
   /** The same map's pixels `[N, C, X, Y, 64]`, once an operator has asked for them. */
   blocks?: string;
+  /** The same side by side, `[N, C, H, W]`. */
+  pixels?: string;
 }
 
 /** Carries out a convolution, bias included. */
@@ -75,7 +73,10 @@ export class Coefficients {
   }
 
   /** The map's pixels, `[N, C, H, W]`. */
-  pixels = (x: CoefficientMap): string => sideBySide(this.g, this.blocks(x), x.size);
+  pixels = (x: CoefficientMap): string => {
+    x.pixels ??= this.transforms.sideBySide(this.blocks(x), x.size);
+    return x.pixels;
+  };
 
   /** The map of pixels `[N, C, H, W]`. */
   ofPixels = (pixels: string, size: Size): CoefficientMap =>
@@ -89,7 +90,7 @@ export class Coefficients {
     const { g, transforms } = this;
     const means = g.node("Gather", [name, g.ints([0], [])], { axis: 4 }, "blockMeans");
     const mean = g.node("GlobalAveragePool", [means], {}, "mean");
-    const factor = (64 * storedBlocks(size)) / pixelCount(size) / transforms.unit;
+    const factor = (64 * blockCount(size)) / pixelCount(size) / transforms.unit;
     return factor === 1 ? mean : g.node("Mul", [mean, g.floats([factor], [])], {}, "mean");
   }
 
@@ -101,7 +102,7 @@ export class Coefficients {
   /** Adds to each channel a constant image of value `shift[c]`: in whole blocks only k = 0 sees it. */
   addMeans(x: string, shift: ArrayLike<number>, size: Size): string {
     const { g, transforms } = this;
-    if (isRagged(size)) {
+    if (!isWholeBlocks(size)) {
       const values = transforms.parameter("shift", float32(shift, [shift.length, 1, 1, 1]));
       return g.node("Add", [x, this.constantImages(values, size)]);
     }
@@ -124,7 +125,7 @@ export class Coefficients {
   }
 
   /** Channels `from` to `to` (left out). */
-  sliceChannels = (x: string, from: number, to: number): string => slice(this.g, x, 1, from, to);
+  sliceChannels = (x: string, from: number, to: number): string => this.g.slice(x, { axis: 1, from, to });
 
   /** Zeros before and after each axis. */
   padded = (x: string, pads: number[]): string => pad(this.g, x, pads);

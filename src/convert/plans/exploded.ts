@@ -13,13 +13,13 @@
  */
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { type Constant, floats, int64 } from "../../onnx/graph.js";
-import type { Convolution } from "../layers.js";
+import { blockCount, type Convolution, grid } from "../layers.js";
 import { ungrouped } from "../operators/convolution.js";
 import type { Settings } from "../options.js";
 import { type Cost, countOperator, type Note, type Plan } from "../plan.js";
 import { blockKernel, type Reach, reaches } from "./block-kernel.js";
 import { type CoefficientMap, Coefficients, type Convolve, coefficientPlan } from "./coefficients.js";
-import { grid, inside, storedBlocks } from "./padding.js";
+import { inside } from "./padding.js";
 import { Transforms } from "./transforms.js";
 
 export function exploded(
@@ -36,7 +36,7 @@ const explode: Convolve = (domain, x, layer) => {
   const { transforms, g } = domain;
   const { cost } = transforms;
   const { input, output, bias } = layer;
-  const from = storedBlocks(input);
+  const from = blockCount(input);
   const dense = ungrouped(layer);
   const [m, n] = dense.dims as [number, number];
 
@@ -48,7 +48,7 @@ const explode: Convolve = (domain, x, layer) => {
   const within = g.constant("rowsOfBlock", int64(Array.from({ length: 64 * n }, (_, row) => row)));
   const table = g.node("Reshape", [
     g.node("Add", [firstRows, within]),
-    g.ints([storedBlocks(output), from * 64 * n]),
+    g.ints([blockCount(output), from * 64 * n]),
   ]);
   const operator = g.node("Gather", [rows, table], { axis: 0 }, `${layer.name}.operator`);
   countOperator(cost, operatorBytes(layer) / 4);
@@ -76,16 +76,16 @@ function firstRowOfBlocks(layer: Convolution, height: number): Constant {
   };
   const [Y, outY] = [grid(input)[1], grid(output)[1]];
   const rows = [];
-  for (let to = 0; to < storedBlocks(output); to++)
-    for (let from = 0; from < storedBlocks(input); from++) {
+  for (let to = 0; to < blockCount(output); to++)
+    for (let from = 0; from < blockCount(input); from++) {
       const x = tap(Math.floor(from / Y), Math.floor(to / outY), down);
       const y = tap(from % Y, to % outY, across);
       const empty = x === undefined || y === undefined;
       rows.push(height * (empty ? down.blocks * across.blocks : x * across.blocks + y));
     }
-  return int64(rows, [storedBlocks(output), storedBlocks(input), 1]);
+  return int64(rows, [blockCount(output), blockCount(input), 1]);
 }
 
 /** Bytes of Ξ: 4 · N · H · W · M · H' · W', sides in whole blocks. */
 export const operatorBytes = ({ input, output }: Convolution): number =>
-  4 * 64 * input.channels * storedBlocks(input) * 64 * output.channels * storedBlocks(output);
+  4 * 64 * input.channels * blockCount(input) * 64 * output.channels * blockCount(output);

@@ -10,25 +10,8 @@
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { type Constant, float32, floats, volume } from "../../onnx/graph.js";
 import { C, Ci } from "../../transform/tensors.js";
-import { pixelCount, type Size } from "../layers.js";
-import { pad, slice } from "./nodes.js";
+import { blockwide, grid, isWholeBlocks, pixelCount, type Size } from "../layers.js";
 import type { Transforms } from "./transforms.js";
-
-/** The rows and columns of blocks that hold a map. */
-export const grid = ({ height, width }: Size): [rows: number, columns: number] => [
-  Math.ceil(height / 8),
-  Math.ceil(width / 8),
-];
-
-/** The map in whole blocks. */
-export function blockwide(size: Size): Size {
-  const [rows, columns] = grid(size);
-  return { ...size, height: 8 * rows, width: 8 * columns };
-}
-
-export const storedBlocks = (size: Size): number => pixelCount(blockwide(size)) / 64;
-
-export const isRagged = ({ height, width }: Size): boolean => height % 8 !== 0 || width % 8 !== 0;
 
 /** Pixels of the blocks that reach beyond the map. */
 export function raggedPixels(size: Size): number {
@@ -50,11 +33,12 @@ export function inside(transforms: Transforms, x: string, size: Size): string {
     const [axis, last] = [side + 2, (lengths[side] as number) - 1];
     const cut = g.node(
       "MatMul",
-      [last === 0 ? y : slice(g, y, axis, last, last + 1), projection],
+      [last === 0 ? y : g.slice(y, { axis, from: last, to: last + 1 }), projection],
       {},
       "inside",
     );
-    y = last === 0 ? cut : g.node("Concat", [slice(g, y, axis, 0, last), cut], { axis }, "inside");
+    y =
+      last === 0 ? cut : g.node("Concat", [g.slice(y, { axis, from: 0, to: last }), cut], { axis }, "inside");
   }
   transforms.cost.multiplyAdds += 64 * raggedPixels(size) * size.channels;
   return y;
@@ -74,7 +58,7 @@ function insideProjection(table: ArrayLike<number>, isInside: (pixel: number) =>
 
 /** Blocks of pixels `[N, C, X, Y, 64]` with zeros outside, whatever stood there. */
 export function insideBlocks(transforms: Transforms, pixels: string, size: Size): string {
-  if (!isRagged(size)) return pixels;
+  if (isWholeBlocks(size)) return pixels;
   const { g } = transforms;
   const mask = transforms.shared(`inside_${size.height}x${size.width}`, () => {
     const ones = float32(new Array(pixelCount(size)).fill(1), [size.height, size.width]);
@@ -86,7 +70,7 @@ export function insideBlocks(transforms: Transforms, pixels: string, size: Size)
 
 /** U: `[X, Y, 64]`, or `[1, 1, 64]` where every block is whole. */
 export function indicator(transforms: Transforms, size: Size): string {
-  const { height, width } = isRagged(size) ? size : { height: 8, width: 8 };
+  const { height, width } = !isWholeBlocks(size) ? size : { height: 8, width: 8 };
   return transforms.shared(`U_${height}x${width}`, () => {
     const ones = float32(new Array(height * width).fill(1), [height, width]);
     const { dims, data } = compressed(toBlocks(ones, 0), transforms.table);
@@ -122,27 +106,20 @@ export function compressed(blocks: Constant, table: ArrayLike<number>): Constant
   return float32(coefficients, blocks.dims);
 }
 
-/** Blocks of pixels `[N, C, X, Y, 64]` side by side, what is outside the map cut off: `[N, C, H, W]`. */
-export function sideBySide(g: GraphBuilder, blocks: string, size: Size): string {
-  const [rows, columns] = grid(size);
-  const { channels, height, width } = blockwide(size);
-  // Blocks of a row of blocks stand side by side: their pixel rows i must come before the block column y.
-  const split = g.node("Reshape", [blocks, g.ints([0, channels * rows, columns, 8, 8])]);
-  const joined = g.node("Transpose", [split], { perm: [0, 1, 3, 2, 4] });
-  let planes = g.node("Reshape", [joined, g.ints([0, channels, height, width])], {}, "planes");
-  if (size.height < height) planes = slice(g, planes, 2, 0, size.height);
-  if (size.width < width) planes = slice(g, planes, 3, 0, size.width);
-  return planes;
-}
-
 /** Planes `[N, C, H, W]` as blocks of pixels `[N, C, X, Y, 64]`, zero outside. */
 export function apart(g: GraphBuilder, planes: string, size: Size): string {
   const [rows, columns] = grid(size);
   const { channels, height, width } = blockwide(size);
-  const whole = isRagged(size)
+  const whole = !isWholeBlocks(size)
     ? pad(g, planes, [0, 0, 0, 0, 0, 0, height - size.height, width - size.width])
     : planes;
   const strips = g.node("Reshape", [whole, g.ints([0, channels * rows, 8, columns, 8])]);
   const blocks = g.node("Transpose", [strips], { perm: [0, 1, 3, 2, 4] });
   return g.node("Reshape", [blocks, g.ints([0, channels, rows, columns, 64])], {}, "blocks");
+}
+
+/** Zeros before and after each axis: operator sets before 11 have their numbers as an attribute. */
+export function pad(g: GraphBuilder, x: string, pads: number[]): string {
+  const asAttribute = (g.graph.opsets.get("") ?? 0) < 11;
+  return asAttribute ? g.node("Pad", [x], { pads }) : g.node("Pad", [x, g.ints(pads)]);
 }

@@ -10,7 +10,7 @@ import { float, type GraphBuilder } from "../../onnx/builder.js";
 import { type Constant, float32 } from "../../onnx/graph.js";
 import { isKept, ZIGZAG } from "../../transform/frequency.js";
 import { C, Ci, cosine } from "../../transform/tensors.js";
-import { isSized, type Planes, type Size } from "../layers.js";
+import { blockwide, isSized, type Planes, type Size } from "../layers.js";
 import { type Cost, countOperator } from "../plan.js";
 
 const frequencyOf = (k: number): [alpha: number, beta: number] => [
@@ -116,17 +116,20 @@ export class Transforms {
    */
   pixels(coefficients: string, planes: Planes): string {
     if (!isSized(planes)) return this.pixelsOfAnySize(coefficients, planes);
+    this.count(128, blockwide(planes));
+    return this.sideBySide(this.decompress(coefficients, "blocks"), planes);
+  }
+
+  /** Blocks of pixels `[N, C, X, Y, 64]` side by side, what is beyond the image cut off: `[N, C, H, W]`. */
+  sideBySide(blocks: string, size: Size): string {
     const { g } = this;
-    const { channels } = planes;
-    const [height, width] = [8 * Math.ceil(planes.height / 8), 8 * Math.ceil(planes.width / 8)];
-    this.count(128, { channels, height, width });
-    const blocks = this.decompress(coefficients, "blocks");
+    const { channels, height, width } = blockwide(size);
     // Blocks of a row of blocks stand side by side: their pixel rows i must come before the block column y.
     const rows = (channels * height) / 8;
     const split = g.node("Reshape", [blocks, g.ints([0, rows, width / 8, 8, 8])]);
     const joined = g.node("Transpose", [split], { perm: [0, 1, 3, 2, 4] });
     const whole = g.node("Reshape", [joined, g.ints([0, channels, height, width])], {}, "pixels");
-    return this.crop(whole, planes);
+    return this.crop(whole, size);
   }
 
   /** The pixels of an image with a side that is known only at run time, in whole blocks. */
