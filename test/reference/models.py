@@ -32,11 +32,11 @@ def vgg(full):
 
 
 def vit(full):
-    if full:
-        return models.vit_b_16()
-    return models.VisionTransformer(
-        image_size=64, patch_size=16, num_layers=2, num_heads=4, hidden_dim=64, mlp_dim=128, num_classes=100
-    )
+    small = dict(image_size=64, patch_size=16, num_layers=2, num_heads=4, hidden_dim=64, mlp_dim=128, num_classes=100)
+    model = models.vit_b_16() if full else models.VisionTransformer(**small)
+    # It is zero in the beginning, and so would all logits be.
+    torch.nn.init.normal_(model.heads.head.weight, std=0.1)
+    return model
 
 
 def swin(full):
@@ -48,7 +48,10 @@ def swin(full):
 
 
 def convnext(full):
-    return models.convnext_tiny() if full else models.convnext_tiny(num_classes=100)
+    if full:
+        return models.convnext_tiny()
+    setting = models.convnext.CNBlockConfig
+    return models.ConvNeXt([setting(32, 64, 1), setting(64, 128, 2), setting(128, None, 1)], num_classes=100)
 
 
 # Name: the network, the side of its small images, and the operator set it is exported with.
