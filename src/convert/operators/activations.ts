@@ -152,13 +152,13 @@ const piecewiseLinear =
     const pieces = f.pieces(call, size);
     const zero = keepsZero(f, pieces);
     if (kind === "exact")
-      return [domain.ofBlocks(applied(call, domain.blocks(x), size), size, zero, node.op)];
+      return [domain.ofSingle(applied(call, domain.single(x), size), size, zero, node.op)];
     const low = domain.low(x, n);
     // x_n is not zero outside the map, even where x is.
-    if (kind === "apx") return [domain.ofBlocks(applied(call, low, size), size, false, kind)];
-    const piece = chosen(domain.g, pieces, domain.blocks(x), low);
-    const y = f.gates ? domain.g.node("Mul", [domain.blocks(x), piece]) : piece;
-    return [domain.ofBlocks(y, size, pieces.every(({ offset }) => offset === 0) || f.gates === true, kind)];
+    if (kind === "apx") return [domain.ofSingle(applied(call, low, size), size, false, kind)];
+    const piece = chosen(domain.g, pieces, domain.single(x), low);
+    const y = f.gates ? domain.g.node("Mul", [domain.single(x), piece]) : piece;
+    return [domain.ofSingle(y, size, pieces.every(({ offset }) => offset === 0) || f.gates === true, kind)];
   };
 
 const smooth =
@@ -166,8 +166,8 @@ const smooth =
   (call) => {
     const x = mapOf(call);
     const size = outputSize(call);
-    const y = applied(call, call.domain.blocks(x), size);
-    return [call.domain.ofBlocks(y, size, zero(call), call.node.op)];
+    const y = applied(call, call.domain.single(x), size);
+    return [call.domain.ofSingle(y, size, zero(call), call.node.op)];
   };
 
 const rules = <T>(table: Record<string, T>, rule: (entry: T) => CoefficientRule) =>

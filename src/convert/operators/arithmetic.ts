@@ -85,7 +85,7 @@ const product: (op: "Mul" | "Div") => CoefficientRule = (op) => (call) => {
   const outside = op === "Mul" ? 0 : 1;
   const factors = operands.map((_, i) => besideBlocks(resized, i, size, outside));
   const zeroOutside = op === "Mul" || b.kind === "constant";
-  return [domain.ofBlocks(domain.g.node(op, factors, {}, hint), size, zeroOutside)];
+  return [domain.ofSingle(domain.g.node(op, factors, {}, hint), size, zeroOutside)];
 };
 
 const negation: CoefficientRule = (call) => [

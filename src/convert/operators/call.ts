@@ -93,7 +93,7 @@ export function spread(call: CoefficientCall, value: Constant, size: Size): Cons
 export function besideBlocks(call: CoefficientCall, i: number, size: Size, outside = 0): string {
   const { domain, operands } = call;
   const operand = operands[i] ?? refuse(call, `input ${i} is missing`);
-  if (operand.kind === "map") return domain.blocks(operand.map);
+  if (operand.kind === "map") return domain.single(operand.map);
   if (operand.kind === "tensor") return besideCoefficients(call, operand);
   const value = spread(call, operand.value, size);
   return domain.transforms.parameter(

@@ -25,8 +25,10 @@ import { isNotNegative, type Transforms } from "./transforms.js";
 export interface CoefficientMap {
   size: Size;
   /** `[N, C, X, Y, 64]`. */
-  name: string;
-  /** The same map's pixels `[N, C, X, Y, 64]`, once an operator has asked for them. */
+  readonly name: string;
+  /** The pixels `[N, C, X, Y, 64]` that these are the coefficients of, where an operator on single pixels made them. */
+  readonly made?: string;
+  /** The pixels that the coefficients decompress to, once an operator has asked for them. */
   blocks?: string;
   /** The same side by side, `[N, C, H, W]`. */
   pixels?: string;
@@ -50,6 +52,12 @@ export class Coefficients {
     return this.transforms.g;
   }
 
+  /**
+   * The map's pixels by blocks, for an operator that treats each alone. Two such operators in a row, as in x · σ(x), are
+   * one: between them nothing is compressed.
+   */
+  single = (x: CoefficientMap): string => x.made ?? this.blocks(x);
+
   /** The map's pixels by blocks, `[N, C, X, Y, 64]`. */
   blocks(x: CoefficientMap): string {
     if (x.blocks === undefined) {
@@ -62,14 +70,30 @@ export class Coefficients {
   /** The pixels that the spatial frequencies alpha + beta <= n make, `[N, C, X, Y, 64]`. */
   low(x: CoefficientMap, n: number): string {
     this.transforms.count(64, blockwide(x.size));
-    return this.g.node("Sub", [this.blocks(x), this.transforms.high(x.name, n)], {}, "low");
+    return this.g.node("Sub", [this.single(x), this.transforms.high(x.name, n)], {}, "low");
   }
 
-  /** The map of these pixels by blocks; `zeroOutside` tells whether they are zero outside as they are. */
-  ofBlocks(pixels: string, size: Size, zeroOutside: boolean, hint?: string): CoefficientMap {
+  /**
+   * The map of pixels by blocks that an operator on single pixels has made. `zeroOutside` tells whether they are zero
+   * outside as they are. They are compressed when something asks for coefficients.
+   */
+  ofSingle(pixels: string, size: Size, zeroOutside: boolean, hint?: string): CoefficientMap {
+    const made = zeroOutside ? pixels : insideBlocks(this.transforms, pixels, size);
+    const compress = () => this.compress(made, size, hint);
+    let name: string | undefined;
+    return {
+      size,
+      made,
+      get name() {
+        name ??= compress();
+        return name;
+      },
+    };
+  }
+
+  private compress(blocks: string, size: Size, hint?: string): string {
     this.transforms.count(128, blockwide(size));
-    const kept = zeroOutside ? pixels : insideBlocks(this.transforms, pixels, size);
-    return { size, name: this.transforms.compress(kept, hint) };
+    return this.transforms.compress(blocks, hint);
   }
 
   /** The map's pixels, `[N, C, H, W]`. */
@@ -79,8 +103,10 @@ export class Coefficients {
   };
 
   /** The map of pixels `[N, C, H, W]`. */
-  ofPixels = (pixels: string, size: Size): CoefficientMap =>
-    this.ofBlocks(apart(this.g, pixels, size), size, true);
+  ofPixels = (pixels: string, size: Size): CoefficientMap => ({
+    size,
+    name: this.compress(apart(this.g, pixels, size), size),
+  });
 
   /**
    * The mean of each channel, `[N, C, 1, 1]`, from k = 0 alone: that is a block's mean (times 8 / q[0]), and outside the
@@ -150,10 +176,10 @@ export function coefficientPlan(domain: Coefficients): Plan<CoefficientMap> {
     },
     relu(x) {
       const { kind, n } = relu;
-      if (kind === "exact") return domain.ofBlocks(g.node("Relu", [domain.blocks(x)]), x.size, true, "relu");
+      if (kind === "exact") return domain.ofSingle(g.node("Relu", [domain.single(x)]), x.size, true, "relu");
       const low = domain.low(x, n);
-      if (kind === "apx") return domain.ofBlocks(g.node("Relu", [low]), x.size, false, kind);
-      return domain.ofBlocks(g.node("Mul", [domain.blocks(x), isNotNegative(g, low)]), x.size, true, kind);
+      if (kind === "apx") return domain.ofSingle(g.node("Relu", [low]), x.size, false, kind);
+      return domain.ofSingle(g.node("Mul", [domain.single(x), isNotNegative(g, low)]), x.size, true, kind);
     },
     add: (a, b) => ({ size: largest(a.size, b.size), name: g.node("Add", [a.name, b.name]) }),
     globalAverage: (x) => domain.mean(x),
