@@ -238,6 +238,13 @@ describe("plan blockwise", () => {
     expect(largestDifference(data, await run(graph, planes, [1, 3, 18, 21]))).toBeLessThan(1e-5);
   });
 
+  test("leaves a pooling to pixels whose last window runtimes do not agree on", async () => {
+    const attributes = { kernel_shape: [2, 2], strides: [3, 3], pads: [1, 1, 1, 1], ceil_mode: 1 };
+    const graph = oneNode((g, x) => g.node("AveragePool", [x], attributes, "here"), [2, 10, 10], [2, 4, 4]);
+    const { report } = convertGraph(graph, { plan: "blockwise" });
+    expect(report[0]).toMatchObject({ domain: "pixels", reason: expect.stringContaining("runtimes differ") });
+  });
+
   test("keeps operators small: no product of transforms and weights beyond the weights' own size or 1 MB", () => {
     for (const [dims, group] of [
       [[512, 512, 3, 3], 1],

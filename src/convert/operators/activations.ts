@@ -9,7 +9,7 @@
  *   APX     y = f(x_n)                        the paper's baseline
  *
  * HardSwish is x · HardSigmoid(x), and its ASM that of its second factor. Smooth functions are exact in all three.
- * Source: Ehrlich & Davis, ICCV 2019, section 4.2 (ReLU; the paper notes that any piecewise-linear function goes alike).
+ * Source: Ehrlich & Davis, ICCV 2019, section 4.2 (ASM of any piecewise-linear function, shown for ReLU).
  */
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { floatAttribute, numbers } from "../../onnx/graph.js";
@@ -53,12 +53,11 @@ const clipped = (low: number, high: number): Piece[] => [
   ...(high < Number.POSITIVE_INFINITY ? [line(high, 0, high)] : []),
 ];
 
-/** clip(alpha x + beta, 0, 1), for alpha > 0. */
-const hardSigmoid = (alpha: number, beta: number): Piece[] => [
-  line(ALL, 0),
-  line(-beta / alpha, alpha, beta),
-  line((1 - beta) / alpha, 0, 1),
-];
+/** clip(alpha x + beta, 0, 1). */
+function hardSigmoid(call: CoefficientCall, alpha: number, beta: number): Piece[] {
+  if (!(alpha > 0)) refuse(call, `its alpha is ${alpha}, expected a rising line`);
+  return [line(ALL, 0), line(-beta / alpha, alpha, beta), line((1 - beta) / alpha, 0, 1)];
+}
 
 const alpha = (call: CoefficientCall, otherwise: number) => floatAttribute(call.node, "alpha", otherwise);
 
@@ -81,23 +80,26 @@ const PIECEWISE_LINEAR: Record<string, PiecewiseLinear> = {
   Clip: {
     pieces: (call) => clipped(bound(call, 1, "min", ALL), bound(call, 2, "max", Number.POSITIVE_INFINITY)),
   },
-  HardSigmoid: { pieces: (call) => hardSigmoid(alpha(call, 0.2), floatAttribute(call.node, "beta", 0.5)) },
-  HardSwish: { pieces: () => hardSigmoid(1 / 6, 1 / 2), gates: true },
+  HardSigmoid: {
+    pieces: (call) => hardSigmoid(call, alpha(call, 0.2), floatAttribute(call.node, "beta", 0.5)),
+  },
+  HardSwish: { pieces: (call) => hardSigmoid(call, 1 / 6, 1 / 2), gates: true },
   Max: { pieces: (call, size) => [line(ALL, 0, other(call, size)), line(other(call, size), 1)] },
   Min: { pieces: (call, size) => [line(ALL, 1), line(other(call, size), 0, other(call, size))] },
 };
 
-/** Smooth functions, and whether f(0) = 0. */
+/** Smooth functions, and whether f(0) = 0, and close to 0 where x is but rounding. */
 const SMOOTH: Record<string, (call: CoefficientCall) => boolean> = {
   ...Object.fromEntries(
-    ["Tanh", "Erf", "Sqrt", "Softsign", "Elu", "Selu", "Celu", "Gelu", "Mish", "Swish", "Sin", "Tan"]
+    ["Tanh", "Erf", "Softsign", "Elu", "Selu", "Celu", "Gelu", "Mish", "Swish", "Sin", "Tan"]
       .concat(["Asin", "Atan", "Sinh", "Asinh", "Atanh"])
       .map((op) => [op, () => true]),
   ),
   ...Object.fromEntries(
-    ["Sigmoid", "Exp", "Log", "Softplus", "Reciprocal", "Cos", "Cosh"].map((op) => [op, () => false]),
+    ["Sigmoid", "Exp", "Log", "Sqrt", "Softplus", "Reciprocal", "Cos", "Cosh"].map((op) => [op, () => false]),
   ),
-  Pow: (call) => numbers(requiredConstant(call, 1)).every((exponent) => exponent > 0),
+  Pow: (call) =>
+    numbers(requiredConstant(call, 1)).every((exponent) => Number.isInteger(exponent) && exponent > 0),
 };
 
 /** The node's own operator on blocks of pixels, `x` in the place of its feature map. */

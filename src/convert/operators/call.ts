@@ -95,11 +95,11 @@ export function besideBlocks(call: CoefficientCall, i: number, size: Size, outsi
   const operand = operands[i] ?? refuse(call, `input ${i} is missing`);
   if (operand.kind === "map") return domain.single(operand.map);
   if (operand.kind === "tensor") return besideCoefficients(call, operand);
-  const value = spread(call, operand.value, size);
-  return domain.transforms.parameter(
-    call.node.inputs[i] as string,
-    value.dims.length === 3 ? toBlocks(value, outside) : value,
-  );
+  const { height, width } = size;
+  return domain.transforms.shared(`${call.node.inputs[i]}.${height}x${width}.${outside}`, () => {
+    const value = spread(call, operand.value, size);
+    return value.dims.length === 3 ? toBlocks(value, outside) : value;
+  });
 }
 
 /** A computed tensor of one number, or of one a channel, so that it broadcasts to `[N, C, X, Y, 64]`. */

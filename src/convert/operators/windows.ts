@@ -58,24 +58,35 @@ const averagePooling: CoefficientRule = (call) => {
     return globalAverage(call);
   const even = !(padded && intAttribute(node, "count_include_pad", 0) === 0) && !overhangs(layer);
   if (even) return [domain.average(domain, x, layer)];
+  if (intAttribute(node, "ceil_mode", 0) === 1 && beginsBeyond(layer))
+    refuse(
+      call,
+      "with ceil_mode its last window would begin beyond the map: runtimes differ on whether it is there",
+    );
   if (dilations.some((step) => step !== 1)) refuse(call, "it is dilated and leaves the padding out");
   const name = domain.g.unique(layer.name);
   domain.g.copy(node, [domain.pixels(x)], [name]);
   return [domain.ofPixels(name, output)];
 };
 
+/** Along each axis, the pixels with padding, and the window's extent and stride. */
+const sidesOf = ({ window: { kernel, strides, dilations, pads }, input, output }: Convolution) =>
+  ([0, 1] as const).map((axis) => ({
+    length: (axis === 0 ? input.height : input.width) + (pads[axis] as number) + (pads[axis + 2] as number),
+    steps: axis === 0 ? output.height : output.width,
+    extent: (dilations[axis] as number) * ((kernel[axis] as number) - 1) + 1,
+    stride: strides[axis] as number,
+  }));
+
 /** Whether the last window reaches beyond the padding, as with ceil_mode it may. */
-const overhangs = ({ window: { kernel, strides, dilations, pads }, input, output }: Convolution) =>
-  ([0, 1] as const).some((axis) => {
-    const [length, steps] = axis === 0 ? [input.height, output.height] : [input.width, output.width];
-    const [k, stride, dilation] = [kernel, strides, dilations].map((v) => v[axis]) as [
-      number,
-      number,
-      number,
-    ];
-    const end = stride * (steps - 1) + dilation * (k - 1) + 1;
-    return end > length + (pads[axis] as number) + (pads[axis + 2] as number);
-  });
+const overhangs = (layer: Convolution) =>
+  sidesOf(layer).some(({ length, steps, extent, stride }) => stride * (steps - 1) + extent > length);
+
+/** Whether ceil_mode would have one window more, if it did not begin beyond the map. */
+const beginsBeyond = (layer: Convolution) =>
+  sidesOf(layer).some(
+    ({ length, steps, extent, stride }) => Math.ceil((length - extent) / stride) + 1 > steps,
+  );
 
 /** A mean over height and width; any other reduction leaves the feature map's shape. */
 const reduceMean: CoefficientRule = (call) => {

@@ -8,7 +8,7 @@
  *   pointwise  a 1x1 kernel at stride 1 leaves frequencies apart: C Ci = 1, and w alone remains
  *   shared     as dense, for a kernel that all channels have in common, as averages do: channels are images of a batch
  *
- * Whichever takes fewest multiplications is built, among those whose operator tensor is not too large.
+ * Whichever takes fewest multiplications is built, among those whose product is not too large.
  */
 import { float32, floats, volume } from "../../onnx/graph.js";
 import { blockCount, blockwide, type Convolution, grid, pixelCount } from "../layers.js";
@@ -22,8 +22,9 @@ import { inside, raggedPixels } from "./padding.js";
 interface Way {
   name: string;
   multiplyAdds(layer: Convolution): number;
-  operatorBytes(layer: Convolution): number;
-  /** Carries it out, without counting. */
+  /** Bytes of the product of the factors that are multiplied out. */
+  productBytes(layer: Convolution): number;
+  /** Carries it out, and counts it. */
   convolve: Convolve;
 }
 
@@ -32,11 +33,11 @@ interface Way {
  * channels, which ONNX Runtime makes when it loads the model (measured on MobileNetV2 at 64x64: with products up to
  * 16 MB it takes 5 times as long to load, and no less to run, for 6 % fewer multiplications).
  */
-const LARGEST_OPERATOR = 1e6;
+const LARGEST_PRODUCT = 1e6;
 
 /** Carries out a layer in the cheapest of `ways`, and notes which that is. */
 function carryOut(ways: Way[], domain: Coefficients, x: CoefficientMap, layer: Convolution): CoefficientMap {
-  const fitting = ways.filter((way) => way.operatorBytes(layer) <= LARGEST_OPERATOR);
+  const fitting = ways.filter((way) => way.productBytes(layer) <= LARGEST_PRODUCT);
   const [best = ways[0] as Way, ...others] = fitting.sort(
     (a, b) => a.multiplyAdds(layer) - b.multiplyAdds(layer),
   );
@@ -55,12 +56,10 @@ export const average: Convolve = (domain, x, layer) => carryOut([factored, share
 const isPointwise = ({ window: { kernel, strides, pads } }: Convolution) =>
   [...kernel, ...strides].every((length) => length === 1) && pads.every((pad) => pad === 0);
 
-const weightBytes = ({ weight }: Convolution) => 4 * weight.data.length;
-
 const pointwise: Way = {
   name: "pointwise",
   multiplyAdds: ({ weight, output }) => weight.data.length * 64 * blockCount(output),
-  operatorBytes: weightBytes,
+  productBytes: () => 0,
   convolve(domain, x, layer) {
     const { g, transforms } = domain;
     const { name, weight, bias, group, input, output } = layer;
@@ -74,9 +73,8 @@ const pointwise: Way = {
 
 const dense: Way = {
   name: "dense",
-  multiplyAdds: (layer) =>
-    (64 * blockCount(layer.output) * dense.operatorBytes(layer)) / 256 + cutting(layer),
-  operatorBytes: (layer) => 4 * 64 * 64 * mixing(layer) * blocksWithinReach(layer),
+  multiplyAdds: (layer) => (64 * blockCount(layer.output) * dense.productBytes(layer)) / 256 + cutting(layer),
+  productBytes: (layer) => 4 * 64 * 64 * mixing(layer) * blocksWithinReach(layer),
   convolve(domain, x, layer) {
     const { g, transforms } = domain;
     const { name, bias, group, input, output } = layer;
@@ -100,14 +98,14 @@ function denseOperator({ g, transforms }: Coefficients, layer: Convolution): str
   const split = g.node("Reshape", [kernel, g.ints([m, perGroup, 64, down.blocks, across.blocks, 64])]);
   const ordered = g.node("Transpose", [split], { perm: [0, 5, 1, 2, 3, 4] });
   const shape = g.ints([64 * m, 64 * perGroup, down.blocks, across.blocks]);
-  countOperator(transforms.cost, dense.operatorBytes(layer) / 4);
+  countOperator(transforms.cost, dense.productBytes(layer) / 4);
   return g.node("Reshape", [ordered, shape], {}, `${layer.name}.operator`);
 }
 
 const factored: Way = {
   name: "factored",
   multiplyAdds: (layer) => onPixels(layer) + multiplyAdds(layer),
-  operatorBytes: weightBytes,
+  productBytes: () => 0,
   convolve(domain, x, layer) {
     const { g, transforms } = domain;
     const { name, weight, bias, group, window, output } = layer;
@@ -124,7 +122,7 @@ const shared: Way = {
   name: "shared",
   multiplyAdds: (layer) =>
     layer.input.channels * blockCount(layer.output) * 64 * 64 * blocksWithinReach(layer) + cutting(layer),
-  operatorBytes: (layer) => 4 * 64 * 64 * blocksWithinReach(layer),
+  productBytes: (layer) => 4 * 64 * 64 * blocksWithinReach(layer),
   convolve(domain, x, layer) {
     const { g, transforms } = domain;
     const { name, weight, input, output } = layer;
