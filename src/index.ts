@@ -32,7 +32,8 @@ export { type WriteOptions, writeCoefficients } from "./jpeg/write.js";
 export { type Converted, convert, convertGraph } from "./convert/convert.js";
 export { type Metadata, readMetadata } from "./convert/metadata.js";
 export { ConvertError, type ConvertOptions, type PlanName, type Relu } from "./convert/options.js";
-export type { Cost } from "./convert/plan.js";
+export type { Cost, Domain } from "./convert/plan.js";
+export type { NodeReport } from "./convert/report.js";
 
 // The transform: pixels ⇄ coefficient tensors, and its tensors in the notebook's letters.
 export { DEFAULT_TABLE, TransformError, ZIGZAG } from "./transform/frequency.js";
@@ -86,7 +87,8 @@ export {
 
 // ONNX files as typed graphs.
 export { float, GraphBuilder, type PlainAttribute } from "./onnx/builder.js";
-export { readOnnx, writeOnnx } from "./onnx/file.js";
+export type { ExternalFiles } from "./onnx/external.js";
+export { type ReadOnnxOptions, readOnnx, writeOnnx } from "./onnx/file.js";
 export {
   type Attribute,
   type Constant,

@@ -3,11 +3,13 @@ import { convertGraph } from "../convert/convert.js";
 import type { PlanName, Relu } from "../convert/options.js";
 import { formatRelu } from "../convert/options.js";
 import { loadingBytes } from "../convert/plan.js";
-import { readOnnx, writeOnnx } from "../onnx/file.js";
+import { writeOnnx } from "../onnx/file.js";
 import { formatBytes } from "../report/format.js";
+import { conversionLines } from "../report/model-text.js";
 import { freeBytes } from "../runtime/classifier.js";
 import { planOption, reluOption } from "./arguments.js";
 import { readInput, withFile, writeOutput } from "./files.js";
+import { parseModel } from "./model-files.js";
 
 interface Flags {
   relu: Relu;
@@ -19,7 +21,7 @@ interface Flags {
 export function convertCommand(): Command {
   return new Command("convert")
     .description("convert an ONNX model trained on pixels into one that takes JPEG coefficients")
-    .argument("<in.onnx>", "the spatial model, one input [N, C, H, W]")
+    .argument("<in.onnx>", "the spatial model, one image input")
     .argument("<out.onnx>", "the converted model, one input [N, C, H/8, W/8, 64]")
     .addOption(reluOption())
     .addOption(planOption())
@@ -30,8 +32,8 @@ export function convertCommand(): Command {
 async function run(input: string, output: string, { relu, plan, json }: Flags): Promise<void> {
   const bytes = await readInput(input);
   const start = performance.now();
-  const { graph, cost } = await withFile(input, () =>
-    convertGraph(readOnnx(bytes), { relu, plan, memoryLimit: freeBytes() }),
+  const { graph, cost, report } = await withFile(input, () =>
+    convertGraph(parseModel(input, bytes), { relu, plan, memoryLimit: freeBytes() }),
   );
   const file = writeOnnx(graph);
   const milliseconds = performance.now() - start;
@@ -40,7 +42,13 @@ async function run(input: string, output: string, { relu, plan, json }: Flags): 
   if (json) {
     const result = { input, output, plan, relu: formatRelu(relu), milliseconds, fileBytes: file.length };
     console.log(
-      JSON.stringify({ ...result, spatialFileBytes: bytes.length, ...cost, loadingBytes: loading }),
+      JSON.stringify({
+        ...result,
+        spatialFileBytes: bytes.length,
+        ...cost,
+        loadingBytes: loading,
+        layers: report,
+      }),
     );
     return;
   }
@@ -50,4 +58,5 @@ async function run(input: string, output: string, { relu, plan, json }: Flags): 
   console.log(`  file      ${formatBytes(file.length)} (spatial model ${formatBytes(bytes.length)})`);
   console.log(`  operators ${formatBytes(cost.operatorBytes)}, about ${formatBytes(loading)} while loading`);
   console.log(`  cost      ${(cost.multiplyAdds / 1e6).toFixed(1)} million multiply-adds an image`);
+  for (const line of conversionLines(report)) console.log(`  ${line}`);
 }

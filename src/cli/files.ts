@@ -17,12 +17,15 @@ export async function withFile<T>(path: string, work: () => T | Promise<T>): Pro
   try {
     return await work();
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "";
-    const known = REASONS[code];
-    if (known) throw new JpegDomainError(`${path}: ${known}`);
     if (error instanceof JpegDomainError) throw new JpegDomainError(`${path}: ${error.message}`);
-    throw error;
+    throw describeFailure(error, path);
   }
+}
+
+/** A failure of the file system as one line; any other as it is. */
+export function describeFailure(error: unknown, path: string): unknown {
+  const known = REASONS[(error as NodeJS.ErrnoException).code ?? ""];
+  return known ? new JpegDomainError(`${path}: ${known}`) : error;
 }
 
 export const readInput = (path: string): Promise<Uint8Array> => withFile(path, () => readFile(path));

@@ -75,7 +75,7 @@ export function carry(
     if (onMaps) convertNode(work, node, note);
     else {
       const ofImage = node.inputs.includes(image.name);
-      copy(work, node, (ofImage && unsized) || "it works on what is no longer a feature map", note);
+      copy(work, node, (ofImage && unsized) || "its inputs are pixels already", note);
     }
     const operator = node.domain ? `${node.domain}.${node.op}` : node.op;
     const name = node.name || node.outputs[0] || "";
