@@ -106,6 +106,18 @@ const FAMILIES = {
   convnext_tiny: /its stride is its kernel \(4x4\)/,
 };
 
+/** The first operator at which plan `blockwise` leaves the coefficients, or that they end in a mean. */
+const BORDERS: Record<string, string> = {
+  resnet18: "MaxPool",
+  shufflenet_v2_x1_0: "MaxPool",
+  mobilenet_v2: "none",
+  mobilenet_v3_small: "none",
+  mobilenet_v3_large: "none",
+  efficientnet_b0: "none",
+  mnasnet1_0: "none",
+  regnet_y_400mf: "none",
+};
+
 describe.skipIf(absent)("torchvision's architectures, as PyTorch exports them", () => {
   let folder: string;
   beforeAll(() => {
@@ -129,6 +141,10 @@ describe.skipIf(absent)("torchvision's architectures, as PyTorch exports them", 
       const found = (await run(graph, coefficientsOf(image.data, image.shape))).data as Float32Array;
       expect(largestDifference(found, spatial) / size, plan).toBeLessThan(1e-4);
       if (plan === "fused") expect(report[0]?.reason).toMatch(entrance);
+      const border = report.find(
+        ({ domain, reason }) => domain === "pixels" && reason !== "its inputs are pixels already",
+      );
+      if (plan === "blockwise" && BORDERS[name]) expect(border?.op ?? "none").toBe(BORDERS[name]);
       expect(report.every(({ domain, reason }) => domain === "coefficients" || reason)).toBe(true);
     }
   });
