@@ -34,6 +34,12 @@ export interface CoefficientMap {
   pixels?: string;
 }
 
+/**
+ * Bytes. The constant images of all channels, which ONNX Runtime makes when it loads the model, are not larger; instead,
+ * what a shift leaves outside the map is cut off.
+ */
+const LARGEST_IMAGES = 1e6;
+
 /** Carries out a convolution, bias included. */
 export type Convolve = (domain: Coefficients, x: CoefficientMap, layer: Convolution) => CoefficientMap;
 
@@ -128,14 +134,15 @@ export class Coefficients {
   /** Adds to each channel a constant image of value `shift[c]`: in whole blocks only k = 0 sees it. */
   addMeans(x: string, shift: ArrayLike<number>, size: Size): string {
     const { g, transforms } = this;
-    if (!isWholeBlocks(size)) {
+    const bytes = 4 * 64 * shift.length * blockCount(size);
+    if (!isWholeBlocks(size) && bytes <= LARGEST_IMAGES) {
       const values = transforms.parameter("shift", float32(shift, [shift.length, 1, 1, 1]));
       return g.node("Add", [x, this.constantImages(values, size)]);
     }
     const values = new Float32Array(64 * shift.length);
     for (let c = 0; c < shift.length; c++) values[64 * c] = (shift[c] as number) * transforms.unit;
     const term = transforms.parameter("shift", float32(values, [shift.length, 1, 1, 64]));
-    return g.node("Add", [x, term]);
+    return inside(transforms, g.node("Add", [x, term]), size);
   }
 
   /** `scale[c] x + shift[c]`: the scale acts on every frequency, the shift on the mean alone. */
