@@ -37,12 +37,14 @@ const LARGEST_PRODUCT = 1e6;
 
 /** Carries out a layer in the cheapest of `ways`, and notes which that is. */
 function carryOut(ways: Way[], domain: Coefficients, x: CoefficientMap, layer: Convolution): CoefficientMap {
-  const fitting = ways.filter((way) => way.productBytes(layer) <= LARGEST_PRODUCT);
+  const isFitting = (way: Way) => way.productBytes(layer) <= LARGEST_PRODUCT;
+  const fitting = ways.filter(isFitting);
   const [best = ways[0] as Way, ...others] = fitting.sort(
     (a, b) => a.multiplyAdds(layer) - b.multiplyAdds(layer),
   );
   const counted = (way: Way) => `${way.name} ${(way.multiplyAdds(layer) / 1e6).toPrecision(3)}`;
-  const rest = others.length > 0 ? `; ${others.map(counted).join(", ")}` : "";
+  const large = ways.filter((way) => !isFitting(way)).map(({ name }) => `${name} too large`);
+  const rest = [...others.map(counted), ...large].map((way) => `; ${way}`).join("");
   domain.note("coefficients", `${counted(best)} million multiplications${rest}`);
   return best.convolve(domain, x, layer);
 }
