@@ -552,7 +552,8 @@ describe("refusals name operator, node and reason", () => {
     ],
     [
       "Conv",
-      (g, x) => g.node("Conv", [x, g.node("Abs", [weight(g, 1, 1, 1, 1)])], {}, "here"),
+      (g, x) =>
+        g.node("Conv", [x, g.node("Abs", [weight(g, 1, 1, 65, 65)])], { pads: [32, 32, 32, 32] }, "here"),
       /input 1 \("Abs"\) is computed, expected a constant/,
     ],
     [
