@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
+import sharp from "sharp";
 import { afterAll, describe, expect, test } from "vitest";
 import { JpegError, readCoefficients, readHeader, releasePool, UnsupportedJpegError } from "../src/index.js";
 import { BitWriter, codes, dht, dqt, dri, EOI, SOI, segment, sof, sos, tableOf } from "./jpeg/bits.js";
@@ -137,6 +138,15 @@ describe.skipIf(!tools || !libjpeg || sources.length === 0)(
         filled.push(byte);
       }
       expectSame({ filled: Uint8Array.from(filled) });
+    });
+
+    test("CMYK and grayscale as sharp writes them", async () => {
+      const image = sharp(sources[0] as Uint8Array).resize(120, 77);
+      expectSame({
+        CMYK: await image.clone().toColourspace("cmyk").jpeg().toBuffer(),
+        "4:2:0, mozjpeg's scans": await image.clone().jpeg({ mozjpeg: true }).toBuffer(),
+        grayscale: await image.clone().grayscale().jpeg({ progressive: true }).toBuffer(),
+      });
     });
 
     test("arithmetic coding is refused by name", () => {
