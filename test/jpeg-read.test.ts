@@ -780,5 +780,17 @@ describe("limits", () => {
     );
     expect(() => readCoefficients(scans(2000), { tolerant: true })).toThrow(JpegError);
     expect(time(() => readCoefficients(scans(400), { tolerant: true }))).toBeLessThan(10);
+    // Restart markers due after every block, and none there.
+    const restarts = Uint8Array.from([
+      ...head.slice(0, -13),
+      ...dri(1),
+      ...head.slice(-13),
+      ...Array.from({ length: 400 }, (_, i) => [
+        ...sos([[1, 0]], 0, 0, i === 0 ? 0 : 1, i === 0 ? 1 : 0),
+        0,
+      ]).flat(),
+      ...EOI,
+    ]);
+    expect(time(() => readCoefficients(restarts, { tolerant: true }))).toBeLessThan(10);
   });
 });

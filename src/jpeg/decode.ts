@@ -12,7 +12,7 @@ import {
   TABLES,
   TOLERANT_AT,
 } from "./engine.js";
-import { type JpegError, unexpected } from "./errors.js";
+import { JpegError, unexpected } from "./errors.js";
 import type { Frame } from "./headers.js";
 import type { JpegDamage } from "./image.js";
 import { SOS } from "./markers.js";
@@ -135,7 +135,7 @@ function decodeGroup(
       // A copy of a whole array need not be filled with zeros first.
       if (results[index] === undefined && blocks === all) results[index] = new Int16Array(part);
       else {
-        results[index] ??= new Int16Array(all * held);
+        results[index] ??= allocate(all * held);
         results[index].set(part, first * held);
       }
     }
@@ -153,6 +153,17 @@ function decodeGroup(
       offset: error.offset,
       scan: scanOffset + index,
     });
+  }
+}
+
+function allocate(length: number): Int16Array {
+  try {
+    return new Int16Array(length);
+  } catch {
+    throw new JpegError(
+      `no memory for a component of ${2 * length} bytes; maxPixels can refuse such images`,
+      0,
+    );
   }
 }
 
