@@ -1,5 +1,7 @@
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
-import { readCoefficients, releasePool } from "../src/index.js";
+import { readCoefficients } from "../src/index.js";
 import { median } from "../src/report/measure.js";
 import { floor as floorOf } from "./codec/floor.js";
 import { type Material, material } from "./codec/material.js";
@@ -122,7 +124,8 @@ export async function run(args: string[]): Promise<void> {
     if (!options.json) console.log(line(row));
   }
   const claims = CLAIMS.map((claim) => check(claim, rows));
-  const memory = files.length === 0 ? undefined : measureMemory(files.at(-1) as Material);
+  const [smallest, largest] = [files[0], files.at(-1)];
+  const memory = smallest && largest && measureMemory(smallest, largest);
   if (options.json) {
     console.log(JSON.stringify({ rows, claims, memory }));
     return;
@@ -146,8 +149,8 @@ export async function run(args: string[]): Promise<void> {
     );
   if (memory)
     console.log(
-      `memory reading ${memory.file}: coefficients ${mib(memory.coefficients)}, file ${mib(memory.input)}, ` +
-        `beyond both ${mib(memory.beyond)} at the peak, kept after releasePool ${mib(memory.kept)}`,
+      `memory reading ${memory.file}: the process grows by ${mib(memory.rise)}, of which coefficients ` +
+        `${mib(memory.coefficients)}, the file ${mib(memory.input)}, beyond both ${mib(memory.beyond)} (required: 4 MiB)`,
     );
 }
 
@@ -212,32 +215,15 @@ function line({ file, bytes, times }: Row): string {
   return `${file} (${(bytes / 1024).toFixed(0)} KiB): ${cells.join(", ")}`;
 }
 
-/** The process's memory before, with the result at hand, and after. */
-function measureMemory({ name, bytes }: Material) {
-  const { gc } = globalThis as { gc?: () => void };
-  const used = () => {
-    gc?.();
-    const { external, heapUsed } = process.memoryUsage();
-    return external + heapUsed;
-  };
-  releasePool();
-  const before = used();
-  const image = readCoefficients(bytes);
-  const coefficients = image.components.reduce(
-    (sum, { coefficients: { byteLength } }) => sum + byteLength,
-    0,
-  );
-  const peak = process.memoryUsage().external + process.memoryUsage().heapUsed;
-  releasePool();
-  const after = used();
-  return {
-    file: name,
-    input: bytes.length,
-    coefficients,
-    beyond: peak - before - coefficients - bytes.length,
-    kept: Math.max(0, after - before - coefficients),
-    width: image.width,
-  };
+/** What reading the file takes at the peak, from a process of its own: see codec/memory.ts. */
+function measureMemory(small: Material, large: Material) {
+  const program = fileURLToPath(new URL("codec/memory.js", import.meta.url));
+  const { status, stdout } = spawnSync(process.execPath, ["--expose-gc", program, small.path, large.path], {
+    encoding: "utf8",
+  });
+  if (status !== 0 || process.platform !== "linux") return undefined;
+  const memory = JSON.parse(stdout) as { input: number; coefficients: number; rise: number };
+  return { file: large.name, ...memory, beyond: memory.rise - memory.input - memory.coefficients };
 }
 
 const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
