@@ -23,13 +23,17 @@ interface Row {
   megapixels: number;
   progressive: boolean;
   bytes: number;
-  /** Milliseconds by peer, the median of the rounds. */
+  /** Milliseconds by peer: the median of the rounds, and each round's. */
   times: Record<string, number>;
+  rounds: Record<string, number[]>;
   /** Milliseconds that a sequential file takes at the least: see codec/floor.ts. */
   floor: number;
 }
 
-/** A claim of the README: a geometric mean over some files of a peer's time by ours, and what it must come to. */
+/**
+ * A claim of the README: the geometric mean over some files of a peer's time by ours, each the median of the rounds, and
+ * what it must come to.
+ */
 interface Claim {
   name: string;
   over: string;
@@ -176,6 +180,7 @@ async function measure(file: Material, known: [string, Peer][], rounds: number):
     progressive: file.progressive,
     bytes: file.bytes.length,
     times: Object.fromEntries([...times].map(([name, values]) => [name, median(values)])),
+    rounds: Object.fromEntries(times),
     floor: floorOf(readCoefficients(file.bytes)),
   };
 }
@@ -183,7 +188,15 @@ async function measure(file: Material, known: [string, Peer][], rounds: number):
 function check(claim: Claim, rows: Row[]) {
   const ratios = rows
     .filter(claim.files)
-    .map(({ times }) => (times[claim.over] ?? Number.NaN) / (times[claim.under] ?? Number.NaN))
+    .map(({ rounds }) => {
+      // Turns of the same round lie close together in time, so that a drift of the machine's speed meets both.
+      const over = rounds[claim.over] ?? [];
+      const under = rounds[claim.under] ?? [];
+      const both = Math.min(over.length, under.length);
+      return both === 0
+        ? Number.NaN
+        : median(over.slice(0, both).map((time, round) => time / (under[round] as number)));
+    })
     .filter((ratio) => Number.isFinite(ratio));
   const { name, required, floor = 0 } = claim;
   if (ratios.length === 0) return { name, required, files: 0, holds: undefined };
