@@ -52,6 +52,7 @@ export function convertedCandidate(spatial: Uint8Array, options: ConvertOptions)
 }
 
 export interface ComparisonOptions {
+  /** Turns of each small model; a large one has a third of them. */
   rounds: number;
   onProgress?: (done: number, total: number) => void;
   /** Told before a model is loaded that takes a lot of memory. */
@@ -81,8 +82,9 @@ export async function comparePlans(
   const small = candidates.filter((candidate) => !isLarge(candidate));
   // Gigabytes read in each turn would slow down whoever comes next: such a model gets a group of its own.
   const groups = [small, ...candidates.filter(isLarge).map((large) => [...small.slice(0, 1), large])];
+  const perOpening = Math.ceil(rounds / OPENINGS);
   const openings = (group: Candidate[]) => (group === small ? OPENINGS : 1);
-  const total = groups.reduce((sum, group) => sum + group.length * (rounds + openings(group)), 0);
+  const total = groups.reduce((sum, group) => sum + group.length * openings(group) * (perOpening + 1), 0);
   const measured = new Map<Candidate, Pick<PlanMeasurement, "imagesPerSecond" | "ofSpatial">>();
   const notes = new Map<Candidate, string>();
   let done = 0;
@@ -95,9 +97,8 @@ export async function comparePlans(
     }
     if (isLarge(last))
       onLarge?.(`${labelOf(last)} needs ${formatBytes(loadingBytes(last.cost))} while it is loaded`);
-    const speeds = await timeTogether(group, planes, count, { rounds, openings: openings(group) }, () =>
-      onProgress?.(++done, total),
-    );
+    const often = { rounds: perOpening, openings: openings(group) };
+    const speeds = await timeTogether(group, planes, count, often, () => onProgress?.(++done, total));
     const spatial = speeds.get(group[0] as Candidate) as number[];
     for (const [candidate, own] of speeds) {
       const ratios = own.map((speed, round) => speed / (spatial[round] as number));
@@ -144,7 +145,7 @@ async function timeTogether(
       contestants.push({ name: labelOf(candidate), amount: count, ...(await paced(classifier, planes)) });
       onStep();
     }
-    const found = await interleave(contestants, Math.ceil(rounds / openings), onStep);
+    const found = await interleave(contestants, rounds, onStep);
     for (const candidate of order) speeds.get(candidate)?.push(...(found.get(labelOf(candidate)) ?? []));
     for (const classifier of classifiers) await classifier.close();
   }
