@@ -19,6 +19,7 @@ import {
 } from "../src/onnx/generated/onnx_pb.js";
 import { type Dimension, float32, type Graph, volume } from "../src/onnx/graph.js";
 import { modelLines } from "../src/report/model-text.js";
+import { openClassifier } from "../src/runtime/classifier.js";
 import { openSession } from "../src/runtime/session.js";
 import { compress } from "../src/transform/images.js";
 import { largestDifference, readNpy, uniform } from "./reference/arrays.js";
@@ -187,6 +188,20 @@ describe("every image model converts with plan fused:", () => {
     const input = readOnnx(convert(writeOnnx(graph))).inputs[0];
     expect(input?.shape).toEqual(["N", 3, 3, "W_blocks", 64]);
     expect(readMetadata(convertGraph(graph).graph)).toMatchObject({ channels: 3, height: 21, width: "W" });
+  });
+
+  test("a classifier pads the planes that it is given", async () => {
+    const graph = network(["N", 3, 21, 30], small);
+    const planes = uniform(3, 2 * 3 * 21 * 30);
+    const answers = [writeOnnx(graph), convert(writeOnnx(graph))].map(async (model) => {
+      const classifier = await openClassifier(model, ONE_THREAD);
+      const logits = await classifier.run(classifier.prepare(planes));
+      await classifier.close();
+      return logits;
+    });
+    const [spatial, converted] = (await Promise.all(answers)) as [Float32Array, Float32Array];
+    expect(spatial.length).toBe(10);
+    expect(largestDifference(converted, spatial)).toBeLessThan(1e-5);
   });
 
   test("operators of other domains, without shape rule, and what follows them", async () => {

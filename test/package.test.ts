@@ -14,7 +14,14 @@ test("the package exports the public names, and no others", () => {
   // DESIGN: JPEG files, conversion, the transform tensors, ONNX files, running, training, data, errors.
   expect(Object.keys(api).sort()).toEqual(
     [
-      ["readCoefficients", "readHeader", "writeCoefficients", "encodeJpeg", "planesFromPixels", "releasePool"],
+      [
+        "readCoefficients",
+        "readHeader",
+        "writeCoefficients",
+        "encodeJpeg",
+        "planesFromPixels",
+        "releasePool",
+      ],
       ["sequentialScript", "progressiveScript", "qualityTable", "estimateQuality", "summarizeJpeg"],
       ["JpegError", "JpegImageError", "UnsupportedJpegError"],
       ["convert", "convertGraph", "readMetadata"],
