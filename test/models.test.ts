@@ -368,6 +368,18 @@ describe("entrances", () => {
   });
 });
 
+test("an image that several operators read is transformed once", async () => {
+  const graph = network(["N", 3, 32, 32], (g, x) => {
+    const patches = g.node("Conv", [x, weight(g, 4, 3, 8, 8)], { strides: [8, 8] });
+    const means = g.node("AveragePool", [x], { kernel_shape: [8, 8], strides: [8, 8] });
+    return g.node("Concat", [patches, means], { axis: 1 });
+  });
+  const { graph: converted, report } = convertGraph(graph);
+  expect(report.map(({ domain }) => domain)).toEqual(["pixels", "pixels", "pixels"]);
+  expect(converted.nodes.filter(({ op }) => op === "Conv")).toHaveLength(1);
+  expect(await apart(graph, [2, 3, 32, 32])).toBeLessThan(1e-5);
+});
+
 describe("what is told", () => {
   const graph = () =>
     network(["N", 3, 64, 64], (g, x) => {
