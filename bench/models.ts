@@ -22,7 +22,7 @@ import { writeOnnx } from "../src/onnx/file.js";
 import { columns } from "../src/report/format.js";
 import { interleave, median } from "../src/report/measure.js";
 import { openSession } from "../src/runtime/session.js";
-import { compress } from "../src/transform/images.js";
+import { compress, toWholeBlocks } from "../src/transform/images.js";
 
 interface Flags {
   batch: number[];
@@ -100,7 +100,8 @@ async function measure(path: string, bytes: Uint8Array, flags: Flags): Promise<R
   for (const batch of typeof image.batch === "number" ? [image.batch] : flags.batch) {
     const shape = [batch, image.channels, height as number, width as number];
     const planes = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => 2 * noise(i));
-    const packed = compress(planes, shape);
+    const whole = toWholeBlocks(planes, shape);
+    const packed = compress(whole.data, whole.shape);
     const inputs = [new Tensor("float32", planes, shape), new Tensor("float32", packed.data, packed.shape)];
     const runs = sessions.map(
       (session, i) => () => session.run({ [session.inputNames[0] as string]: inputs[i] as Tensor }),

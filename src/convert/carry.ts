@@ -87,7 +87,7 @@ export function carry(
 }
 
 /** Makes the image of the coefficients. Returns why it is no feature map of the plan, if it is none. */
-function enter({ image, g, plan, strict, values }: Work): string | undefined {
+function enter({ source, image, g, plan, strict, values }: Work): string | undefined {
   const { name, batch, channels, height, width } = image;
   const blocks = [height, width].map((length) =>
     typeof length === "number" ? Math.ceil(length / 8) : `${length}_blocks`,
@@ -99,10 +99,11 @@ function enter({ image, g, plan, strict, values }: Work): string | undefined {
       ? `input "${name}" is ${height}x${width}, which is not whole 8x8 blocks; expected multiples of 8`
       : undefined;
   if (why !== undefined && strict) throw new ConvertError(why);
+  const readers = source.nodes.filter((node) => reads(node).includes(name)).length;
   values.set(
     name,
     why === undefined && isSized(image)
-      ? { kind: "map", map: plan.enter(coefficients, image), size: image }
+      ? { kind: "map", map: plan.enter(coefficients, image, readers), size: image }
       : { kind: "tensor", name: plan.planes(coefficients, image) },
   );
   return why;

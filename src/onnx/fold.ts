@@ -45,7 +45,10 @@ type Same = (node: Node, made: Map<string, Node>, facts: Map<string, Facts>) => 
 
 const UNCHANGED: Record<string, Same> = {
   Identity: ({ inputs }) => inputs[0],
-  Dropout: ({ inputs, outputs }) => (outputs.length === 1 ? inputs[0] : undefined),
+  Dropout({ inputs, outputs }, _, facts) {
+    const training = inputs[2] ? facts.get(inputs[2])?.contents?.[0] : 0;
+    return outputs.length === 1 && training === 0 ? inputs[0] : undefined;
+  },
   Cast: ({ inputs: [x = ""], outputs: [y = ""] }, _, facts) =>
     facts.get(x) !== undefined && facts.get(x)?.type === facts.get(y)?.type ? x : undefined,
   /** PyTorch writes a padding by nothing before an average pooling. */

@@ -22,6 +22,8 @@ interface FeatureMap {
   coefficients?: string;
   /** `[N, C, H, W]`, where known. */
   pixels?: string;
+  /** Whether several operators read the image, so that its pixels are needed anyway. */
+  shared?: boolean;
 }
 
 const CANCELLED = "the transforms between this operator and the one before it cancel";
@@ -41,11 +43,11 @@ export function fused(g: GraphBuilder, { relu, table }: Settings, cost: Cost, no
       : transforms.pixels(coefficients, size);
   return {
     wholeBlocks: false,
-    enter: (coefficients, size) => ({ size, coefficients }),
+    enter: (coefficients, size, readers) => ({ size, coefficients, shared: readers > 1 }),
     planes,
     lift: (name, size) => ({ size, pixels: name }),
     convolution(x, layer) {
-      const entrance = x.pixels === undefined ? chooseEntrance(layer) : undefined;
+      const entrance = x.pixels === undefined && !x.shared ? chooseEntrance(layer) : undefined;
       if (entrance?.folded) {
         note("coefficients", entrance.reason);
         return { size: layer.output, pixels: entrance.fold(transforms, x.coefficients as string) };
