@@ -1,5 +1,6 @@
 import type { Graph } from "../onnx/graph.js";
 import { ConvertError } from "./options.js";
+import type { Preprocess } from "./preprocess.js";
 
 /** What a converted file says of itself, so that whoever loads it knows what to feed it. */
 export interface Metadata {
@@ -16,6 +17,10 @@ export interface Metadata {
   multiplyAdds: number;
   operatorBytes: number;
   largestOperatorBytes: number;
+  /** How photographs become the network's planes. */
+  preprocess?: Preprocess;
+  /** The value of the graph that holds the network's planes `[N, C, H, W]`, where there is one. */
+  planes?: string;
 }
 
 const KEY = "jpeg-domain";

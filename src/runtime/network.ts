@@ -1,0 +1,158 @@
+/** A model file as what runs behind the entrance: `model file → network on planes or coefficients, its preprocessing`. */
+import { readFile } from "node:fs/promises";
+import { convertGraph } from "../convert/convert.js";
+import { type Metadata, readMetadata } from "../convert/metadata.js";
+import type { ConvertOptions } from "../convert/options.js";
+import { channelCount, type Preprocess, TORCHVISION } from "../convert/preprocess.js";
+import { JpegDomainError } from "../errors.js";
+import { readOnnx, writeOnnx } from "../onnx/file.js";
+import type { Dimension, Graph, ValueInfo } from "../onnx/graph.js";
+import { cutAt } from "./cut.js";
+import type { PlaneSize } from "./entrance.js";
+
+/** What a thread needs to run a model; plain data, so that it can be sent to one. */
+export interface Network {
+  /** The ONNX file that ONNX Runtime opens: its bytes, or its path. */
+  model: Uint8Array | string;
+  planes: PlaneSize;
+  preprocess: Preprocess;
+  /** The quantisation table of the coefficients that the network takes; `undefined`: it takes the planes themselves. */
+  table: number[] | undefined;
+  /** The batch the file was made for, where it is not free. */
+  fixedBatch: number | undefined;
+}
+
+export interface OpenedNetwork extends Network {
+  metadata: Metadata | undefined;
+  /** What the model did not say and was assumed, as a sentence. */
+  assumed: string | undefined;
+}
+
+export interface NetworkOptions extends Pick<ConvertOptions, "plan" | "relu"> {
+  preprocess?: Preprocess;
+}
+
+/**
+ * Reads a model and finds out how to feed it.
+ * @throws {JpegDomainError} where it is no model of images.
+ */
+export async function openNetwork(
+  model: Uint8Array | string,
+  options: NetworkOptions = {},
+): Promise<OpenedNetwork> {
+  const bytes = typeof model === "string" ? await readFile(model) : model;
+  const graph = readOnnx(bytes);
+  const metadata = readMetadata(graph);
+  if (metadata !== undefined) return converted(bytes, graph, metadata, options);
+  const shape = planesOf(graph);
+  const { preprocess, assumed } = preprocessing(shape, options.preprocess);
+  const spatial = { preprocess, assumed, fixedBatch: fixed(shape[0]) };
+  if (options.plan !== undefined || options.relu !== undefined) {
+    // The runtime's entrance ends at the planes; what the caller asked for is a matter of the layers behind them.
+    const { graph: made } = convertGraph(graph, options);
+    const about = readMetadata(made) as Metadata;
+    return { ...converted(writeOnnx(made), made, about, { preprocess }), assumed };
+  }
+  return { ...spatial, model, planes: planeSize(shape, preprocess), table: undefined, metadata: undefined };
+}
+
+/** A converted model: its file's metadata say what it takes. */
+function converted(
+  bytes: Uint8Array,
+  graph: Graph,
+  metadata: Metadata,
+  options: NetworkOptions,
+): OpenedNetwork {
+  const { channels, height, width } = metadata;
+  const planes = { channels, height, width };
+  const [batch] = graph.inputs[0]?.shape ?? [];
+  const found = preprocessing(
+    [batch ?? "N", channels, height, width],
+    options.preprocess ?? metadata.preprocess,
+  );
+  const common = { ...found, planes, metadata, fixedBatch: fixed(batch) };
+  if (metadata.planes === undefined) return { ...common, model: bytes, table: metadata.table };
+  // The file holds the entrance as nodes; the runtime does their work faster, and runs what is behind them.
+  const behind = cutAt(graph, metadata.planes, [batch ?? "N", channels, height, width]);
+  return { ...common, model: writeOnnx(behind), table: undefined };
+}
+
+type Shape = [batch: Dimension, channels: number, height: Dimension, width: Dimension];
+
+function planesOf(graph: Graph): Shape {
+  const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
+  const [input] = inputs;
+  const [batch, channels, height, width] = input?.shape ?? [];
+  if (inputs.length !== 1 || input?.type !== "float32" || input.shape?.length !== 4)
+    throw new JpegDomainError(
+      `the model's input is ${inputs.map(describe).join("; ") || "none"}, expected one image float32 [N, C, H, W]`,
+    );
+  if (channels !== 1 && channels !== 3)
+    throw new JpegDomainError(
+      `the model's input is ${describe(input)}, expected 1 channel (grey) or 3 (colour) in the second place`,
+    );
+  return [batch as Dimension, channels, height as Dimension, width as Dimension];
+}
+
+const describe = ({ name, type, shape }: ValueInfo) => `"${name}" ${type} [${shape?.join(", ") ?? "?"}]`;
+
+const fixed = (batch: Dimension | undefined) => (typeof batch === "number" && batch > 0 ? batch : undefined);
+
+/** Sides up to this are taken to be small images' own (MNIST, CIFAR), larger ones a crop of photographs. */
+const SMALL = 64;
+/** Torchvision's classifiers take the middle 224 of 256. */
+const SHARE = 224 / 256;
+
+/** The preprocessing asked for, or the usual one of networks of this size. */
+function preprocessing(
+  [, channels, height, width]: Shape,
+  given: Preprocess | undefined,
+): { preprocess: Preprocess; assumed: string | undefined } {
+  if (given !== undefined) {
+    if (channelCount(given) !== channels)
+      throw new JpegDomainError(
+        `the preprocessing gives ${channelCount(given)} planes (${given.channels}), the model takes ${channels}`,
+      );
+    return { preprocess: given, assumed: undefined };
+  }
+  const size = {
+    height: typeof height === "number" ? height : (TORCHVISION.crop?.height as number),
+    width: typeof width === "number" ? width : (TORCHVISION.crop?.width as number),
+  };
+  const edge = Math.max(size.height, size.width);
+  const isSmall = edge <= SMALL;
+  const base: Preprocess =
+    channels === 1 ? { ...TORCHVISION, mean: [0], std: [1], channels: "grayscale" } : TORCHVISION;
+  const preprocess: Preprocess = isSmall
+    ? {
+        resample: base.resample,
+        rescale: base.rescale,
+        mean: base.mean,
+        std: base.std,
+        channels: base.channels,
+        resize: size,
+      }
+    : { ...base, resize: { shortestEdge: Math.round(edge / SHARE) }, crop: size };
+  const steps = isSmall
+    ? `resize to ${size.height}x${size.width}`
+    : `shortest edge to ${Math.round(edge / SHARE)}, middle ${size.height}x${size.width}`;
+  const assumed =
+    `the model does not say how its images are prepared; assumed: ${steps}, ${preprocess.channels}, ` +
+    `mean ${preprocess.mean.join(" ")}, std ${preprocess.std.join(" ")}`;
+  return { preprocess, assumed };
+}
+
+/** The model's own size where its file has one, else what the preprocessing comes out at. */
+function planeSize([, channels, height, width]: Shape, preprocess: Preprocess): PlaneSize {
+  const { crop, resize } = preprocess;
+  const area = crop ?? (resize && "height" in resize ? resize : undefined);
+  const side = (own: Dimension, name: "height" | "width"): number => {
+    if (typeof own === "number") return own;
+    if (area === undefined)
+      throw new JpegDomainError(
+        `the model takes images of any ${name}, and the preprocessing gives no size; expected a crop or a size of height and width`,
+      );
+    return area[name];
+  };
+  return { channels, height: side(height, "height"), width: side(width, "width") };
+}
