@@ -18,8 +18,11 @@ import { inOrder } from "./stream.js";
 
 /** How {@link loadModel} opens a model. */
 export interface ModelOptions extends Pick<ConvertOptions, "plan" | "relu"> {
-  /** How photographs are prepared; by default as the model's metadata say, else as torchvision does it. */
-  preprocess?: Preprocess;
+  /**
+   * How photographs are prepared. What is not given is as the model's metadata say, else as torchvision does it;
+   * {@link JpegModel.assumed} tells.
+   */
+  preprocess?: Partial<Preprocess>;
   /** Images that go through the network at once; by default as many as measured best for their size. */
   batch?: number;
   /**

@@ -3,7 +3,13 @@ import { readFile } from "node:fs/promises";
 import { convertGraph } from "../convert/convert.js";
 import { type Metadata, readMetadata } from "../convert/metadata.js";
 import type { ConvertOptions } from "../convert/options.js";
-import { channelCount, type Preprocess, TORCHVISION } from "../convert/preprocess.js";
+import {
+  type Area,
+  channelCount,
+  checkPreprocess,
+  type Preprocess,
+  TORCHVISION,
+} from "../convert/preprocess.js";
 import { JpegDomainError } from "../errors.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
 import type { Dimension, Graph, ValueInfo } from "../onnx/graph.js";
@@ -29,7 +35,8 @@ export interface OpenedNetwork extends Network {
 }
 
 export interface NetworkOptions extends Pick<ConvertOptions, "plan" | "relu"> {
-  preprocess?: Preprocess;
+  /** What is given replaces what the model says, or what is assumed. */
+  preprocess?: Partial<Preprocess>;
 }
 
 /**
@@ -45,7 +52,7 @@ export async function openNetwork(
   const metadata = readMetadata(graph);
   if (metadata !== undefined) return converted(bytes, graph, metadata, options);
   const shape = planesOf(graph);
-  const { preprocess, assumed } = preprocessing(shape, options.preprocess);
+  const { preprocess, assumed } = preprocessing(shape, undefined, options.preprocess);
   const spatial = { preprocess, assumed, fixedBatch: fixed(shape[0]) };
   if (options.plan !== undefined || options.relu !== undefined) {
     // The runtime's entrance ends at the planes; what the caller asked for is a matter of the layers behind them.
@@ -66,14 +73,12 @@ function converted(
   const { channels, height, width } = metadata;
   const planes = { channels, height, width };
   const [batch] = graph.inputs[0]?.shape ?? [];
-  const found = preprocessing(
-    [batch ?? "N", channels, height, width],
-    options.preprocess ?? metadata.preprocess,
-  );
+  const shape: Shape = [batch ?? "N", channels, height, width];
+  const found = preprocessing(shape, metadata.preprocess, options.preprocess);
   const common = { ...found, planes, metadata, fixedBatch: fixed(batch) };
   if (metadata.planes === undefined) return { ...common, model: bytes, table: metadata.table };
   // The file holds the entrance as nodes; the runtime does their work faster, and runs what is behind them.
-  const behind = cutAt(graph, metadata.planes, [batch ?? "N", channels, height, width]);
+  const behind = cutAt(graph, metadata.planes, shape);
   return { ...common, model: writeOnnx(behind), table: undefined };
 }
 
@@ -103,43 +108,55 @@ const SMALL = 64;
 /** Torchvision's classifiers take the middle 224 of 256. */
 const SHARE = 224 / 256;
 
-/** The preprocessing asked for, or the usual one of networks of this size. */
+/** The preprocessing that the model says, or the usual one of networks of this size, with what is given instead. */
 function preprocessing(
-  [, channels, height, width]: Shape,
-  given: Preprocess | undefined,
+  shape: Shape,
+  known: Preprocess | undefined,
+  given: Partial<Preprocess> = {},
 ): { preprocess: Preprocess; assumed: string | undefined } {
-  if (given !== undefined) {
-    if (channelCount(given) !== channels)
-      throw new JpegDomainError(
-        `the preprocessing gives ${channelCount(given)} planes (${given.channels}), the model takes ${channels}`,
-      );
-    return { preprocess: given, assumed: undefined };
-  }
+  const channels = shape[1];
+  const preprocess = checkPreprocess({ ...(known ?? usual(shape)), ...given });
+  if (channelCount(preprocess) !== channels)
+    throw new JpegDomainError(
+      `the preprocessing gives ${channelCount(preprocess)} planes (${preprocess.channels}), the model takes ${channels}`,
+    );
+  const isSaid = known !== undefined || ((given.resize ?? given.crop) && given.mean && given.std);
+  return {
+    preprocess,
+    assumed: isSaid
+      ? undefined
+      : `the model does not say how images are prepared; assumed ${told(preprocess)}`,
+  };
+}
+
+/** Torchvision's for photographs; small images as they are. */
+function usual([, channels, height, width]: Shape): Preprocess {
+  const area = TORCHVISION.crop as Area;
   const size = {
-    height: typeof height === "number" ? height : (TORCHVISION.crop?.height as number),
-    width: typeof width === "number" ? width : (TORCHVISION.crop?.width as number),
+    height: typeof height === "number" ? height : area.height,
+    width: typeof width === "number" ? width : area.width,
   };
   const edge = Math.max(size.height, size.width);
-  const isSmall = edge <= SMALL;
-  const base: Preprocess =
-    channels === 1 ? { ...TORCHVISION, mean: [0], std: [1], channels: "grayscale" } : TORCHVISION;
-  const preprocess: Preprocess = isSmall
-    ? {
-        resample: base.resample,
-        rescale: base.rescale,
-        mean: base.mean,
-        std: base.std,
-        channels: base.channels,
-        resize: size,
-      }
-    : { ...base, resize: { shortestEdge: Math.round(edge / SHARE) }, crop: size };
-  const steps = isSmall
-    ? `resize to ${size.height}x${size.width}`
-    : `shortest edge to ${Math.round(edge / SHARE)}, middle ${size.height}x${size.width}`;
-  const assumed =
-    `the model does not say how its images are prepared; assumed: ${steps}, ${preprocess.channels}, ` +
-    `mean ${preprocess.mean.join(" ")}, std ${preprocess.std.join(" ")}`;
-  return { preprocess, assumed };
+  const { crop: _, resize: __, ...color } = TORCHVISION;
+  return {
+    ...color,
+    ...(channels === 1 && { mean: [0], std: [1], channels: "grayscale" as const }),
+    ...(edge <= SMALL
+      ? { resize: size }
+      : { resize: { shortestEdge: Math.round(edge / SHARE) }, crop: size }),
+  };
+}
+
+function told({ resize, crop, channels, resample, mean, std }: Preprocess): string {
+  const steps = [
+    resize &&
+      `resize ${"height" in resize ? `to ${resize.height}x${resize.width}` : `the shortest edge to ${resize.shortestEdge}`}, ${resample}`,
+    crop && `the middle ${crop.height}x${crop.width}`,
+    channels,
+    `mean ${mean.join(" ")}`,
+    `std ${std.join(" ")}`,
+  ];
+  return steps.filter(Boolean).join(", ");
 }
 
 /** The model's own size where its file has one, else what the preprocessing comes out at. */
