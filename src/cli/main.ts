@@ -5,6 +5,7 @@ import { JpegDomainError } from "../errors.js";
 import { benchCommand } from "./bench.js";
 import { classifyCommand } from "./classify.js";
 import { coefficientsCommand } from "./coefficients.js";
+import { compareCommand } from "./compare.js";
 import { convertCommand } from "./convert.js";
 import { demoCommand } from "./demo.js";
 import { evalCommand } from "./eval.js";
@@ -33,6 +34,7 @@ for (const command of [
   convertCommand(),
   evalCommand(),
   classifyCommand(),
+  compareCommand(),
   inspectCommand(),
   coefficientsCommand(),
   benchCommand(),
