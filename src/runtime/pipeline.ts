@@ -66,11 +66,13 @@ export async function openPipeline(
 ): Promise<Pipeline> {
   const session = await openSession(network.model, options);
   const length = planeLength(network);
+  const fixed = network.fixedBatch ?? 1;
+  const capacity = Math.ceil(batch / fixed) * fixed;
   /** Batches' planes that no run uses at the moment; new memory would cost more time than a small network does. */
   const spare: Float32Array[] = [];
 
   async function run<T>(items: readonly T[], fill: (item: T, out: Float32Array) => Error | undefined) {
-    const planes = spare.pop() ?? new Float32Array((network.fixedBatch ?? batch) * length);
+    const planes = spare.pop() ?? new Float32Array(capacity * length);
     try {
       const results: (JpegResult | undefined)[] = [];
       let count = 0;
