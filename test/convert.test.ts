@@ -552,15 +552,23 @@ describe("refusals name operator, node and reason", () => {
       },
       /training_mode = 1: expected a model exported for inference/,
     ],
-  ])("%s (%#)", (op, make, reason) => {
+  ])("%s (%#)", async (op, make, reason) => {
     // The node in the middle, so that it keeps its name.
     const graph = oneNode((g, x) => g.node("Relu", [make(g, x)]));
-    for (const plan of PLAN_NAMES) {
-      const error = refusal(graph, { plan });
-      expect([error.op, error.node]).toEqual([op, "here"]);
-      expect(error.message).toMatch(new RegExp(`^${op} node "here" cannot be converted: `));
-      expect(error.reason).toMatch(reason);
-    }
+    (graph.outputs[0] as ValueInfo).shape = undefined;
+    const error = refusal(graph, { plan: "exploded" });
+    expect([error.op, error.node]).toEqual([op, "here"]);
+    expect(error.message).toMatch(new RegExp(`^${op} node "here" cannot be converted: `));
+    expect(error.reason).toMatch(reason);
+
+    // The other plans go on with pixels from there.
+    const { report } = convertGraph(graph, { plan: "blockwise" });
+    const here = report.findIndex(({ node }) => node === "here");
+    expect(report[here]).toMatchObject({ op, domain: "pixels", reason: expect.stringMatching(reason) });
+    expect(report[here + 1]).toMatchObject({ op: "Relu", domain: "pixels" });
+    if (op === "BatchNormalization") return;
+    for (const plan of ["fused", "blockwise"] as const)
+      expect(await difference(graph, { plan }), plan).toBeLessThan(2e-5);
   });
 
   test("a layer deep inside, with its sizes", () => {
@@ -569,7 +577,7 @@ describe("refusals name operator, node and reason", () => {
     const nodes = graph.nodes.map((node) =>
       node.op === "AveragePool" ? { ...node, op: "GlobalAveragePool", attributes: new Map() } : node,
     );
-    const error = refusal({ ...graph, inputs, nodes });
+    const error = refusal({ ...graph, inputs, nodes }, { plan: "exploded" });
     expect(error.message).toMatch(
       /^Conv node "block3\..*" cannot be converted: it makes feature maps of 4x4/,
     );
@@ -591,7 +599,7 @@ describe("refusals name operator, node and reason", () => {
     ],
     [
       "an image of 28x28",
-      [oneNode((g, x) => g.node("Relu", [x]), [1, 28, 28])],
+      [oneNode((g, x) => g.node("Relu", [x]), [1, 28, 28]), { plan: "exploded" }],
       /input "image" is 28x28, which is not whole 8x8 blocks; expected multiples of 8/,
     ],
   ])("%s", (_, [graph, options], message) => {
@@ -606,8 +614,12 @@ describe("refusals name operator, node and reason", () => {
     );
     const open = oneNode((g, x) => g.node("Relu", [x]));
     (open.inputs[0] as { shape: unknown }).shape = ["N", 3, "H", "W"];
+    expect(refusal(open, { plan: "exploded" }).message).toMatch(
+      /input "image" is HxW, a size known only at run time/,
+    );
+    (open.inputs[0] as { shape: unknown }).shape = ["N", "C", "H", "W"];
     expect(refusal(open).message).toMatch(
-      /inputs are image: float32 \[N, 3, H, W\]; expected .* H and W known/,
+      /inputs are image: float32 \[N, C, H, W\]; expected .* with C known/,
     );
     const two = new GraphBuilder("two");
     const inputs = ["a", "b"].map((name) => two.input(name, "float32", ["N", 1, 8, 8]));

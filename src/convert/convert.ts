@@ -1,165 +1,119 @@
 /** A spatial network to a network on JPEG coefficients: `spatial graph → JPEG-domain graph`. */
 import { GraphBuilder } from "../onnx/builder.js";
-import type { Facts } from "../onnx/facts.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
 import { foldConstants } from "../onnx/fold.js";
-import type { Dimension, Graph, Node } from "../onnx/graph.js";
+import type { Graph } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
+import { carry } from "./carry.js";
 import { foldBatchNormalization } from "./fold-batch-normalization.js";
-import type { Convolution, Size } from "./layers.js";
+import { findImage, type ImageInput } from "./image-input.js";
+import type { Convolution } from "./layers.js";
 import { writeMetadata } from "./metadata.js";
-import { multiplyAdds } from "./operators/convolution.js";
-import { RULES } from "./operators/table.js";
+import { multiplications } from "./operations.js";
 import { ConvertError, type ConvertOptions, formatRelu, type PlanName, settings } from "./options.js";
-import { type Cost, gigabytes, loadingBytes, type Plan, type PlanFactory } from "./plan.js";
+import { type Cost, gigabytes, loadingBytes, type Note, type Plan, type PlanFactory } from "./plan.js";
 import { blockwise } from "./plans/blockwise.js";
 import { exploded, operatorBytes } from "./plans/exploded.js";
 import { fused } from "./plans/fused.js";
-import { Conversion, isWholeBlocks, type Value } from "./rule.js";
+import type { NodeReport } from "./report.js";
 
 const PLANS: Record<PlanName, PlanFactory> = { fused, blockwise, exploded } as Record<PlanName, PlanFactory>;
 
 /**
  * Converts an ONNX image model, trained on pixels, into one that takes the coefficient tensor `[N, C, X, Y, 64]` of
- * its input planes `[N, C, 8X, 8Y]` and gives the same outputs.
+ * its input planes `[N, C, H, W]` and gives the same outputs. X and Y are H / 8 and W / 8, rounded up; what the last
+ * blocks hold beyond the image does not matter.
  *
- * @param onnx The model file. Its one input must be float32 `[N, C, H, W]` with H and W multiples of 8.
- * @returns A standard ONNX file: input `coefficients`, the outputs of the original, dynamic batch if it had one.
+ * Where an operator has no rule on coefficients, plans `fused` and `blockwise` go on with pixels; {@link convertGraph}
+ * tells where and why.
+ *
+ * @param onnx The model file. Its one input must be an image `[N, C, H, W]` or `[N, H, W, C]`, of float32, float16,
+ *   float64 or uint8; batch, height and width may be dynamic.
+ * @returns A standard ONNX file: input `coefficients`, the outputs of the original, dynamic where that was.
  * @throws {OnnxError} where the bytes are no ONNX model.
- * @throws {ConvertError} where an operator has no counterpart in the JPEG domain, with its name, node and reason.
+ * @throws {ConvertError} where the model takes no image, or, under plan `exploded`, where an operator has no
+ *   counterpart on coefficients, with its name, node and reason.
  */
 export function convert(onnx: Uint8Array, options: ConvertOptions = {}): Uint8Array {
   return writeOnnx(convertGraph(readOnnx(onnx), options).graph);
 }
 
-/** What {@link convertGraph} gives: the graph, and what it costs. */
+/** What {@link convertGraph} gives: the graph, what it costs, and where each operator of the model went. */
 export interface Converted {
   graph: Graph;
   cost: Cost;
+  report: NodeReport[];
 }
 
 /** {@link convert} on graphs. */
 export function convertGraph(model: Graph, options: ConvertOptions = {}): Converted {
   const chosen = settings(options);
-  const source = foldBatchNormalization(foldConstants(model));
-  if (chosen.plan === "exploded") checkMemory(source, options.memoryLimit);
+  const { source, image } = prepare(model);
+  const strict = chosen.plan === "exploded";
+  if (strict) checkMemory(source, image, options.memoryLimit);
   const cost: Cost = { multiplyAdds: 0, operatorBytes: 0, largestOperatorBytes: 0 };
   const g = new GraphBuilder(`${source.name} in the JPEG domain`, source.opsets.get(""));
+  for (const { domain } of source.nodes)
+    if (!g.graph.opsets.has(domain)) g.graph.opsets.set(domain, source.opsets.get(domain) ?? 1);
   for (const { name } of source.outputs) g.unique(name);
-  const size = run(source, g, PLANS[chosen.plan](g, chosen, cost));
+  const plan = (note: Note) => PLANS[chosen.plan](g, chosen, cost, note);
+  const approximate = chosen.relu.kind !== "exact";
+  const report = carry(source, image, g, { cost, strict, approximate, plan });
   const graph = g.build();
   writeMetadata(graph, {
     input: "planes",
     plan: chosen.plan,
     relu: formatRelu(options.relu ?? "exact"),
-    ...size,
+    channels: image.channels,
+    height: image.height,
+    width: image.width,
     table: Array.from(chosen.table),
     ...cost,
   });
-  return { graph, cost };
+  return { graph, cost, report };
 }
 
-/** Carries every node of `source` over into `g`, by its rule and `plan`. Returns the size of the input planes. */
-function run(source: Graph, g: GraphBuilder, plan: Plan): Size {
-  const facts = inferShapes(source);
-  const { name, shape } = onlyInput(source);
-  const [batch, channels, height, width] = shape;
-  const size = { channels, height, width };
-  const coefficients = g.input("coefficients", "float32", [batch, channels, height / 8, width / 8, 64]);
-  const values = new Map<string, Value>([[name, { kind: "map", map: plan.enter(coefficients, size), size }]]);
-  for (const node of source.nodes) {
-    const onMaps = node.inputs.some((input) => values.get(input)?.kind === "map");
-    if (!onMaps) copy(source, g, node, values);
-    else
-      values.set(node.outputs[0] as string, applyRule(new Conversion(node, plan, g, source, facts, values)));
-  }
-  for (const output of source.outputs) {
-    const value = values.get(output.name) as Value;
-    const made = value.kind === "map" ? plan.pixels(value.map) : value.name;
-    g.output(made, output.name, output.type, (facts.get(output.name) as Facts).shape);
-  }
-  return size;
+/** The model as conversion takes it: its image as planes, constants and batch normalisation folded. */
+function prepare(model: Graph): { source: Graph; image: ImageInput } {
+  const { source, image } = findImage(model);
+  return { source: foldBatchNormalization(foldConstants(source, { partial: true })), image };
 }
 
-function applyRule(call: Conversion): Value {
-  const { node } = call;
-  const rule = node.domain === "" ? RULES[node.op] : undefined;
-  if (rule === undefined)
-    return call.refuse(
-      `no rule for this operator on coefficients; rules exist for ${Object.keys(RULES).join(", ")}`,
-    );
-  return rule(call);
+/** Multiplications of a spatial model for one image: what a converted one's are to be compared with. */
+export function spatialMultiplyAdds(model: Graph): number {
+  const { source, image } = findImage(model);
+  const facts = inferShapes(source, { partial: true });
+  const images = typeof image.batch === "number" ? image.batch : 1;
+  return source.nodes.reduce((sum, node) => sum + multiplications(node, facts) / images, 0);
 }
 
-/** Takes a node over as it is: it works on plain tensors only. */
-function copy(source: Graph, g: GraphBuilder, node: Node, values: Map<string, Value>): void {
-  const inputs = node.inputs.map((input) => {
-    const value = values.get(input);
-    if (value?.kind === "tensor") return value.name;
-    const constant = source.initializers.get(input);
-    if (input === "" || constant === undefined) return input;
-    const name = g.constant(input, constant);
-    values.set(input, { kind: "tensor", name });
-    return name;
-  });
-  const outputs = node.outputs.map((output) => (output === "" ? "" : g.unique(output)));
-  g.copy(node, inputs, outputs);
-  for (const [i, output] of node.outputs.entries())
-    values.set(output, { kind: "tensor", name: outputs[i] as string });
-}
-
-interface ImageInput {
-  name: string;
-  shape: [batch: Dimension, channels: number, height: number, width: number];
-}
-
-function onlyInput(graph: Graph): ImageInput {
-  const [input, ...others] = graph.inputs;
-  const found = graph.inputs
-    .map(({ name, type, shape }) => `${name}: ${type} [${shape?.join(", ") ?? "?"}]`)
-    .join("; ");
-  const [batch, channels, height, width] = input?.shape ?? [];
-  if (
-    input === undefined ||
-    others.length > 0 ||
-    input.type !== "float32" ||
-    input.shape?.length !== 4 ||
-    typeof channels !== "number" ||
-    typeof height !== "number" ||
-    typeof width !== "number"
-  )
-    throw new ConvertError(
-      `the model's inputs are ${found || "none"}; expected one image input float32 [N, C, H, W] with C, H and W known`,
-    );
-  if (!isWholeBlocks({ channels, height, width }))
-    throw new ConvertError(
-      `input "${input.name}" is ${height}x${width}, which is not whole 8x8 blocks; expected multiples of 8`,
-    );
-  return { name: input.name, shape: [batch as Dimension, channels, height, width] };
-}
-
-/** The convolutions of a model that are carried out on feature maps. */
-function convolutions(source: Graph): Convolution[] {
+/** The convolutions of a model that are carried out on feature maps, where all its operators have rules. */
+function convolutions(source: Graph, image: ImageInput): Convolution[] {
   const layers: Convolution[] = [];
-  run(source, new GraphBuilder("", source.opsets.get("")), {
+  const cost: Cost = { multiplyAdds: 0, operatorBytes: 0, largestOperatorBytes: 0 };
+  const plan: Plan = {
+    wholeBlocks: true,
     enter: () => null,
+    planes: () => "",
     convolution: (_, layer) => layers.push(layer),
     batchNormalization: () => null,
     relu: () => null,
     add: () => null,
     globalAverage: () => "",
     pixels: () => "",
+  };
+  carry(source, image, new GraphBuilder("", source.opsets.get("")), {
+    cost,
+    strict: true,
+    approximate: false,
+    plan: () => plan,
   });
   return layers;
 }
 
-/** Multiplications of a spatial model's convolutions for one image: what a converted one's are to be compared with. */
-export const spatialMultiplyAdds = (model: Graph): number =>
-  convolutions(foldConstants(model)).reduce((sum, layer) => sum + multiplyAdds(layer), 0);
-
 /** Refuses an exploded network that would not fit, before anything of it is built. */
-function checkMemory(source: Graph, limit = Number.POSITIVE_INFINITY): void {
-  const bytes = convolutions(source).map(operatorBytes);
+function checkMemory(source: Graph, image: ImageInput, limit = Number.POSITIVE_INFINITY): void {
+  const bytes = convolutions(source, image).map(operatorBytes);
   const cost = {
     operatorBytes: bytes.reduce((sum, n) => sum + n, 0),
     largestOperatorBytes: Math.max(0, ...bytes),

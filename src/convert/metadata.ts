@@ -1,4 +1,4 @@
-import type { Graph } from "../onnx/graph.js";
+import type { Dimension, Graph } from "../onnx/graph.js";
 import { ConvertError } from "./options.js";
 import type { Preprocess } from "./preprocess.js";
 
@@ -7,10 +7,10 @@ export interface Metadata {
   input: "planes";
   plan: string;
   relu: string;
-  /** The size of the planes the network was made for. */
+  /** The planes the network was made for. A side whose length is known only at run time has its name instead. */
   channels: number;
-  height: number;
-  width: number;
+  height: Dimension;
+  width: Dimension;
   /** 64 entries, zigzag order. */
   table: number[];
   /** For one image. */

@@ -1,5 +1,5 @@
 import type { GraphBuilder } from "../onnx/builder.js";
-import type { BatchNormalization, Convolution, Size } from "./layers.js";
+import type { BatchNormalization, Convolution, Planes, Size } from "./layers.js";
 import type { Settings } from "./options.js";
 
 /**
@@ -7,8 +7,14 @@ import type { Settings } from "./options.js";
  * being built: which of its forms, coefficients or pixels, has been computed under which name.
  */
 export interface Plan<M = unknown> {
+  /** Whether a feature map must be whole 8x8 blocks to be carried as coefficients. */
+  readonly wholeBlocks: boolean;
   /** The feature map that the coefficient tensor `coefficients` (`[N, C, X, Y, 64]`) holds. */
   enter(coefficients: string, size: Size): M;
+  /** The pixels `[N, C, H, W]` of a coefficient tensor that is no feature map of this plan: its size is not known. */
+  planes(coefficients: string, planes: Planes): string;
+  /** The feature map whose pixels are the value `pixels`. A plan that has it takes every image back from a border. */
+  lift?(pixels: string, size: Size): M;
   convolution(x: M, layer: Convolution): M;
   batchNormalization(x: M, layer: BatchNormalization): M;
   relu(x: M): M;
@@ -20,7 +26,13 @@ export interface Plan<M = unknown> {
   pixels(x: M): string;
 }
 
-export type PlanFactory = (g: GraphBuilder, settings: Settings, cost: Cost) => Plan;
+/** Where an operator is carried out. */
+export type Domain = "coefficients" | "pixels";
+
+/** Says of the node in hand where it is carried out, and why or how. Without it: on coefficients. */
+export type Note = (domain: Domain, reason: string) => void;
+
+export type PlanFactory = (g: GraphBuilder, settings: Settings, cost: Cost, note: Note) => Plan;
 
 /** What a converted network costs for one image, and in memory. Counted while it is built. */
 export interface Cost {

@@ -1,9 +1,9 @@
 import type { GraphBuilder } from "../onnx/builder.js";
 import type { Facts } from "../onnx/facts.js";
 import type { Constant, Dimension, Graph, Node } from "../onnx/graph.js";
-import type { Size } from "./layers.js";
+import { isWholeBlocks, type Size } from "./layers.js";
 import { ConvertError } from "./options.js";
-import type { Plan } from "./plan.js";
+import type { Note, Plan } from "./plan.js";
 
 /** A value of the converted graph: a feature map in the plan's keeping, or any other tensor under its name. */
 export type Value = { kind: "map"; map: unknown; size: Size } | { kind: "tensor"; name: string };
@@ -17,6 +17,7 @@ export class Conversion {
     private readonly source: Graph,
     private readonly facts: Map<string, Facts>,
     private readonly values: Map<string, Value>,
+    readonly note: Note,
   ) {}
 
   /** The feature map that input `i` is. */
@@ -52,14 +53,15 @@ export class Conversion {
     return this.size(this.node.inputs[i] as string);
   }
 
+  /** The shape of what the node makes, empty where it is not known. */
   outputShape(): Dimension[] {
-    return (this.facts.get(this.node.outputs[0] as string) as Facts).shape;
+    return this.facts.get(this.node.outputs[0] as string)?.shape ?? [];
   }
 
-  /** The size of the feature map that the node makes, which must be whole blocks. */
+  /** The size of the feature map that the node makes; whole blocks, if the plan needs them. */
   outputSize(): Size {
     const size = this.size(this.node.outputs[0] as string);
-    if (!isWholeBlocks(size))
+    if (this.plan.wholeBlocks && !isWholeBlocks(size))
       this.refuse(
         `it makes feature maps of ${size.height}x${size.width}, which are not whole 8x8 blocks; ` +
           "expected a height and width that are multiples of 8 at every layer",
@@ -73,27 +75,31 @@ export class Conversion {
   }
 
   private size(name: string): Size {
-    const shape = this.facts.get(name)?.shape ?? [];
-    const [, channels, height, width] = shape;
-    if (
-      shape.length !== 4 ||
-      typeof channels !== "number" ||
-      typeof height !== "number" ||
-      typeof width !== "number"
-    )
-      return this.refuse(
-        `"${name}" has shape [${shape.join(", ")}], expected a feature map [N, C, H, W] of known size`,
-      );
-    return { channels, height, width };
+    const shape = this.facts.get(name)?.shape;
+    return (
+      sizeOf(shape) ??
+      this.refuse(
+        `"${name}" has shape [${shape?.join(", ") ?? "?"}], expected a feature map [N, C, H, W] of known size`,
+      )
+    );
   }
 
+  /** Ends the coefficient domain here, or under plan `exploded` the conversion. To be called before anything is built. */
   refuse(reason: string): never {
     throw new ConvertError(reason, this.node);
   }
 }
 
-export const isWholeBlocks = ({ height, width }: Size): boolean =>
-  height > 0 && width > 0 && height % 8 === 0 && width % 8 === 0;
+/** The size of a feature map of shape `[N, C, H, W]`, if it is one and known. */
+export function sizeOf(shape: Dimension[] | undefined): Size | undefined {
+  const [, channels, height, width] = shape ?? [];
+  return shape?.length === 4 &&
+    typeof channels === "number" &&
+    typeof height === "number" &&
+    typeof width === "number"
+    ? { channels, height, width }
+    : undefined;
+}
 
 /** Converts one node of which at least one input is a feature map. */
 export type Rule = (call: Conversion) => Value;

@@ -98,6 +98,13 @@ export class GraphBuilder {
     return outputs;
   }
 
+  /** `Slice` along one axis with step 1: operator sets before 10 have its limits as attributes. */
+  slice(x: string, { axis, from, to }: { axis: number; from: number; to: number }, hint = "Slice"): string {
+    if ((this.graph.opsets.get("") ?? 0) < 10)
+      return this.node("Slice", [x], { starts: [from], ends: [to], axes: [axis] }, hint);
+    return this.node("Slice", [x, this.ints([from]), this.ints([to]), this.ints([axis])], {}, hint);
+  }
+
   /** Copies a node of another graph, its inputs and outputs renamed. */
   copy(node: Node, inputs: string[], outputs: string[]): void {
     for (const output of outputs) this.taken.add(output);
@@ -105,7 +112,7 @@ export class GraphBuilder {
   }
 
   /** Declares `value` as the graph's output `name`; the value is renamed, unless it is an input, a constant or an output already. */
-  output(value: string, name: string, type: ElementType, shape: Dimension[]): void {
+  output(value: string, name: string, type: ElementType, shape: Dimension[] | undefined): void {
     this.graph.outputs.push({ name, type, shape });
     if (value === name) return;
     const producer = this.graph.nodes.find((node) => node.outputs.includes(value));

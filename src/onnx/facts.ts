@@ -62,6 +62,8 @@ export class Call {
   /** The fully known integers of input `i`, or those of the attribute that older operator sets have in its place. */
   integers(i: number, attribute: string): number[] | undefined {
     const given = this.inputs[i];
+    if (given === undefined && this.node.inputs[i])
+      return this.fail(`${attribute} (input ${i}) is not known before the graph runs`);
     if (given === undefined) return intsAttribute(this.node, attribute);
     const { contents } = given;
     if (contents?.every((value) => typeof value === "number")) return contents as number[];

@@ -1,6 +1,6 @@
 import { constantOf, type Facts } from "./facts.js";
 import { type Constant, type Graph, int64, type Node, producers } from "./graph.js";
-import { inferShapes } from "./infer.js";
+import { type InferenceOptions, inferShapes } from "./infer.js";
 
 /**
  * The same graph without what only describes it: `Constant` nodes and integer arithmetic on shapes become
@@ -8,8 +8,8 @@ import { inferShapes } from "./infer.js";
  * `Dropout` vanish, and so does what no output needs.
  * @throws {OnnxError} as {@link inferShapes} does.
  */
-export function foldConstants(graph: Graph): Graph {
-  const facts = inferShapes(graph);
+export function foldConstants(graph: Graph, options: InferenceOptions = {}): Graph {
+  const facts = inferShapes(graph, options);
   const initializers = new Map(graph.initializers);
   const alias = new Map<string, string>();
   const resolve = (name: string) => alias.get(name) ?? name;

@@ -34,7 +34,9 @@ export async function openClassifier(bytes: Uint8Array, options: SessionOptions 
   const metadata = readMetadata(graph);
   const refusal = metadata && checkMemory(`the ${metadata.plan} model`, metadata);
   if (refusal) throw new JpegDomainError(refusal);
-  const { channels, height, width } = metadata ?? spatialSize(graph.inputs[0]?.shape);
+  const { channels, height, width } = spatialSize(
+    metadata ? ["N", metadata.channels, metadata.height, metadata.width] : graph.inputs[0]?.shape,
+  );
   // Operators of gigabytes are read once a batch: packing them first saves no time and costs as much memory again.
   const unpacked = { extra: { session: { disable_prepacking: "1" } } };
   const session = await openSession(bytes, { ...(metadata?.plan === "exploded" && unpacked), ...options });

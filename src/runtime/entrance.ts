@@ -1,5 +1,13 @@
 /** JPEG files into the planes that a network takes: `bytes → coefficients → pixels → planes`. */
-import type { Preprocess } from "../convert/preprocess.js";
+import { type Geometry, geometry, isTransposed, scaleFor } from "../convert/geometry.js";
+import { ConvertError } from "../convert/options.js";
+import { flips, LUMA, seen } from "../convert/planes.js";
+import { channelCount, type Preprocess } from "../convert/preprocess.js";
+import type { JpegImage } from "../jpeg/image.js";
+import { type PlanesRequest, PlaneWriter } from "../jpeg/pixels.js";
+import { type JpegHeader, readCoefficients, readHeader } from "../jpeg/read.js";
+import { coefficientsFor, scaledLayout } from "../jpeg/scaling.js";
+import { mirrored, type Taps, taps } from "../transform/resample.js";
 
 /** The planes a network takes. */
 export interface PlaneSize {
@@ -26,10 +34,134 @@ export interface Filled {
  * @throws {ConvertError} where the preprocessing of this file does not give `size`
  */
 export function fillPlanes(
-  _bytes: Uint8Array,
-  _preprocess: Preprocess,
-  _size: PlaneSize,
-  _out: Float32Array,
+  bytes: Uint8Array,
+  preprocess: Preprocess,
+  size: PlaneSize,
+  out: Float32Array,
 ): Filled {
-  throw new Error("not yet");
+  const job = planJob(readHeader(bytes), preprocess, size);
+  const image = readCoefficients(bytes, { coefficients: job.kept });
+  return fillFrom(image, job, preprocess, out);
+}
+
+/** The same from coefficients that are read already: all of them, or as many as {@link planJob} says. */
+export function fillFrom(image: JpegImage, job: Job, preprocess: Preprocess, out: Float32Array): Filled {
+  const { width, height, coefficientsPerBlock: kept = 64 } = image;
+  const source = seen(image, preprocess);
+  const isWeighted = preprocess.channels === "grayscale" && source.components.length === 3;
+  const writer = new PlaneWriter(source, job.request);
+  try {
+    for (let row = writer.firstRow; row < writer.endRow; row++)
+      writer.add(row, (component, blockRow) => {
+        const { coefficients, blocksWide } = source.components[component] as JpegImage["components"][number];
+        return { data: coefficients, start: blockRow * blocksWide * kept, kept };
+      });
+    const { height: h, width: w } = job.crop;
+    const direct = job.orientation === 1 && !isWeighted;
+    const made = direct ? out : new Float32Array(job.request.outputs.length * h * w);
+    writer.finish(made);
+    if (!direct) turn(isWeighted ? weighted(made) : made, job, out);
+  } catch (error) {
+    writer.release();
+    throw error;
+  }
+  return { width, height, scale: job.request.scale };
+}
+
+/** How one file becomes planes, as its header tells. */
+export interface Job {
+  /** Coefficients of each block that are needed. */
+  kept: number;
+  orientation: number;
+  /** In the upright image. */
+  crop: Geometry["crop"];
+  /** In the file's own directions. */
+  request: PlanesRequest;
+}
+
+/** @throws {ConvertError} where the preprocessing of this file does not give `size` */
+export function planJob(header: JpegHeader | JpegImage, preprocess: Preprocess, size: PlaneSize): Job {
+  const { width, height, orientation = 1 } = header;
+  const swapped = isTransposed(orientation);
+  const { resized, crop } = geometry(preprocess, swapped ? { width: height, height: width } : header);
+  if (crop.height !== size.height || crop.width !== size.width || channelCount(preprocess) !== size.channels)
+    throw new ConvertError(
+      `the preprocessing of this ${width}x${height} image gives ${channelCount(preprocess)} planes of ` +
+        `${crop.width}x${crop.height}; the network takes ${size.channels} of ${size.width}x${size.height}`,
+    );
+  const wanted = swapped ? { width: resized.height, height: resized.width } : resized;
+  const scale = scaleFor(header, wanted);
+  const layout = scaledLayout(seen(header, preprocess), scale);
+  const needed = coefficientsFor(Math.max(...layout.components.map(({ points }) => points)));
+  const { flipX, flipY } = flips(orientation);
+  const across: [number, number, number] = [resized.width, crop.left, crop.width];
+  const down: [number, number, number] = [resized.height, crop.top, crop.height];
+  const axis = (inputs: number, [outputs, from, length]: [number, number, number], flip: boolean) => {
+    const straight = cachedTaps(preprocess.resample, inputs, outputs, from, length);
+    return flip ? mirrored(straight, inputs) : straight;
+  };
+  return {
+    // A sequential file has to be read to its end whatever is kept, and packing fewer costs more than it saves.
+    kept: header.progressive || needed === 1 ? needed : 64,
+    orientation,
+    crop,
+    request: {
+      scale,
+      rows: axis(layout.height, swapped ? across : down, flipY),
+      columns: axis(layout.width, swapped ? down : across, flipX),
+      outputs: outputsOf(preprocess, header.colorSpace === "rgb"),
+    },
+  };
+}
+
+function outputsOf({ channels, rescale, mean, std }: Preprocess, isRgb: boolean): PlanesRequest["outputs"] {
+  const output = (plane: number, c: number) => ({
+    plane,
+    factor: rescale / (std[c] as number),
+    summand: -(mean[c] as number) / (std[c] as number),
+  });
+  if (channels === "grayscale") return (isRgb ? [0, 1, 2] : [0]).map((plane) => output(plane, 0));
+  return (channels === "bgr" ? [2, 1, 0] : [0, 1, 2]).map(output);
+}
+
+/** Gray of red, green and blue. */
+function weighted(planes: Float32Array): Float32Array {
+  const area = planes.length / 3;
+  return Float32Array.from({ length: area }, (_, i) =>
+    LUMA.reduce((sum, weight, plane) => sum + weight * (planes[plane * area + i] as number), 0),
+  );
+}
+
+/** The file's directions to upright ones. */
+function turn(planes: Float32Array, { crop, orientation }: Job, out: Float32Array): void {
+  const { height, width } = crop;
+  const { flipX, flipY } = flips(orientation);
+  // Steps in the file's planes for a step to the right, and down, in the upright ones.
+  const swapped = isTransposed(orientation);
+  const stride = swapped ? height : width;
+  const [fileHeight, fileWidth] = swapped ? [width, height] : [height, width];
+  const stepX = flipX ? -1 : 1;
+  const stepY = flipY ? -stride : stride;
+  const right = swapped ? stepY : stepX;
+  const down = swapped ? stepX : stepY;
+  const start = (flipX ? fileWidth - 1 : 0) + (flipY ? (fileHeight - 1) * stride : 0);
+  const area = height * width;
+  for (let plane = 0, to = 0; plane < planes.length; plane += area)
+    for (let y = 0, line = plane + start; y < height; y++, line += down)
+      for (let x = 0, at = line; x < width; x++, at += right) out[to++] = planes[at] as number;
+}
+
+/** Files of one folder tend to have one size, and taps take a tenth of a millisecond to compute. */
+const known = new Map<string, Taps>();
+const MOST_KNOWN = 64;
+
+function cachedTaps(...key: Parameters<typeof taps>): Taps {
+  const name = key.join();
+  let found = known.get(name);
+  if (found === undefined) {
+    found = taps(...key);
+    if (known.size === MOST_KNOWN) known.delete(known.keys().next().value as string);
+    known.set(name, found);
+  }
+  return found;
 }

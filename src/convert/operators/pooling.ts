@@ -16,6 +16,7 @@ export const averagePooling: Rule = (call) => {
   const padded = intsAttribute(call.node, "pads")?.some((pad) => pad !== 0) ?? false;
   const [, , ...output] = call.outputShape();
   const whole = kh === height && kw === width && !padded && output.every((length) => length === 1);
+  if (!whole && call.plan.lift) call.refuse("as an operator on pixels it is faster than as a convolution");
   return whole ? globalAveragePooling(call) : overWindows(call);
 };
 

@@ -1,4 +1,5 @@
 import { numbers, stringAttribute } from "../../onnx/graph.js";
+import type { Size } from "../layers.js";
 import type { Rule } from "../rule.js";
 import { batchNormalization } from "./batch-normalization.js";
 import { convolution } from "./convolution.js";
@@ -9,8 +10,14 @@ import { relu } from "./relu.js";
 const addition: Rule = (call) => {
   if (!call.isMap(0) || !call.isMap(1))
     call.refuse("it adds a constant to a feature map, expected two feature maps");
+  const [a, b] = [call.inputSize(0), call.inputSize(1)];
+  const counts = new Set([1, a.channels, b.channels]);
+  if (a.height !== b.height || a.width !== b.width || counts.size > 2)
+    call.refuse(`it repeats a feature map of ${sides(a)} over one of ${sides(b)}, expected the same size`);
   return call.result(call.plan.add(call.map(0), call.map(1)));
 };
+
+const sides = ({ channels, height, width }: Size) => `${channels}x${height}x${width}`;
 
 /** `Pad` by nothing, as PyTorch writes before an average pooling. */
 const padding: Rule = (call) => {
@@ -26,10 +33,11 @@ const padding: Rule = (call) => {
 
 /** Leaves the JPEG domain: what follows sees pixels in a row, as a fully connected layer does. */
 const flattening: Rule = (call) => {
-  const pixels = call.plan.pixels(call.map(0));
+  const target = call.constant(1);
+  const inputs = [call.plan.pixels(call.map(0))];
   const name = call.g.unique(call.node.outputs[0] as string);
-  const target = call.node.inputs[1];
-  const inputs = target ? [pixels, call.g.constant(target, call.requiredConstant(1))] : [pixels];
+  if (target) inputs.push(call.g.constant(call.node.inputs[1] as string, target));
+  call.note("pixels", "what follows sees pixels in a row");
   call.g.copy(call.node, inputs, [name]);
   return { kind: "tensor", name };
 };

@@ -25,7 +25,9 @@ export function coefficientPlan(
 ): Plan<CoefficientMap> {
   const { g } = transforms;
   return {
+    wholeBlocks: true,
     enter: (name, size) => ({ name, size }),
+    planes: (coefficients, planes) => transforms.pixels(coefficients, planes),
     convolution: (x, layer) => ({ name: convolve(transforms, x.name, layer), size: layer.output }),
     batchNormalization(x, layer) {
       const { scale, shift } = affine(layer);

@@ -7,11 +7,12 @@
  */
 import { float, type GraphBuilder } from "../../onnx/builder.js";
 import { float32 } from "../../onnx/graph.js";
-import { largest, type Size } from "../layers.js";
+import { isWholeBlocks, largest, type Size } from "../layers.js";
 import { multiplyAdds } from "../operators/convolution.js";
 import { frequencyVectors } from "../operators/relu.js";
 import type { ReluKind, Settings } from "../options.js";
-import type { Cost, Plan } from "../plan.js";
+import type { Cost, Note, Plan } from "../plan.js";
+import { EXACT } from "../report.js";
 import { isNotNegative, Transforms } from "./transforms.js";
 
 interface FeatureMap {
@@ -22,14 +23,21 @@ interface FeatureMap {
   pixels?: string;
 }
 
-export function fused(g: GraphBuilder, { relu, table }: Settings, cost: Cost): Plan<FeatureMap> {
+const CANCELLED = "the transforms between this operator and the one before it cancel";
+const ENTRANCE = "the inverse transform of the image comes before it";
+
+export function fused(g: GraphBuilder, { relu, table }: Settings, cost: Cost, note: Note): Plan<FeatureMap> {
   const transforms = new Transforms(g, table, cost);
   const pixels = (x: FeatureMap): string => {
+    note("pixels", x.pixels === undefined ? ENTRANCE : CANCELLED);
     x.pixels ??= transforms.pixels(x.coefficients as string, x.size);
     return x.pixels;
   };
   return {
+    wholeBlocks: false,
     enter: (coefficients, size) => ({ size, coefficients }),
+    planes: (coefficients, planes) => transforms.pixels(coefficients, planes),
+    lift: (name, size) => ({ size, pixels: name }),
     convolution(x, layer) {
       const { name, weight, bias, group, window, output } = layer;
       const inputs = [pixels(x), transforms.parameter(`${name}.weight`, weight)];
@@ -47,16 +55,23 @@ export function fused(g: GraphBuilder, { relu, table }: Settings, cost: Cost): P
         pixels: g.node("BatchNormalization", [pixels(x), ...inputs], { epsilon: float(epsilon) }),
       };
     },
-    relu: (x) => ({ size: x.size, pixels: activate(transforms, relu, pixels(x), x.size) }),
+    relu(x) {
+      const source = pixels(x);
+      if (relu.kind === "exact" || isWholeBlocks(x.size))
+        return { size: x.size, pixels: activate(transforms, relu, source, x.size) };
+      const { height, width } = x.size;
+      note("pixels", `${EXACT}its feature map of ${height}x${width} is not whole 8x8 blocks`);
+      return { size: x.size, pixels: g.node("Relu", [source]) };
+    },
     add(a, b) {
       const size = largest(a.size, b.size);
       const terms = [a, b].map((x) => repeated(transforms, pixels(x), x.size, size));
       return { size, pixels: g.node("Add", terms) };
     },
     globalAverage: (x) =>
-      x.pixels === undefined
+      x.pixels === undefined && isWholeBlocks(x.size)
         ? transforms.mean(x.coefficients as string)
-        : g.node("GlobalAveragePool", [x.pixels]),
+        : g.node("GlobalAveragePool", [pixels(x)]),
     pixels,
   };
 }

@@ -10,7 +10,7 @@ import { float, type GraphBuilder } from "../../onnx/builder.js";
 import { type Constant, float32 } from "../../onnx/graph.js";
 import { isKept, ZIGZAG } from "../../transform/frequency.js";
 import { C, Ci, cosine } from "../../transform/tensors.js";
-import type { Size } from "../layers.js";
+import { isSized, type Planes, type Size } from "../layers.js";
 import { type Cost, countOperator } from "../plan.js";
 
 const frequencyOf = (k: number): [alpha: number, beta: number] => [
@@ -110,16 +110,46 @@ export class Transforms {
     return this.g.node("MatMul", [x, matrix], {}, "high");
   }
 
-  /** The pixels `[N, C, H, W]` of a coefficient tensor `[N, C, X, Y, 64]`. */
-  pixels(coefficients: string, { channels, height, width }: Size): string {
+  /**
+   * The pixels `[N, C, H, W]` of a coefficient tensor `[N, C, X, Y, 64]`. Of an image that is not whole blocks, those
+   * beyond its sides are cut off.
+   */
+  pixels(coefficients: string, planes: Planes): string {
+    if (!isSized(planes)) return this.pixelsOfAnySize(coefficients, planes);
     const { g } = this;
+    const { channels } = planes;
+    const [height, width] = [8 * Math.ceil(planes.height / 8), 8 * Math.ceil(planes.width / 8)];
     this.count(128, { channels, height, width });
     const blocks = this.decompress(coefficients, "blocks");
     // Blocks of a row of blocks stand side by side: their pixel rows i must come before the block column y.
     const rows = (channels * height) / 8;
     const split = g.node("Reshape", [blocks, g.ints([0, rows, width / 8, 8, 8])]);
     const joined = g.node("Transpose", [split], { perm: [0, 1, 3, 2, 4] });
-    return g.node("Reshape", [joined, g.ints([0, channels, height, width])], {}, "pixels");
+    const whole = g.node("Reshape", [joined, g.ints([0, channels, height, width])], {}, "pixels");
+    return this.crop(whole, planes);
+  }
+
+  /** The pixels of an image with a side that is known only at run time, in whole blocks. */
+  private pixelsOfAnySize(coefficients: string, planes: Planes): string {
+    const { g } = this;
+    const blocks = this.decompress(coefficients, "blocks");
+    const split = g.node("Reshape", [blocks, g.ints([0, 0, 0, 0, 8, 8])]);
+    const joined = g.node("Transpose", [split], { perm: [0, 1, 2, 4, 3, 5] });
+    const grid = g.slice(g.node("Shape", [coefficients]), { axis: 0, from: 2, to: 4 });
+    const sides = g.node("Mul", [grid, g.ints([8])]);
+    const shape = g.node("Concat", [g.ints([0, 0]), sides], { axis: 0 });
+    return this.crop(g.node("Reshape", [joined, shape], {}, "pixels"), planes);
+  }
+
+  /** Cuts off what lies beyond the sides that are known and not whole blocks. */
+  private crop(pixels: string, { height, width }: Planes): string {
+    return [height, width].reduce<string>(
+      (x, length, i) =>
+        typeof length === "number" && length % 8 !== 0
+          ? this.g.slice(x, { axis: 2 + i, from: 0, to: length }, "pixels")
+          : x,
+      pixels,
+    );
   }
 
   /** What a constant 1 in every pixel is at k = 0. */

@@ -1,0 +1,177 @@
+/**
+ * The engine of a conversion: carries every node of a model over, on coefficients as far as rules reach, then on pixels.
+ *
+ * Every value is a feature map in the plan's keeping, or a tensor under its name. A node that reads a feature map goes
+ * by its operator's rule. Where there is none, or it does not apply, is the border: the map's pixels are taken, and the
+ * node is copied as it is, with all that depends on it, unless the plan takes feature maps back from their pixels.
+ */
+import type { GraphBuilder } from "../onnx/builder.js";
+import type { Facts } from "../onnx/facts.js";
+import type { Graph, Node } from "../onnx/graph.js";
+import { inferShapes } from "../onnx/infer.js";
+import type { ImageInput } from "./image-input.js";
+import { isSized, isWholeBlocks, type Size } from "./layers.js";
+import { multiplications } from "./operations.js";
+import { RULES } from "./operators/table.js";
+import { ConvertError } from "./options.js";
+import type { Cost, Domain, Note, Plan } from "./plan.js";
+import { EXACT, type NodeReport } from "./report.js";
+import { Conversion, sizeOf, type Value } from "./rule.js";
+
+export interface CarryOptions {
+  /** What the plan counts in; copied nodes are added to it. */
+  cost: Cost;
+  /** Whether a node without rule ends the conversion (plan `exploded`) rather than the coefficient domain. */
+  strict: boolean;
+  /** Whether ReLUs are approximated where they can be; it is told of those that cannot. */
+  approximate: boolean;
+  /** Makes the plan, which tells `note` where and how it carries out the node in hand. */
+  plan: (note: Note) => Plan;
+}
+
+/** Where a node is carried out, and why there. */
+interface Place {
+  domain: Domain;
+  reason?: string;
+}
+
+interface Work {
+  source: Graph;
+  image: ImageInput;
+  g: GraphBuilder;
+  plan: Plan;
+  cost: Cost;
+  strict: boolean;
+  approximate: boolean;
+  facts: Map<string, Facts>;
+  /** What each value of `source` has become; initialisers are added when they are read. */
+  values: Map<string, Value>;
+}
+
+/**
+ * Builds in `g` what `source` computes, from the coefficients of its image.
+ * @returns Where each node went.
+ */
+export function carry(
+  source: Graph,
+  image: ImageInput,
+  g: GraphBuilder,
+  { cost, strict, approximate, plan: makePlan }: CarryOptions,
+): NodeReport[] {
+  let place: Place = { domain: "coefficients" };
+  const note: Note = (domain, reason) => {
+    place = { domain, reason };
+  };
+  const plan = makePlan(note);
+  const facts = inferShapes(source, { partial: true });
+  const work: Work = { source, image, g, plan, cost, strict, approximate, facts, values: new Map() };
+  const unsized = enter(work);
+
+  const report = source.nodes.map((node) => {
+    const before = cost.multiplyAdds;
+    place = { domain: "coefficients" };
+    const onMaps = node.inputs.some((input) => work.values.get(input)?.kind === "map");
+    if (onMaps) convertNode(work, node, note);
+    else {
+      const reads = node.inputs.includes(image.name);
+      copy(work, node, (reads && unsized) || "it works on what is no longer a feature map", note);
+    }
+    const operator = node.domain ? `${node.domain}.${node.op}` : node.op;
+    const name = node.name || node.outputs[0] || "";
+    return { node: name, op: operator, ...place, multiplyAdds: cost.multiplyAdds - before };
+  });
+  for (const { name, type, shape } of source.outputs)
+    g.output(tensor(work, name), name, type, facts.get(name)?.shape ?? shape);
+  return report;
+}
+
+/** Makes the image of the coefficients. Returns why it is no feature map of the plan, if it is none. */
+function enter({ image, g, plan, strict, values }: Work): string | undefined {
+  const { name, batch, channels, height, width } = image;
+  const blocks = [height, width].map((length) =>
+    typeof length === "number" ? Math.ceil(length / 8) : `${length}_blocks`,
+  );
+  const coefficients = g.input("coefficients", "float32", [batch, channels, ...blocks, 64]);
+  const why = !isSized(image)
+    ? `input "${name}" is ${height}x${width}, a size known only at run time`
+    : plan.wholeBlocks && !isWholeBlocks(image)
+      ? `input "${name}" is ${height}x${width}, which is not whole 8x8 blocks; expected multiples of 8`
+      : undefined;
+  if (why !== undefined && strict) throw new ConvertError(why);
+  values.set(
+    name,
+    why === undefined && isSized(image)
+      ? { kind: "map", map: plan.enter(coefficients, image), size: image }
+      : { kind: "tensor", name: plan.planes(coefficients, image) },
+  );
+  return why;
+}
+
+/** Converts a node that reads a feature map by its rule, or else copies it. */
+function convertNode(work: Work, node: Node, note: Note): void {
+  const { plan, g, source, facts, values } = work;
+  const call = new Conversion(node, plan, g, source, facts, values, note);
+  try {
+    const rule = node.domain === "" ? RULES[node.op] : undefined;
+    const result =
+      rule?.(call) ??
+      call.refuse(
+        `no rule for this operator on coefficients; rules exist for ${Object.keys(RULES).join(", ")}`,
+      );
+    values.set(node.outputs[0] as string, result);
+  } catch (error) {
+    if (work.strict || !(error instanceof ConvertError)) throw error;
+    copy(work, node, error.reason, note);
+  }
+}
+
+/** Takes a node over as it is: it works on tensors. */
+function copy(work: Work, node: Node, reason: string, note: Note): void {
+  const { g, plan, facts, values, cost, image, approximate } = work;
+  const inputs = node.inputs.map((input) => (input === "" ? "" : tensor(work, input)));
+  note("pixels", approximate && node.op === "Relu" ? `${EXACT}${reason}` : reason);
+  const outputs = node.outputs.map((output) => (output === "" ? "" : g.unique(output)));
+  g.copy(node, inputs, outputs);
+  const images = typeof image.batch === "number" ? image.batch : 1;
+  cost.multiplyAdds += multiplications(node, facts) / images;
+  for (const [i, output] of node.outputs.entries()) {
+    const name = outputs[i] as string;
+    const size = plan.lift && i === 0 ? imageSize(work, node) : undefined;
+    if (output === "") continue;
+    values.set(
+      output,
+      size && plan.lift ? { kind: "map", map: plan.lift(name, size), size } : { kind: "tensor", name },
+    );
+  }
+}
+
+/** The name of a value's tensor in the graph being built. */
+function tensor({ source, g, plan, values }: Work, name: string): string {
+  const value = values.get(name);
+  if (value !== undefined) return value.kind === "map" ? plan.pixels(value.map) : value.name;
+  const constant = source.initializers.get(name);
+  if (constant === undefined) throw new ConvertError(`nothing makes the value "${name}"`);
+  const added = g.constant(name, constant);
+  values.set(name, { kind: "tensor", name: added });
+  return added;
+}
+
+/** Operators whose result is an image, whatever its size is; of others it must be the size of a feature map they read. */
+const MAKE_IMAGES = new Set([
+  ...["Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "LRN", "Pad"],
+  ...["MaxPool", "AveragePool", "Resize", "Upsample", "DepthToSpace", "SpaceToDepth"],
+]);
+/** Operators after which the last two axes are no longer height and width, though the lengths may be the same. */
+const REARRANGE = new Set(["MatMul", "Gemm", "Transpose", "Reshape", "Flatten", "Einsum", "Gather", "Shape"]);
+
+/** The size of the feature map that a copied node makes, if it is one. */
+function imageSize({ facts, values }: Work, node: Node): Size | undefined {
+  const made = facts.get(node.outputs[0] as string);
+  const size = made?.type === "float32" ? sizeOf(made.shape) : undefined;
+  if (size === undefined || node.domain !== "" || REARRANGE.has(node.op)) return undefined;
+  const isOf = (input: string) => {
+    const value = values.get(input);
+    return value?.kind === "map" && value.size.height === size.height && value.size.width === size.width;
+  };
+  return MAKE_IMAGES.has(node.op) || node.inputs.some(isOf) ? size : undefined;
+}
