@@ -15,6 +15,7 @@ import { mnistJpegs, NOTEBOOK, picture } from "./runtime-material.js";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 const MODEL = path("reference/mnist-resnet-pytorch.onnx");
+const SHIPPED = path("../models/mnist-resnet.onnx");
 const BUILT = new URL("../dist/src/index.js", import.meta.url);
 
 // Threads run the built module, so the tests of them use all of it.
@@ -103,13 +104,13 @@ describe.each([1, 2])("a model on %i threads", (threads) => {
 });
 
 test("MNIST as JPEG files of quality 90 and 95: the accuracy is that on pixels, within 0.1 %", async () => {
-  const count = 1000;
+  const count = 3000;
   const { set } = await mnistJpegs(0, 90);
-  const classifier = await api.openClassifier(await readFile(MODEL));
+  const classifier = await api.openClassifier(await readFile(SHIPPED));
   const samples = { ...api.labelledPlanes(set), count };
   const { correct } = await api.evaluate(classifier, samples);
   await classifier.close();
-  const model = await api.loadModel(MODEL, { preprocess: NOTEBOOK });
+  const model = await api.loadModel(SHIPPED, { preprocess: NOTEBOOK });
   for (const quality of [90, 95]) {
     const { files } = await mnistJpegs(count, quality);
     const results = await model.run(files);

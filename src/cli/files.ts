@@ -10,7 +10,8 @@ export async function withFile<T>(path: string, work: () => T | Promise<T>): Pro
   } catch (error) {
     const known = systemReason(error);
     if (known) throw new JpegDomainError(`${path}: ${known}`);
-    if (error instanceof JpegDomainError) throw new JpegDomainError(`${path}: ${error.message}`);
+    if (error instanceof JpegDomainError && !error.message.startsWith(`${path}: `))
+      throw new JpegDomainError(`${path}: ${error.message}`);
     throw error;
   }
 }

@@ -19,8 +19,8 @@ import { inOrder } from "./stream.js";
 /** How {@link loadModel} opens a model. */
 export interface ModelOptions extends Pick<ConvertOptions, "plan" | "relu"> {
   /**
-   * How photographs are prepared. What is not given is as the model's metadata say, else as torchvision does it;
-   * {@link JpegModel.assumed} tells.
+   * How photographs are prepared, all of it or parts. The other parts are as the model's metadata say, else as
+   * torchvision does it, which {@link JpegModel.assumed} tells.
    */
   preprocess?: Partial<Preprocess>;
   /** Images that go through the network at once; by default as many as measured best for their size. */

@@ -35,7 +35,7 @@ export interface OpenedNetwork extends Network {
 }
 
 export interface NetworkOptions extends Pick<ConvertOptions, "plan" | "relu"> {
-  /** What is given replaces what the model says, or what is assumed. */
+  /** A part of it replaces that part of what the model says, or of what is assumed. */
   preprocess?: Partial<Preprocess>;
 }
 
@@ -71,10 +71,10 @@ function converted(
   options: NetworkOptions,
 ): OpenedNetwork {
   const { channels, height, width } = metadata;
-  const planes = { channels, height, width };
   const [batch] = graph.inputs[0]?.shape ?? [];
   const shape: Shape = [batch ?? "N", channels, height, width];
   const found = preprocessing(shape, metadata.preprocess, options.preprocess);
+  const planes = planeSize(shape, found.preprocess);
   const common = { ...found, planes, metadata, fixedBatch: fixed(batch) };
   if (metadata.planes === undefined) return { ...common, model: bytes, table: metadata.table };
   // The file holds the entrance as nodes; the runtime does their work faster, and runs what is behind them.
@@ -115,12 +115,14 @@ function preprocessing(
   given: Partial<Preprocess> = {},
 ): { preprocess: Preprocess; assumed: string | undefined } {
   const channels = shape[1];
-  const preprocess = checkPreprocess({ ...(known ?? usual(shape)), ...given });
+  // A whole description stands for itself: without a resize, it means none.
+  const preprocess = checkPreprocess(isWhole(given) ? given : { ...(known ?? usual(shape)), ...given });
   if (channelCount(preprocess) !== channels)
     throw new JpegDomainError(
       `the preprocessing gives ${channelCount(preprocess)} planes (${preprocess.channels}), the model takes ${channels}`,
     );
-  const isSaid = known !== undefined || ((given.resize ?? given.crop) && given.mean && given.std);
+  const isSaid =
+    known !== undefined || isWhole(given) || ((given.resize ?? given.crop) && given.mean && given.std);
   return {
     preprocess,
     assumed: isSaid
@@ -128,6 +130,9 @@ function preprocessing(
       : `the model does not say how images are prepared; assumed ${told(preprocess)}`,
   };
 }
+
+const isWhole = ({ resample, rescale, mean, std, channels }: Partial<Preprocess>): boolean =>
+  [resample, rescale, mean, std, channels].every((field) => field !== undefined);
 
 /** Torchvision's for photographs; small images as they are. */
 function usual([, channels, height, width]: Shape): Preprocess {
