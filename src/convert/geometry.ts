@@ -21,11 +21,9 @@ export function geometry({ resize, crop }: Preprocess, upright: Area): Geometry 
   let resized = upright;
   if (resize !== undefined && "shortestEdge" in resize) {
     // As torchvision and Hugging Face: the longer side is cut to a whole number.
-    const edge = resize.shortestEdge;
-    resized =
-      width <= height
-        ? { width: edge, height: Math.trunc((edge * height) / width) }
-        : { width: Math.trunc((edge * width) / height), height: edge };
+    const shortest = Math.min(width, height);
+    const side = (length: number) => Math.trunc((resize.shortestEdge * length) / shortest);
+    resized = { width: side(width), height: side(height) };
   } else if (resize !== undefined) resized = resize;
   const kept = crop ?? resized;
   if (kept.height > resized.height || kept.width > resized.width)
@@ -44,11 +42,6 @@ export function geometry({ resize, crop }: Preprocess, upright: Area): Geometry 
  * @param file The file's own size, and `resized` in the file's own directions.
  */
 export function scaleFor(file: Area, resized: Area): number {
-  for (let scale = 1; scale < 8; scale++)
-    if (
-      Math.ceil((file.width * scale) / 8) >= resized.width &&
-      Math.ceil((file.height * scale) / 8) >= resized.height
-    )
-      return scale;
-  return 8;
+  const scale = Math.max((8 * resized.width) / file.width, (8 * resized.height) / file.height);
+  return Math.min(8, Math.ceil(scale));
 }

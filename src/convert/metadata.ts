@@ -4,7 +4,8 @@ import type { Preprocess } from "./preprocess.js";
 
 /** What a converted file says of itself, so that whoever loads it knows what to feed it. */
 export interface Metadata {
-  input: "planes";
+  /** What the graph takes: coefficients of the network's planes, or of JPEG files (./entrance-graph.ts). */
+  input: "planes" | "jpeg";
   plan: string;
   relu: string;
   /** The planes the network was made for. A side whose length is known only at run time has its name instead. */

@@ -1,5 +1,5 @@
 /** What the entrance computes, in float64: `image → pixels → upright → resampled → clamped → planes`. */
-import type { JpegImage } from "../jpeg/image.js";
+import type { JpegComponent, JpegImage } from "../jpeg/image.js";
 import { decodePixels, type Pixels } from "../transform/pixels.js";
 import { type Taps, taps } from "../transform/resample.js";
 import { geometry, isTransposed, scaleFor } from "./geometry.js";
@@ -44,15 +44,23 @@ export function planesOf(image: JpegImage, preprocess: Preprocess): Planes {
   return { data, channels, height: crop.height, width: crop.width };
 }
 
-/** What of the image takes part: for a network that sees gray, luma is enough of YCbCr. */
-export function seen<Image extends Pick<JpegImage, "colorSpace"> & { components: unknown[] }>(
+/** What of the image takes part: for a network that sees gray, luma is enough of YCbCr, where no chroma is finer. */
+export function seen<Image extends Pick<JpegImage, "colorSpace"> & { components: Sampling[] }>(
   image: Image,
-  { channels }: Preprocess,
+  { channels }: Pick<Preprocess, "channels">,
 ): Image {
-  return channels === "grayscale" && image.colorSpace === "ycbcr"
+  const [luma, ...chroma] = image.components;
+  const isFinest = chroma.every(
+    ({ horizontalSampling, verticalSampling }) =>
+      horizontalSampling <= (luma?.horizontalSampling ?? 0) &&
+      verticalSampling <= (luma?.verticalSampling ?? 0),
+  );
+  return channels === "grayscale" && image.colorSpace === "ycbcr" && isFinest
     ? { ...image, colorSpace: "grayscale", components: image.components.slice(0, 1) }
     : image;
 }
+
+type Sampling = Pick<JpegComponent, "horizontalSampling" | "verticalSampling">;
 
 /** Luma (ITU-R BT.601), which is PIL's gray. */
 export const LUMA = [0.299, 0.587, 0.114] as const;
@@ -63,7 +71,12 @@ function channelPlanes({ planes }: Pixels, { channels }: Preprocess): Float64Arr
   if (channels === "rgb") return [red, green, blue];
   if (channels === "bgr") return [blue, green, red];
   if (planes.length === 1) return [red];
-  return [red.map((r, i) => LUMA[0] * r + LUMA[1] * (green[i] as number) + LUMA[2] * (blue[i] as number))];
+  // As bytes, which PIL's gray is too.
+  return [
+    red.map((r, i) =>
+      Math.floor(0.5 + LUMA[0] * r + LUMA[1] * (green[i] as number) + LUMA[2] * (blue[i] as number)),
+    ),
+  ];
 }
 
 /** As a viewer shows the image. */

@@ -109,18 +109,21 @@ export function planJob(header: JpegHeader | JpegImage, preprocess: Preprocess, 
       scale,
       rows: axis(layout.height, swapped ? across : down, flipY),
       columns: axis(layout.width, swapped ? down : across, flipX),
-      outputs: outputsOf(preprocess, header.colorSpace === "rgb"),
+      outputs: outputsOf(preprocess, layout.components.length),
     },
   };
 }
 
-function outputsOf({ channels, rescale, mean, std }: Preprocess, isRgb: boolean): PlanesRequest["outputs"] {
+function outputsOf(
+  { channels, rescale, mean, std }: Preprocess,
+  components: number,
+): PlanesRequest["outputs"] {
   const output = (plane: number, c: number) => ({
     plane,
     factor: rescale / (std[c] as number),
     summand: -(mean[c] as number) / (std[c] as number),
   });
-  if (channels === "grayscale") return (isRgb ? [0, 1, 2] : [0]).map((plane) => output(plane, 0));
+  if (channels === "grayscale") return (components === 3 ? [0, 1, 2] : [0]).map((plane) => output(plane, 0));
   return (channels === "bgr" ? [2, 1, 0] : [0, 1, 2]).map(output);
 }
 
