@@ -134,7 +134,7 @@ describe("classify", () => {
       [[MODEL, "cmyk.jpg"], /^error: cmyk\.jpg: .*cmyk/i, 1],
       [
         ["words.onnx", "digits"],
-        /^error: words\.onnx: the model's input is "words" float32 \[N, 16\], expected/,
+        /^error: words\.onnx: the model's inputs are words: float32 \[N, 16\]; expected/,
         1,
       ],
       [["missing.onnx", "digits"], /^error: missing\.onnx: no such file/, 1],

@@ -145,6 +145,45 @@ describe("models", () => {
     },
   );
 
+  test.each(["fused", "blockwise"] as const)(
+    "a model of input jpeg, plan %s, answers as the spatial one",
+    async (plan) => {
+      const bytes = await readFile(MODEL);
+      const { files } = await mnistJpegs(5, 90);
+      const preprocess = { ...NOTEBOOK, resample: "bilinear" as const, resize: { height: 32, width: 32 } };
+      const spatial = await api.loadModel(bytes, { threads: 1, preprocess });
+      const file = api.convert(bytes, { plan, input: "jpeg", preprocess });
+      // Its metadata say how files are prepared.
+      const model = await api.loadModel(file, { threads: 1 });
+      expect(model.assumed).toBeUndefined();
+      expect(model.preprocess).toEqual(preprocess);
+      const expected = await spatial.run(files);
+      for (const [i, result] of (await model.run(files)).entries()) expectClose(result, expected[i]);
+      await model.close();
+      await spatial.close();
+    },
+  );
+
+  test("sides that are no multiples of 8", async () => {
+    const g = new api.GraphBuilder("sides of 28 and 36");
+    const weights = Float32Array.from({ length: 90 }, (_, i) => Math.sin(3 * i));
+    const x = g.input("x", "float32", ["N", 1, 28, 36]);
+    const maps = g.node("Conv", [x, g.constant("w", api.float32(weights, [10, 1, 3, 3]))], {
+      pads: [1, 1, 1, 1],
+    });
+    const means = g.node("GlobalAveragePool", [g.node("Relu", [maps])]);
+    g.output(g.node("Flatten", [means]), "logits", "float32", ["N", 10]);
+    const bytes = api.writeOnnx(g.build());
+    const files = [picture(36, 28), picture(50, 60)];
+    const spatial = await api.loadModel(bytes, { threads: 1, preprocess: NOTEBOOK });
+    const model = await api.loadModel(api.convert(bytes), { threads: 1, preprocess: NOTEBOOK });
+    expect(model.planes).toEqual({ channels: 1, height: 28, width: 36 });
+    const expected = await spatial.run(files);
+    for (const [i, result] of (await model.run(files)).entries()) expectClose(result, expected[i]);
+    await model.close();
+    await spatial.close();
+  });
+
   test("a model of a fixed batch takes any number of files", async () => {
     const graph = api.readOnnx(await readFile(MODEL));
     const fixed = (values: Api.ValueInfo[]) =>
@@ -182,7 +221,7 @@ describe("models", () => {
     const x = g.input("words", "float32", ["N", 16]);
     g.output(g.node("Relu", [x]), "y", "float32", ["N", 16]);
     await load(api.writeOnnx(g.build())).toThrow(
-      'the model\'s input is "words" float32 [N, 16], expected one image float32 [N, C, H, W]',
+      "the model's inputs are words: float32 [N, 16]; expected one image input",
     );
     await load(new Uint8Array(10)).toThrow(api.OnnxError);
     await load(join(folder, "missing.onnx")).toThrow(/missing\.onnx: no such file$/);

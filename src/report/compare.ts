@@ -2,7 +2,7 @@
 import type { Preprocess } from "../convert/preprocess.js";
 import { JpegDomainError } from "../errors.js";
 import { openNetwork } from "../runtime/network.js";
-import { enter, openPipeline, type Pipeline, planeLength } from "../runtime/pipeline.js";
+import { enter, fromPlanes, openPipeline, type Pipeline, planeLength } from "../runtime/pipeline.js";
 import { median } from "./measure.js";
 import { usualWay } from "./usual.js";
 
@@ -122,7 +122,7 @@ async function openSpatial(path: string, preprocess: Preprocess): Promise<Pipeli
 }
 
 async function logitsOf(pipeline: Pipeline, planes: Float32Array): Promise<Float32Array> {
-  const [result] = await pipeline.runPlanes([{ planes }]);
+  const [result] = await pipeline.run([{ planes }], fromPlanes);
   if (result?.error) throw result.error;
   return Object.values(result?.outputs ?? {})[0]?.data as Float32Array;
 }

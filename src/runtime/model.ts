@@ -11,7 +11,16 @@ import { checkMemory, freeBytes } from "./classifier.js";
 import type { PlaneSize } from "./entrance.js";
 import { systemReason } from "./failure.js";
 import { type OpenedNetwork, openNetwork } from "./network.js";
-import { type JpegResult, type JpegSource, openPipeline, type Pipeline, planeLength } from "./pipeline.js";
+import {
+  fromFiles,
+  fromPlanes,
+  type JpegResult,
+  type JpegSource,
+  openPipeline,
+  type Pipeline,
+  type PlanesResult,
+  planeLength,
+} from "./pipeline.js";
 import { openPool, type Pool, type PoolResult } from "./pool.js";
 import type { SessionOptions } from "./session.js";
 import { inOrder } from "./stream.js";
@@ -89,7 +98,8 @@ export async function loadModel(model: Uint8Array | string, options: ModelOption
   const settings = settingsOf(network, options, onCpu);
   const { batch, threads, window, session } = settings;
   const pipeline = await openPipeline(network, batch, session);
-  const here = batcher(batch, pipeline.run);
+  const runFiles = (files: readonly JpegSource[]) => pipeline.run(files, fromFiles(network));
+  const here = batcher(batch, runFiles);
   const pool = threads > 1 ? lazyPool(network, settings, onCpu) : undefined;
   const submit = pool ? submitter(pool, pipeline, batch) : here.submit;
   const stream: JpegModel["stream"] = (jpegs) => inOrder(jpegs, window, submit);
@@ -102,7 +112,7 @@ export async function loadModel(model: Uint8Array | string, options: ModelOption
     batch,
     threads,
     async run(jpegs) {
-      if (jpegs.length === 1) return pipeline.run(jpegs);
+      if (jpegs.length === 1) return runFiles(jpegs);
       const isMany = pool !== undefined && jpegs.length >= WORTH_THREADS * threads * batch;
       const work = isMany || pool?.isOpen() ? submit : here.submit;
       const results: JpegResult[] = [];
@@ -207,7 +217,7 @@ function lazyPool(network: OpenedNetwork, { batch, threads, session }: Settings,
 
 /** The way of a file through the pool and, where that gives planes only, through the network on this thread. */
 function submitter(pool: LazyPool, pipeline: Pipeline, batch: number) {
-  const network = batcher(batch, pipeline.runPlanes);
+  const network = batcher(batch, (planes: PlanesResult[]) => pipeline.run(planes, fromPlanes));
   return async (source: JpegSource): Promise<JpegResult> => {
     const result = await pool.submit(source);
     return result.planes ? network.submit(result) : (result as JpegResult);

@@ -1,6 +1,7 @@
 /** A model file as what runs behind the entrance: `model file → network on planes or coefficients, its preprocessing`. */
 import { readFile } from "node:fs/promises";
 import { convertGraph } from "../convert/convert.js";
+import { findImage } from "../convert/image-input.js";
 import { type Metadata, readMetadata } from "../convert/metadata.js";
 import type { ConvertOptions } from "../convert/options.js";
 import {
@@ -12,7 +13,7 @@ import {
 } from "../convert/preprocess.js";
 import { JpegDomainError } from "../errors.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
-import type { Dimension, Graph, ValueInfo } from "../onnx/graph.js";
+import type { Dimension, Graph } from "../onnx/graph.js";
 import { cutAt } from "./cut.js";
 import type { PlaneSize } from "./entrance.js";
 
@@ -51,16 +52,27 @@ export async function openNetwork(
   const graph = readOnnx(bytes);
   const metadata = readMetadata(graph);
   if (metadata !== undefined) return converted(bytes, graph, metadata, options);
-  const shape = planesOf(graph);
+  const { source, image } = findImage(graph);
+  const shape: Shape = [image.batch, colors(image.channels), image.height, image.width];
   const { preprocess, assumed } = preprocessing(shape, undefined, options.preprocess);
   const spatial = { preprocess, assumed, fixedBatch: fixed(shape[0]) };
   if (options.plan !== undefined || options.relu !== undefined) {
     // The runtime's entrance ends at the planes; what the caller asked for is a matter of the layers behind them.
-    const { graph: made } = convertGraph(graph, options);
+    const { graph: made } = convertGraph(graph, {
+      ...(options.plan && { plan: options.plan }),
+      ...(options.relu && { relu: options.relu }),
+    });
     const about = readMetadata(made) as Metadata;
     return { ...converted(writeOnnx(made), made, about, { preprocess }), assumed };
   }
-  return { ...spatial, model, planes: planeSize(shape, preprocess), table: undefined, metadata: undefined };
+  return {
+    ...spatial,
+    // The file itself where its input is planes already; its weights may lie beside it.
+    model: source.inputs[0]?.name === graph.inputs[0]?.name ? model : writeOnnx(source),
+    planes: planeSize(shape, preprocess),
+    table: undefined,
+    metadata: undefined,
+  };
 }
 
 /** A converted model: its file's metadata say what it takes. */
@@ -71,8 +83,11 @@ function converted(
   options: NetworkOptions,
 ): OpenedNetwork {
   const { channels, height, width } = metadata;
-  const [batch] = graph.inputs[0]?.shape ?? [];
-  const shape: Shape = [batch ?? "N", channels, height, width];
+  const isJpeg = metadata.input === "jpeg";
+  // A file in each call is the entrance's limit; the network behind it may take more.
+  const from = isJpeg ? graph.outputs[0] : graph.inputs[0];
+  const batch = isJpeg && metadata.plan !== "fused" ? 1 : (from?.shape?.[0] ?? 1);
+  const shape: Shape = [batch, channels, height, width];
   const found = preprocessing(shape, metadata.preprocess, options.preprocess);
   const planes = planeSize(shape, found.preprocess);
   const common = { ...found, planes, metadata, fixedBatch: fixed(batch) };
@@ -84,22 +99,12 @@ function converted(
 
 type Shape = [batch: Dimension, channels: number, height: Dimension, width: Dimension];
 
-function planesOf(graph: Graph): Shape {
-  const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
-  const [input] = inputs;
-  const [batch, channels, height, width] = input?.shape ?? [];
-  if (inputs.length !== 1 || input?.type !== "float32" || input.shape?.length !== 4)
-    throw new JpegDomainError(
-      `the model's input is ${inputs.map(describe).join("; ") || "none"}, expected one image float32 [N, C, H, W]`,
-    );
-  if (channels !== 1 && channels !== 3)
-    throw new JpegDomainError(
-      `the model's input is ${describe(input)}, expected 1 channel (grey) or 3 (colour) in the second place`,
-    );
-  return [batch as Dimension, channels, height as Dimension, width as Dimension];
+function colors(channels: number): number {
+  if (channels === 1 || channels === 3) return channels;
+  throw new JpegDomainError(
+    `the model takes images of ${channels} channels, expected 1 (grey) or 3 (colour)`,
+  );
 }
-
-const describe = ({ name, type, shape }: ValueInfo) => `"${name}" ${type} [${shape?.join(", ") ?? "?"}]`;
 
 const fixed = (batch: Dimension | undefined) => (typeof batch === "number" && batch > 0 ? batch : undefined);
 

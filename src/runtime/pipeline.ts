@@ -49,12 +49,24 @@ export function planesOf(source: JpegSource, network: Network): PlanesResult {
 export const planeLength = ({ planes: { channels, height, width } }: Network): number =>
   channels * height * width;
 
+export type Fill<T> = (image: T, planes: Float32Array) => Error | undefined;
+
+/** Fills in the planes of files, on this thread. */
+export const fromFiles =
+  (network: Network): Fill<JpegSource> =>
+  (source, planes) =>
+    enter(source, network, planes);
+
+/** Fills in planes that were made elsewhere. */
+export const fromPlanes: Fill<PlanesResult> = ({ planes, error }, out) => {
+  if (planes) out.set(planes);
+  return error;
+};
+
 export interface Pipeline {
   outputNames: readonly string[];
-  /** Files, at most a batch of them, to outputs. */
-  run(files: readonly JpegSource[]): Promise<JpegResult[]>;
-  /** Planes that were made elsewhere, at most a batch of them, to outputs. */
-  runPlanes(planes: readonly PlanesResult[]): Promise<JpegResult[]>;
+  /** Images, at most a batch of them, to outputs. `fill` writes the planes of one, or returns why it cannot. */
+  run<T>(images: readonly T[], fill: Fill<T>): Promise<JpegResult[]>;
   close(): Promise<void>;
 }
 
@@ -71,13 +83,13 @@ export async function openPipeline(
   /** Batches' planes that no run uses at the moment; new memory would cost more time than a small network does. */
   const spare: Float32Array[] = [];
 
-  async function run<T>(items: readonly T[], fill: (item: T, out: Float32Array) => Error | undefined) {
+  async function run<T>(images: readonly T[], fill: Fill<T>) {
     const planes = spare.pop() ?? new Float32Array(capacity * length);
     try {
       const results: (JpegResult | undefined)[] = [];
       let count = 0;
-      for (const item of items) {
-        const error = fill(item, planes.subarray(count * length, (count + 1) * length));
+      for (const image of images) {
+        const error = fill(image, planes.subarray(count * length, (count + 1) * length));
         if (error === undefined) count++;
         results.push(error && { error });
       }
@@ -90,12 +102,7 @@ export async function openPipeline(
 
   return {
     outputNames: session.outputNames,
-    run: (files) => run(files, (source, out) => enter(source, network, out)),
-    runPlanes: (all) =>
-      run(all, ({ planes, error }, out) => {
-        if (planes) out.set(planes);
-        return error;
-      }),
+    run,
     close: () => session.release(),
   };
 }
@@ -125,9 +132,24 @@ async function runRows(
 }
 
 function inputTensor({ planes: { channels, height, width }, table }: Network, data: Float32Array, n: number) {
-  if (table === undefined) return new Tensor("float32", data, [n, channels, height, width]);
-  const coefficients = compress(data, [n, channels, height, width], { table });
-  return new Tensor("float32", coefficients.data, coefficients.shape);
+  const shape = [n, channels, height, width];
+  if (table === undefined) return new Tensor("float32", data, shape);
+  const { data: coefficients, shape: grid } = compress(...wholeBlocks(data, shape), { table });
+  return new Tensor("float32", coefficients, grid);
+}
+
+/** Planes with zeros to the right and below, where their sides are no multiples of 8. */
+function wholeBlocks(planes: Float32Array, shape: number[]): [planes: Float32Array, shape: number[]] {
+  const [n, channels, height, width] = shape as [number, number, number, number];
+  const [rows, columns] = [8 * Math.ceil(height / 8), 8 * Math.ceil(width / 8)];
+  if (rows === height && columns === width) return [planes, shape];
+  const padded = new Float32Array(n * channels * rows * columns);
+  for (let plane = 0; plane < n * channels; plane++)
+    for (let y = 0; y < height; y++) {
+      const from = (plane * height + y) * width;
+      padded.set(planes.subarray(from, from + width), (plane * rows + y) * columns);
+    }
+  return [padded, [n, channels, rows, columns]];
 }
 
 /** The part of every output that belongs to one image of the batch. */

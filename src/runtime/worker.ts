@@ -2,7 +2,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { type SentError, sendError } from "./failure.js";
 import type { Network } from "./network.js";
-import { type JpegSource, type Outputs, openPipeline, planesOf } from "./pipeline.js";
+import { fromFiles, type JpegSource, type Outputs, openPipeline, planesOf } from "./pipeline.js";
 import type { SessionOptions } from "./session.js";
 
 export interface WorkerSettings {
@@ -31,7 +31,7 @@ async function work(files: JpegSource[]): Promise<Reply> {
       return planes ? { planes } : { failed: sendError(error as Error) };
     });
   try {
-    const results = await (await opened).run(files);
+    const results = await (await opened).run(files, fromFiles(network));
     return results.map(({ outputs, error }) => (outputs ? { outputs } : { failed: sendError(error) }));
   } catch (error) {
     const failed = sendError(error as Error);
