@@ -59,9 +59,8 @@ export function normalize(pixels: Pixels, preprocess: Preprocess, size: PlaneSiz
     throw new JpegDomainError(
       `the image is ${width}x${height} after the resize, the crop is ${size.width}x${size.height}`,
     );
-  // Of an odd rest, torchvision leaves the larger half where Python rounds it to: to the even number.
-  const top = roundHalfToEven((height - size.height) / 2);
-  const left = roundHalfToEven((width - size.width) / 2);
+  const top = (height - size.height) >> 1;
+  const left = (width - size.width) >> 1;
   for (let c = 0, at = 0; c < size.channels; c++) {
     const table = Float32Array.from(
       { length: 256 },
@@ -74,9 +73,4 @@ export function normalize(pixels: Pixels, preprocess: Preprocess, size: PlaneSiz
         out[at] = table[data[from] as number] as number;
     }
   }
-}
-
-function roundHalfToEven(value: number): number {
-  const below = Math.floor(value);
-  return value - below === 0.5 ? below + (below & 1) : Math.round(value);
 }
