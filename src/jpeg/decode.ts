@@ -12,7 +12,7 @@ import {
   TABLES,
   TOLERANT_AT,
 } from "./engine.js";
-import { type JpegError, unexpected } from "./errors.js";
+import { JpegError, unexpected } from "./errors.js";
 import type { Frame } from "./headers.js";
 import type { JpegDamage } from "./image.js";
 import { SOS } from "./markers.js";
@@ -48,10 +48,9 @@ export function decodeScans(engine: Engine, decoding: Decoding): Int16Array[] {
   const groups = groupScans(scans);
   // Between groups all coefficients are needed, and the band is filled from the result.
   const held = groups.length > 1 ? 64 : kept;
-  const results = frame.components.map(({ blocksWide, blocksHigh }, index) => {
-    const length = blocksWide * blocksHigh * held;
+  const results: (Int16Array | undefined)[] = frame.components.map(({ blocksWide, blocksHigh }, index) => {
     const old = decoding.reuse[index];
-    return old?.length === length ? old : new Int16Array(length);
+    return old?.length === blocksWide * blocksHigh * held ? old : undefined;
   });
   const { u32 } = engine;
   u32[TOLERANT_AT / 4] = tolerant ? 1 : 0;
@@ -61,7 +60,8 @@ export function decodeScans(engine: Engine, decoding: Decoding): Int16Array[] {
   groups.forEach((group, index) => {
     decodeGroup(engine, decoding, group, results, blockBytes, held, index > 0);
   });
-  return held === kept ? results : results.map((result) => truncate(result, kept));
+  const whole = results as Int16Array[];
+  return held === kept ? whole : whole.map((result) => truncate(result, kept));
 }
 
 /** Scans that are decoded side by side: as many as there is room for, and for their Huffman tables. */
@@ -87,7 +87,7 @@ function decodeGroup(
   engine: Engine,
   decoding: Decoding,
   group: readonly Scan[],
-  results: readonly Int16Array[],
+  results: (Int16Array | undefined)[],
   blockBytes: number,
   held: number,
   goesOn: boolean,
@@ -101,7 +101,7 @@ function decodeGroup(
     const { blocksWide, blocksHigh, horizontalSampling, verticalSampling } = component;
     const at = (index * COMPONENT_BYTES) / 4;
     engine.u32.set([0, blocksWide, blocksHigh, horizontalSampling, verticalSampling], at);
-    return { at, blocksWide, blocksHigh, verticalSampling, result: results[index] as Int16Array };
+    return { at, blocksWide, blocksHigh, verticalSampling, index };
   });
   const scanOffset = decoding.scans.indexOf(group[0] as Scan);
   for (let row = 0; row < rows; row += rowsInBand) {
@@ -113,7 +113,8 @@ function decodeGroup(
     }
     if (!goesOn) exports.clear(BAND, address - BAND);
     else
-      for (const { at, blocksWide, blocksHigh, verticalSampling, result } of components) {
+      for (const { at, blocksWide, blocksHigh, verticalSampling, index } of components) {
+        const result = results[index] as Int16Array;
         const from = row * verticalSampling * blocksWide * 64;
         const end = Math.min(to * verticalSampling, blocksHigh) * blocksWide * 64;
         if (from < end) i16.set(result.subarray(from, end), (engine.u32[at] as number) / 2);
@@ -123,13 +124,20 @@ function decodeGroup(
       if (exports.decodeBand(scan, row, to) === 0)
         throw damage(engine, decoding, group, index, scanOffset).error;
     }
-    for (const { at, blocksWide, blocksHigh, verticalSampling, result } of components) {
+    for (const { at, blocksWide, blocksHigh, verticalSampling, index } of components) {
       const first = row * verticalSampling * blocksWide;
       const blocks = Math.min(to * verticalSampling, blocksHigh) * blocksWide - first;
       if (blocks <= 0) continue;
       const band = engine.u32[at] as number;
       if (held < 64 && blockBytes === 128) exports.compact(band, blocks, held);
-      result.set(i16.subarray(band / 2, band / 2 + blocks * held), first * held);
+      const part = i16.subarray(band / 2, band / 2 + blocks * held);
+      const all = blocksWide * blocksHigh;
+      // A copy of a whole array need not be filled with zeros first.
+      if (results[index] === undefined && blocks === all) results[index] = new Int16Array(part);
+      else {
+        results[index] ??= allocate(all * held);
+        results[index].set(part, first * held);
+      }
     }
   }
   for (let index = 0; index < group.length; index++) {
@@ -145,6 +153,17 @@ function decodeGroup(
       offset: error.offset,
       scan: scanOffset + index,
     });
+  }
+}
+
+function allocate(length: number): Int16Array {
+  try {
+    return new Int16Array(length);
+  } catch {
+    throw new JpegError(
+      `no memory for a component of ${2 * length} bytes; maxPixels can refuse such images`,
+      0,
+    );
   }
 }
 
