@@ -75,6 +75,7 @@ function pixelsAt(jpeg: Uint8Array, scale: number): Float32Array {
     });
   const out = new Float32Array(3 * width * height);
   writer.finish(out);
+  writer.release();
   return out;
 }
 
