@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from "commander";
 import { Tensor } from "onnxruntime-node";
+import type Sharp from "sharp";
 import { convertGraph } from "../src/convert/convert.js";
 import { geometry } from "../src/convert/geometry.js";
 import { type Area, TORCHVISION } from "../src/convert/preprocess.js";
@@ -160,7 +161,7 @@ function normalize(pixels: Uint8Array): Float32Array {
   return planes;
 }
 
-function bySharp(sharp: typeof import("sharp"), { bytes }: Material): Runner {
+function bySharp(sharp: typeof Sharp, { bytes }: Material): Runner {
   const { resized, crop } = geometry(TORCHVISION, readHeader(bytes));
   return async () =>
     normalize(
@@ -196,7 +197,6 @@ function resizeGraph(file: Area): Graph {
   const small = g.node("Resize", [image, "", "", g.ints([1, 3, resized.height, resized.width])], {
     mode: "linear",
     antialias: 1,
-    cubic_coeff_a: float(-0.75),
   });
   const ends = [crop.top + crop.height, crop.left + crop.width];
   const middle = g.node("Slice", [small, g.ints([crop.top, crop.left]), g.ints(ends), g.ints([2, 3])]);
