@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
+import sharp from "sharp";
 import { afterAll, describe, expect, test } from "vitest";
 import { JpegError, readCoefficients, readHeader, releasePool, UnsupportedJpegError } from "../src/index.js";
 import { BitWriter, codes, dht, dqt, dri, EOI, SOI, segment, sof, sos, tableOf } from "./jpeg/bits.js";
@@ -137,6 +138,15 @@ describe.skipIf(!tools || !libjpeg || sources.length === 0)(
         filled.push(byte);
       }
       expectSame({ filled: Uint8Array.from(filled) });
+    });
+
+    test("CMYK and grayscale as sharp writes them", async () => {
+      const image = sharp(sources[0] as Uint8Array).resize(120, 77);
+      expectSame({
+        CMYK: await image.clone().toColourspace("cmyk").jpeg().toBuffer(),
+        "4:2:0, mozjpeg's scans": await image.clone().jpeg({ mozjpeg: true }).toBuffer(),
+        grayscale: await image.clone().grayscale().jpeg({ progressive: true }).toBuffer(),
+      });
     });
 
     test("arithmetic coding is refused by name", () => {
@@ -770,5 +780,17 @@ describe("limits", () => {
     );
     expect(() => readCoefficients(scans(2000), { tolerant: true })).toThrow(JpegError);
     expect(time(() => readCoefficients(scans(400), { tolerant: true }))).toBeLessThan(10);
+    // Restart markers due after every block, and none there.
+    const restarts = Uint8Array.from([
+      ...head.slice(0, -13),
+      ...dri(1),
+      ...head.slice(-13),
+      ...Array.from({ length: 400 }, (_, i) => [
+        ...sos([[1, 0]], 0, 0, i === 0 ? 0 : 1, i === 0 ? 1 : 0),
+        0,
+      ]).flat(),
+      ...EOI,
+    ]);
+    expect(time(() => readCoefficients(restarts, { tolerant: true }))).toBeLessThan(10);
   });
 });

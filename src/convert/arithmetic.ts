@@ -44,6 +44,15 @@ export class Arithmetic {
     return this.g.node("Gather", [value, this.g.ints(index)], { axis: 0 });
   }
 
+  /** Entry `index` of axis 1, which goes. */
+  column(value: string, index: number): string {
+    return this.g.node(
+      "Gather",
+      [value, this.g.constant("index", { type: "int64", dims: [], data: BigInt64Array.of(BigInt(index)) })],
+      { axis: 1 },
+    );
+  }
+
   gather(value: string, index: string, axis: number): string {
     return this.g.node("Gather", [value, index], { axis });
   }

@@ -39,22 +39,21 @@ const FACTOR = ZIGZAG.map(
   (_, k) => (ALPHA[k] === 0 ? Math.SQRT1_2 / 2 : 0.5) * (BETA[k] === 0 ? Math.SQRT1_2 / 2 : 0.5),
 );
 
-interface Axis {
-  /** int64 `[1]`: of the file, and after the scaled inverse transform. */
-  file: string;
+/** src/jpeg/scaling.ts for all components at once, int64 (bool where it begins with `is`): `[2]` for both axes, or `[3, 2]`. */
+interface Layout {
+  /** The scaled image, rows and columns. */
   pixels: string;
-  /** int64 `[1]`: the largest sampling factor. */
-  sampling: string;
-}
-
-/** One component on one axis. */
-interface Component {
-  /** int64 `[1]`: the samples there are, the component's sampling factor, and pixels for each sample as a fraction. */
+  /** `[3, 1]` */
+  points: string;
+  /** The samples there are. */
   samples: string;
+  /** Pixels for each sample, as a fraction. */
   numerator: string;
   denominator: string;
-  isDoubled: string;
-  isWhole: string;
+  /** `[3]`: the triangle's cases. */
+  isBoth: string;
+  isDownOnly: string;
+  isAcrossOnly: string;
 }
 
 /**
@@ -102,32 +101,21 @@ export function entranceGraph(
   const needed = (to: string, file: string) => m.int.ceilDiv(m.int.mul(to, 8), file);
   const scale = m.int.min(m.int.max(needed(down.resized, fileHeight), needed(across.resized, fileWidth)), 8);
 
-  const factors = [0, 1, 2].map((c) => m.shape(m.at(sampling, c), 2));
-  const axes = [fileHeight, fileWidth].map((file, axis): Axis => {
-    const [first, second, third] = factors.map((pair) => m.at(pair, axis)) as [string, string, string];
-    return {
-      file,
-      pixels: m.int.ceilDiv(m.int.mul(file, scale), 8),
-      sampling: m.int.max(m.int.max(first, second), third),
-    };
-  }) as [Axis, Axis];
-  const planes = coefficients.map((blocks, c) => {
-    const factor = [0, 1].map((axis) => m.at(factors[c] as string, axis)) as [string, string];
-    return componentPixels(m, blocks, m.shape(m.at(tables, c), 64, 1), factor, axes, scale);
-  });
-  const pixels = colors(m, planes, isRgb, preprocess, axes);
+  const layout = scaledLayouts(m, sampling, size, scale);
+  const planes = coefficients.map((blocks, c) =>
+    componentPixels(m, blocks, m.shape(m.at(tables, c), 64, 1), layout, c),
+  );
+  const pixels = colors(m, planes, isRgb, preprocess, layout);
 
   const flipY = oneOf(m, orientation, [3, 4, 6, 7]);
   const flipX = oneOf(m, orientation, [2, 3, 7, 8]);
-  const rows = tapsMatrix(m, preprocess, axes[0].pixels, down, flipY);
-  const columns = tapsMatrix(m, preprocess, axes[1].pixels, across, flipX);
+  const rows = tapsMatrix(m, preprocess, m.at(layout.pixels, 0), down, flipY);
+  const columns = tapsMatrix(m, preprocess, m.at(layout.pixels, 1), across, flipX);
   const resampled = g.node("MatMul", [
     g.node("MatMul", [rows, pixels]),
     g.node("Transpose", [columns], { perm: [1, 0] }),
   ]);
-  const flat = m.shape(resampled, channelCount(preprocess), -1);
-  const upwards = m.gather(flat, uprightIndex(m, out, isSwapped), 1);
-  return normalized(g, upwards, preprocess);
+  return normalized(g, turnUpright(m, resampled, channelCount(preprocess), out, isSwapped), preprocess);
 }
 
 function resizedSize(
@@ -144,47 +132,49 @@ function resizedSize(
   return { height: side(height), width: side(width) };
 }
 
-/** A component's pixels `[rows, columns]`: inverse transform and upsampling. */
-function componentPixels(
-  m: Arithmetic,
-  blocks: string,
-  table: string,
-  factors: [string, string],
-  axes: [Axis, Axis],
-  scale: string,
-): string {
-  const { g } = m;
-  // src/jpeg/scaling.ts; sampling factors are at most 4, so that two doublings are the most.
-  let points = scale;
+function scaledLayouts(m: Arithmetic, sampling: string, size: string, scale: string): Layout {
+  const { int } = m;
+  const [first, second, third] = [0, 1, 2].map((c) => m.at(sampling, c)) as [string, string, string];
+  const largest = m.shape(int.max(int.max(first, second), third), 2);
+  const numerator = int.mul(largest, scale);
+  // Sampling factors are at most 4, so that two doublings are the most.
+  let points: string = int.add(m.shape(int.mul(m.column(sampling, 0), 0), 3, 1), scale);
   for (let doubling = 0; doubling < 2; doubling++) {
-    const fits = factors.map((factor, axis) =>
-      m.int.divides(m.int.mul((axes[axis] as Axis).sampling, scale), m.int.mul(m.int.mul(points, 2), factor)),
-    );
-    const doubles = m.all(m.int.less(1, scale), m.int.less(points, 8), ...fits);
-    points = m.int.where(doubles, m.int.mul(points, 2), points);
+    const fits = int.divides(numerator, int.mul(int.mul(points, 2), sampling));
+    const [down, across] = [0, 1].map((axis) => m.shape(m.column(fits, axis), 3, 1)) as [string, string];
+    const doubles = m.all(int.less(1, scale), int.less(points, 8), down, across);
+    points = int.where(doubles, int.mul(points, 2), points);
   }
-  const [down, across] = factors.map((factor, axis): Component => {
-    const { file, sampling } = axes[axis] as Axis;
-    const numerator = m.int.mul(sampling, scale);
-    const denominator = m.int.mul(factor, points);
-    const whole = m.int.ceilDiv(m.int.mul(m.int.mul(file, factor), points), m.int.mul(sampling, 8));
-    return {
-      samples: m.int.min(whole, m.int.mul(m.length(blocks, axis), points)),
-      numerator,
-      denominator,
-      isDoubled: m.int.equal(numerator, m.int.mul(denominator, 2)),
-      isWhole: m.int.equal(numerator, denominator),
-    };
-  }) as [Component, Component];
+  const denominator = int.mul(sampling, points);
+  const samples = int.ceilDiv(int.mul(int.mul(size, sampling), points), int.mul(largest, 8));
+  const isDoubled = int.equal(numerator, int.mul(denominator, 2));
+  const isWhole = int.equal(numerator, denominator);
+  const isWide = int.less(2, m.column(samples, 1));
+  return {
+    pixels: int.ceilDiv(int.mul(size, scale), 8),
+    points,
+    samples,
+    numerator,
+    denominator,
+    isBoth: m.all(m.column(isDoubled, 0), m.column(isDoubled, 1), isWide),
+    isAcrossOnly: m.all(m.column(isWhole, 0), m.column(isDoubled, 1), isWide),
+    isDownOnly: m.all(m.column(isDoubled, 0), m.column(isWhole, 1)),
+  };
+}
+
+/** A component's pixels `[rows, columns]`: inverse transform and upsampling. */
+function componentPixels(m: Arithmetic, blocks: string, table: string, layout: Layout, c: number): string {
+  const { g } = m;
+  const points = m.shape(m.at(layout.points, c), 1);
+  const [high, wide, count] = [0, 1, 2].map((axis) => m.length(blocks, axis)) as [string, string, string];
 
   // samples[block, (i, j)] = ⌊coefficients[block, k] M[k, (i, j)] + 128.5⌋, cut to bytes.
-  const count = m.length(blocks, 2);
   const k = m.range(count);
   const i = m.toReal(m.range(points));
   const cosines = (frequencies: number[]) => {
     const alpha = m.shape(m.gather(g.floats(frequencies), k, 0), -1, 1);
     const angle = m.real.div(
-      m.real.mul(m.real.mul(m.real.add(m.real.mul(i, 2), 1), alpha), Math.PI),
+      m.real.mul(m.real.add(m.real.mul(i, 2 * Math.PI), Math.PI), alpha),
       m.real.mul(m.toReal(points), 2),
     );
     const isHeld = m.real.less(alpha, m.toReal(points));
@@ -193,52 +183,62 @@ function componentPixels(
   const weights = m.real.mul(m.gather(table, k, 0), m.shape(m.gather(g.floats(FACTOR), k, 0), -1, 1));
   const vertical = m.shape(m.real.mul(cosines(ALPHA), weights), count, points, 1);
   const horizontal = m.shape(cosines(BETA), count, 1, points);
-  const inverse = m.shape(m.real.mul(vertical, horizontal), count, m.int.mul(points, points));
-  const flat = m.shape(m.toReal(blocks), m.int.mul(m.length(blocks, 0), m.length(blocks, 1)), count);
+  const inverse = m.shape(m.real.mul(vertical, horizontal), count, -1);
+  const flat = m.shape(m.toReal(blocks), -1, count);
   const samples = bytes(m, m.real.add(g.node("MatMul", [flat, inverse]), 128.5));
-  const [high, wide] = [m.length(blocks, 0), m.length(blocks, 1)];
-  const grid = g.node("Transpose", [m.shape(samples, high, wide, points, points)], { perm: [0, 2, 1, 3] });
-  const plane = m.shape(grid, m.int.mul(high, points), m.int.mul(wide, points));
 
-  // libjpeg's triangle where one axis or both are doubled, and repetition elsewhere.
-  const isWide = m.int.less(2, across.samples);
-  const both = m.all(down.isDoubled, across.isDoubled, isWide);
-  const acrossOnly = m.all(down.isWhole, across.isDoubled, isWide);
-  const downOnly = m.all(down.isDoubled, across.isWhole);
-  const rows = stretch(m, plane, 0, axes[0].pixels, down, m.any(both, downOnly), {
-    even: m.real.where(downOnly, 1 / 4, 0),
-    odd: m.real.where(downOnly, 2 / 4, 0),
+  // libjpeg's triangle where one axis or both are doubled, and repetition elsewhere. Rows are gathered fast, columns are
+  // not: so columns are stretched while they lie as rows.
+  const [isBoth, isDownOnly, isAcrossOnly] = [layout.isBoth, layout.isDownOnly, layout.isAcrossOnly].map(
+    (is) => m.at(is, c),
+  ) as [string, string, string];
+  const ordered = g.node("Transpose", [m.shape(samples, high, wide, points, points)], { perm: [1, 3, 0, 2] });
+  const columns = stretch(m, m.shape(ordered, m.int.mul(wide, points), -1), layout, c, 1, {
+    isFancy: m.any(isBoth, isAcrossOnly),
+    even: m.real.where(isBoth, 8 / 16, m.real.where(isAcrossOnly, 1 / 4, 0)),
+    odd: m.real.where(isBoth, 7 / 16, m.real.where(isAcrossOnly, 2 / 4, 0)),
+    present: m.int.mul(wide, points),
   });
-  const columns = stretch(m, rows, 1, axes[1].pixels, across, m.any(both, acrossOnly), {
-    even: m.real.where(both, 8 / 16, m.real.where(acrossOnly, 1 / 4, 0)),
-    odd: m.real.where(both, 7 / 16, m.real.where(acrossOnly, 2 / 4, 0)),
+  const rows = stretch(m, g.node("Transpose", [columns], { perm: [1, 0] }), layout, c, 0, {
+    isFancy: m.any(isBoth, isDownOnly),
+    even: m.real.where(isDownOnly, 1 / 4, 0),
+    odd: m.real.where(isDownOnly, 2 / 4, 0),
+    present: m.int.mul(high, points),
   });
-  return g.node("Floor", [columns]);
+  return g.node("Floor", [rows]);
 }
 
-/** Upsamples one axis to `pixels`, and adds what libjpeg adds before it cuts off. */
+interface Stretch {
+  isFancy: string;
+  /** What libjpeg adds before it cuts off. */
+  even: string;
+  odd: string;
+  /** Samples in the blocks at hand. */
+  present: string;
+}
+
+/** Upsamples an axis that lies first. */
 function stretch(
   m: Arithmetic,
   plane: string,
+  layout: Layout,
+  c: number,
   axis: 0 | 1,
-  pixels: string,
-  { samples, numerator, denominator }: Component,
-  isFancy: string,
-  rounding: { even: string; odd: string },
+  { isFancy, even, odd, present }: Stretch,
 ): string {
-  const x = m.range(pixels);
+  const of = (value: string) => m.at(m.shape(m.at(value, c), 2), axis);
+  const x = m.range(m.at(layout.pixels, axis));
   const isOdd = m.not(m.int.divides(x, 2));
-  const last = m.int.sub(samples, 1);
-  const own = m.int.min(m.int.div(m.int.mul(x, denominator), numerator), last);
+  const last = m.int.sub(m.int.min(of(layout.samples), present), 1);
+  const own = m.int.min(m.int.div(m.int.mul(x, of(layout.denominator)), m.at(layout.numerator, axis)), last);
   const other = m.int.max(m.int.min(m.int.add(own, m.int.where(isOdd, 1, -1)), last), 0);
   const share = m.real.where(isFancy, 1 / 4, 0);
-  const shape: number[] = axis === 0 ? [-1, 1] : [1, -1];
   return m.real.add(
     m.real.add(
-      m.real.mul(m.gather(plane, own, axis), m.real.sub(1, share)),
-      m.real.mul(m.gather(plane, other, axis), share),
+      m.real.mul(m.gather(plane, own, 0), m.real.sub(1, share)),
+      m.real.mul(m.gather(plane, other, 0), share),
     ),
-    m.shape(m.real.where(isOdd, rounding.odd, rounding.even), ...shape),
+    m.shape(m.real.where(isOdd, odd, even), -1, 1),
   );
 }
 
@@ -254,7 +254,7 @@ function colors(
   planes: string[],
   isRgb: string,
   { channels }: Preprocess,
-  axes: [Axis, Axis],
+  { pixels }: Layout,
 ): string {
   const { g } = m;
   const order = channels === "bgr" ? [2, 1, 0] : [0, 1, 2];
@@ -282,14 +282,13 @@ function colors(
   const dims = [fromYcbcr.length, 3];
   const matrix = m.real.where(isRgb, g.floats(fromRgb.flat(), dims), g.floats(fromYcbcr.flat(), dims));
   const bias = m.real.where(isRgb, 0.5, g.floats(shift, [shift.length, 1]));
-  const area = m.int.mul(axes[0].pixels, axes[1].pixels);
   const stacked = g.node(
     "Concat",
-    planes.map((plane) => m.shape(plane, 1, area)),
+    planes.map((plane) => m.shape(plane, 1, -1)),
     { axis: 0 },
   );
   const mixed = bytes(m, m.real.add(g.node("MatMul", [matrix, stacked]), bias));
-  return m.shape(mixed, fromYcbcr.length, axes[0].pixels, axes[1].pixels);
+  return m.shape(mixed, fromYcbcr.length, m.at(pixels, 0), m.at(pixels, 1));
 }
 
 function oneOf(m: Arithmetic, orientation: string, values: number[]): string {
@@ -340,27 +339,29 @@ function filter(m: Arithmetic, name: "bilinear" | "bicubic" | "lanczos", x: stri
   return real.where(real.less(x, 3), real.mul(sinc(x), sinc(real.div(x, 3))), 0);
 }
 
-/** Where each upright pixel lies among those in the file's directions. */
-function uprightIndex(
+/** `[C, rows, columns]` in the file's directions → `[C, height · width]`. */
+function turnUpright(
   m: Arithmetic,
+  planes: string,
+  channels: number,
   { height, width }: { height: number; width: number },
   isSwapped: string,
 ): string {
   const { g } = m;
-  const [straight, swapped] = [
-    (y: number, x: number) => y * width + x,
-    (y: number, x: number) => x * height + y,
-  ].map((place) => {
+  if (height === width) {
+    const turned = g.node("Transpose", [planes], { perm: [0, 2, 1] });
+    return m.shape(m.real.where(isSwapped, turned, planes), channels, -1);
+  }
+  const index = (place: (y: number, x: number) => number) => {
     const places = Array.from({ length: height * width }, (_, at) =>
       place(Math.floor(at / width), at % width),
     );
-    return g.constant("upright", {
-      type: "int64",
-      dims: [places.length],
-      data: BigInt64Array.from(places, BigInt),
-    });
-  }) as [string, string];
-  return m.int.where(isSwapped, swapped, straight);
+    const data = BigInt64Array.from(places, BigInt);
+    return g.constant("upright", { type: "int64", dims: [data.length], data });
+  };
+  const straight = index((y, x) => y * width + x);
+  const swapped = index((y, x) => x * height + y);
+  return m.gather(m.shape(planes, channels, -1), m.int.where(isSwapped, swapped, straight), 1);
 }
 
 function normalized(g: GraphBuilder, planes: string, { resample, rescale, mean, std }: Preprocess): string {

@@ -112,7 +112,7 @@ function namesOf({ inputs, outputs, initializers, nodes }: Graph): Set<string> {
   return new Set([
     ...[...inputs, ...outputs].map(({ name }) => name),
     ...initializers.keys(),
-    ...nodes.flatMap((node) => node.outputs),
+    ...nodes.flatMap(({ name, outputs }) => [name, ...outputs]),
   ]);
 }
 

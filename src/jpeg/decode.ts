@@ -12,7 +12,7 @@ import {
   TABLES,
   TOLERANT_AT,
 } from "./engine.js";
-import { type JpegError, unexpected } from "./errors.js";
+import { JpegError, unexpected } from "./errors.js";
 import type { Frame } from "./headers.js";
 import type { JpegDamage } from "./image.js";
 import { SOS } from "./markers.js";
@@ -31,7 +31,15 @@ export interface Decoding {
   missing: JpegDamage[];
   /** Arrays that may be overwritten. */
   reuse: Int16Array[];
+  /** Takes the coefficients instead of result arrays. */
+  sink?: BandSink | undefined;
 }
+
+/**
+ * Takes rows `from` to `to` of whole MCUs: for each component its rows of blocks, `[rows, blocksWide, kept]`, in memory
+ * that is used again after the call.
+ */
+export type BandSink = (from: number, to: number, parts: readonly Int16Array[], kept: number) => void;
 
 /** More are counted, but not described. */
 const MAX_DESCRIBED = 100;
@@ -41,17 +49,18 @@ const MAX_DESCRIBED = 100;
  *
  * The image is decoded band by band: all scans of some rows of blocks, then all scans of the next. Each scan keeps its
  * place in the file meanwhile. So the coefficients that a progressive file's scans build up are in the cache while they
- * do, and memory holds no more than the result, the file and one band.
+ * do, and memory holds no more than the result, the file and one band. With a sink there is no result (unless the scans
+ * are too many for one go): the arrays that come back are empty.
  */
 export function decodeScans(engine: Engine, decoding: Decoding): Int16Array[] {
-  const { frame, scans, kept, tolerant } = decoding;
+  const { frame, scans, kept, tolerant, sink } = decoding;
   const groups = groupScans(scans);
+  const streams = sink !== undefined && groups.length === 1;
   // Between groups all coefficients are needed, and the band is filled from the result.
   const held = groups.length > 1 ? 64 : kept;
-  const results = frame.components.map(({ blocksWide, blocksHigh }, index) => {
-    const length = blocksWide * blocksHigh * held;
+  const results: (Int16Array | undefined)[] = frame.components.map(({ blocksWide, blocksHigh }, index) => {
     const old = decoding.reuse[index];
-    return old?.length === length ? old : new Int16Array(length);
+    return old?.length === blocksWide * blocksHigh * held ? old : undefined;
   });
   const { u32 } = engine;
   u32[TOLERANT_AT / 4] = tolerant ? 1 : 0;
@@ -59,9 +68,12 @@ export function decodeScans(engine: Engine, decoding: Decoding): Int16Array[] {
   const blockBytes = held === 1 && dcOnly ? 2 : 128;
   u32[BLOCK_BYTES_AT / 4] = blockBytes;
   groups.forEach((group, index) => {
-    decodeGroup(engine, decoding, group, results, blockBytes, held, index > 0);
+    decodeGroup(engine, decoding, group, streams ? undefined : results, blockBytes, held, index > 0);
   });
-  return held === kept ? results : results.map((result) => truncate(result, kept));
+  if (streams) return results.map(() => new Int16Array(0));
+  const whole = results as Int16Array[];
+  sink?.(0, decoding.finder.rows, whole, held);
+  return held === kept ? whole : whole.map((result) => truncate(result, kept));
 }
 
 /** Scans that are decoded side by side: as many as there is room for, and for their Huffman tables. */
@@ -87,7 +99,7 @@ function decodeGroup(
   engine: Engine,
   decoding: Decoding,
   group: readonly Scan[],
-  results: readonly Int16Array[],
+  results: (Int16Array | undefined)[] | undefined,
   blockBytes: number,
   held: number,
   goesOn: boolean,
@@ -101,7 +113,7 @@ function decodeGroup(
     const { blocksWide, blocksHigh, horizontalSampling, verticalSampling } = component;
     const at = (index * COMPONENT_BYTES) / 4;
     engine.u32.set([0, blocksWide, blocksHigh, horizontalSampling, verticalSampling], at);
-    return { at, blocksWide, blocksHigh, verticalSampling, result: results[index] as Int16Array };
+    return { at, blocksWide, blocksHigh, verticalSampling, index };
   });
   const scanOffset = decoding.scans.indexOf(group[0] as Scan);
   for (let row = 0; row < rows; row += rowsInBand) {
@@ -113,7 +125,8 @@ function decodeGroup(
     }
     if (!goesOn) exports.clear(BAND, address - BAND);
     else
-      for (const { at, blocksWide, blocksHigh, verticalSampling, result } of components) {
+      for (const { at, blocksWide, blocksHigh, verticalSampling, index } of components) {
+        const result = results?.[index] as Int16Array;
         const from = row * verticalSampling * blocksWide * 64;
         const end = Math.min(to * verticalSampling, blocksHigh) * blocksWide * 64;
         if (from < end) i16.set(result.subarray(from, end), (engine.u32[at] as number) / 2);
@@ -123,13 +136,27 @@ function decodeGroup(
       if (exports.decodeBand(scan, row, to) === 0)
         throw damage(engine, decoding, group, index, scanOffset).error;
     }
-    for (const { at, blocksWide, blocksHigh, verticalSampling, result } of components) {
+    const parts = components.map(({ at, blocksWide, blocksHigh, verticalSampling }) => {
       const first = row * verticalSampling * blocksWide;
-      const blocks = Math.min(to * verticalSampling, blocksHigh) * blocksWide - first;
-      if (blocks <= 0) continue;
+      const blocks = Math.max(0, Math.min(to * verticalSampling, blocksHigh) * blocksWide - first);
       const band = engine.u32[at] as number;
       if (held < 64 && blockBytes === 128) exports.compact(band, blocks, held);
-      result.set(i16.subarray(band / 2, band / 2 + blocks * held), first * held);
+      return i16.subarray(band / 2, band / 2 + blocks * held);
+    });
+    if (results === undefined) {
+      decoding.sink?.(row, to, parts, held);
+      continue;
+    }
+    for (const { blocksWide, blocksHigh, verticalSampling, index } of components) {
+      const part = parts[index] as Int16Array;
+      if (part.length === 0) continue;
+      const all = blocksWide * blocksHigh * held;
+      // A copy of a whole array need not be filled with zeros first.
+      if (results[index] === undefined && part.length === all) results[index] = new Int16Array(part);
+      else {
+        results[index] ??= allocate(all);
+        results[index].set(part, row * verticalSampling * blocksWide * held);
+      }
     }
   }
   for (let index = 0; index < group.length; index++) {
@@ -145,6 +172,17 @@ function decodeGroup(
       offset: error.offset,
       scan: scanOffset + index,
     });
+  }
+}
+
+function allocate(length: number): Int16Array {
+  try {
+    return new Int16Array(length);
+  } catch {
+    throw new JpegError(
+      `no memory for a component of ${2 * length} bytes; maxPixels can refuse such images`,
+      0,
+    );
   }
 }
 

@@ -80,12 +80,16 @@ export function releasePool(): void {
 
 /**
  * Makes the engine's memory at least `bytes` long.
- * @throws {RangeError} where the machine has no more memory.
+ * @throws {JpegError} where the machine has no more memory.
  */
 export function reserve(engine: Engine, bytes: number): void {
   if (bytes <= engine.u8.length) return;
   const { memory } = engine.exports;
-  memory.grow(Math.ceil((bytes - memory.buffer.byteLength) / PAGE));
+  try {
+    memory.grow(Math.ceil((bytes - memory.buffer.byteLength) / PAGE));
+  } catch {
+    throw new JpegError(`no memory for the decoder, which needs ${bytes} bytes`, 0);
+  }
   engine.u8 = new Uint8Array(memory.buffer);
   engine.u32 = new Uint32Array(memory.buffer);
 }

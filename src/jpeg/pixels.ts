@@ -79,6 +79,7 @@ interface Part {
  * const writer = new PlaneWriter(image, request);
  * for (let row = writer.firstRow; row < writer.endRow; row++) writer.add(row, (component) => ({ … }));
  * writer.finish(out);
+ * writer.release();
  * ```
  */
 export class PlaneWriter {
@@ -268,10 +269,9 @@ export class PlaneWriter {
     else
       for (let line = 0; line < lines; line++)
         out.set(made.subarray(line * this.#outStride, line * this.#outStride + width), line * width);
-    this.release();
   }
 
-  /** Gives the memory back, when `finish` is not to be called. */
+  /** Gives the memory back. Nothing else may be called after it. */
   release(): void {
     if (this.#u8.length <= POOL_BYTES) pooled = this.#exports;
   }

@@ -9,17 +9,15 @@ export interface HuffmanTable {
 /** What is wrong with a table, if it is no legal prefix code (T.81, annex C); `dc` symbols are lengths up to 15. */
 export function tableDefect(table: HuffmanTable, dc: boolean): string | undefined {
   let code = 0;
-  let length = 1;
-  for (const count of table.counts) {
+  for (let length = 1; length <= 16; length++) {
+    const count = table.counts[length - 1] as number;
     code += count;
     // The code of all ones is reserved, except where there is no code of this length at all.
-    if (count > 0 && code >= 2 ** length) return `too many codes of ${length} bits`;
+    if (count > 0 && code >= 1 << length) return `too many codes of ${length} bits`;
     code *= 2;
-    length++;
   }
   if (dc) {
-    const symbol = table.symbols.find((value) => value > 15);
-    if (symbol !== undefined) return `the DC symbol ${symbol}`;
+    for (const symbol of table.symbols) if (symbol > 15) return `the DC symbol ${symbol}`;
   }
   return undefined;
 }

@@ -3,9 +3,9 @@ import { type Geometry, geometry, isTransposed, scaleFor } from "../convert/geom
 import { ConvertError } from "../convert/options.js";
 import { flips, LUMA, seen } from "../convert/planes.js";
 import { channelCount, type Preprocess } from "../convert/preprocess.js";
-import type { JpegImage } from "../jpeg/image.js";
+import type { JpegComponent, JpegImage } from "../jpeg/image.js";
 import { type PlanesRequest, PlaneWriter } from "../jpeg/pixels.js";
-import { type JpegHeader, readCoefficients, readHeader } from "../jpeg/read.js";
+import { type JpegHeader, readBands, readHeader } from "../jpeg/read.js";
 import { coefficientsFor, scaledLayout } from "../jpeg/scaling.js";
 import { mirrored, type Taps, taps } from "../transform/resample.js";
 
@@ -40,32 +40,59 @@ export function fillPlanes(
   out: Float32Array,
 ): Filled {
   const job = planJob(readHeader(bytes), preprocess, size);
-  const image = readCoefficients(bytes, { coefficients: job.kept });
-  return fillFrom(image, job, preprocess, out);
+  let writer: PlaneWriter | undefined;
+  try {
+    const image = readBands(bytes, { coefficients: job.kept }, (head) => {
+      const { components } = seen(head, preprocess);
+      const started = new PlaneWriter({ ...seen(head, preprocess) }, job.request);
+      writer = started;
+      return (from, to, parts, kept) => {
+        for (let row = Math.max(from, started.firstRow); row < Math.min(to, started.endRow); row++)
+          started.add(row, (component, blockRow) => {
+            const { blocksWide, verticalSampling } = components[component] as JpegComponent;
+            const start = (blockRow - from * verticalSampling) * blocksWide * kept;
+            return { data: parts[component] as Int16Array, start, kept };
+          });
+      };
+    });
+    finish(writer as PlaneWriter | undefined, job, preprocess, out);
+    return { width: image.width, height: image.height, scale: job.request.scale };
+  } finally {
+    writer?.release();
+  }
 }
 
 /** The same from coefficients that are read already: all of them, or as many as {@link planJob} says. */
 export function fillFrom(image: JpegImage, job: Job, preprocess: Preprocess, out: Float32Array): Filled {
   const { width, height, coefficientsPerBlock: kept = 64 } = image;
   const source = seen(image, preprocess);
-  const isWeighted = preprocess.channels === "grayscale" && source.components.length === 3;
   const writer = new PlaneWriter(source, job.request);
   try {
     for (let row = writer.firstRow; row < writer.endRow; row++)
       writer.add(row, (component, blockRow) => {
-        const { coefficients, blocksWide } = source.components[component] as JpegImage["components"][number];
+        const { coefficients, blocksWide } = source.components[component] as JpegComponent;
         return { data: coefficients, start: blockRow * blocksWide * kept, kept };
       });
-    const { height: h, width: w } = job.crop;
-    const direct = job.orientation === 1 && !isWeighted;
-    const made = direct ? out : new Float32Array(job.request.outputs.length * h * w);
-    writer.finish(made);
-    if (!direct) turn(isWeighted ? weighted(made) : made, job, out);
-  } catch (error) {
+    finish(writer, job, preprocess, out);
+  } finally {
     writer.release();
-    throw error;
   }
   return { width, height, scale: job.request.scale };
+}
+
+/** The planes, upright and in the network's channels. */
+function finish(
+  writer: PlaneWriter | undefined,
+  job: Job,
+  { channels }: Preprocess,
+  out: Float32Array,
+): void {
+  const { outputs } = job.request;
+  const isWeighted = channels === "grayscale" && outputs.length === 3;
+  const isDirect = job.orientation === 1 && !isWeighted;
+  const made = isDirect ? out : new Float32Array(outputs.length * job.crop.height * job.crop.width);
+  writer?.finish(made);
+  if (!isDirect) turn(isWeighted ? weighted(made) : made, job, out);
 }
 
 /** How one file becomes planes, as its header tells. */

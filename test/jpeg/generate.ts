@@ -141,8 +141,8 @@ function progressiveScript(random: Random, components: Components): number[][] {
   for (let bit = dcAl; bit > 0; bit--) dc(bit, bit - 1);
   // Now and then a script out of order, or one that is not legal.
   if (random.chance(0.1)) scans.splice(random.below(scans.length), 1 + random.below(2));
-  if (random.chance(0.1)) scans.push(random.pick(scans));
-  if (random.chance(0.05)) {
+  if (scans.length > 0 && random.chance(0.1)) scans.push(random.pick(scans));
+  if (scans.length > 0 && random.chance(0.05)) {
     const scan = random.pick(scans);
     scan[scan.length - 1 - random.below(3)] = random.below(random.pick([4, 64, 256]));
   }

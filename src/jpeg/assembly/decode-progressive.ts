@@ -74,6 +74,8 @@ export function dcFirstRow(scan: u32, row: u32, blocks: u32): u32 {
     let bits = load<u32>(scan + BITS);
     let next = load<u32>(scan + NEXT);
     let safe = load<u32>(scan + SAFE);
+    // What NEXT points to, loaded before it is needed.
+    let ahead = load64(next);
     for (; column < end && load<u32>(scan + OUT_OF_DATA) == 0; column++) {
       for (let record = scan + BLOCKS; record < blocksEnd; record += BLOCK_RECORD) {
         if (next > safe) {
@@ -92,14 +94,16 @@ export function dcFirstRow(scan: u32, row: u32, blocks: u32): u32 {
           bits = load<u32>(scan + BITS);
           next = load<u32>(scan + NEXT);
           safe = load<u32>(scan + SAFE);
+          ahead = load64(next);
         }
         const address = load<u32>(record);
         const block = column < load<u32>(record + 8) ? address : TRASH;
         store<u32>(record, address + load<u32>(record + 4));
         if (bits < 32) {
-          buffer |= load64(next) >> u64(bits);
+          buffer |= ahead >> u64(bits);
           next += (63 - bits) >> 3;
           bits |= 56;
+          ahead = load64(next);
         }
         const table = load<u32>(record + 12);
         let entry = load<u32>(table + (u32(buffer >> 52) & 0xffc));
@@ -149,6 +153,8 @@ export function dcRefineRow(scan: u32, row: u32, blocks: u32): u32 {
     let bits = load<u32>(scan + BITS);
     let next = load<u32>(scan + NEXT);
     let safe = load<u32>(scan + SAFE);
+    // What NEXT points to, loaded before it is needed.
+    let ahead = load64(next);
     for (; column < end && load<u32>(scan + OUT_OF_DATA) == 0; column++) {
       for (let record = scan + BLOCKS; record < blocksEnd; record += BLOCK_RECORD) {
         if (next > safe) {
@@ -167,14 +173,16 @@ export function dcRefineRow(scan: u32, row: u32, blocks: u32): u32 {
           bits = load<u32>(scan + BITS);
           next = load<u32>(scan + NEXT);
           safe = load<u32>(scan + SAFE);
+          ahead = load64(next);
         }
         const address = load<u32>(record);
         const block = column < load<u32>(record + 8) ? address : TRASH;
         store<u32>(record, address + load<u32>(record + 4));
         if (bits < 32) {
-          buffer |= load64(next) >> u64(bits);
+          buffer |= ahead >> u64(bits);
           next += (63 - bits) >> 3;
           bits |= 56;
+          ahead = load64(next);
         }
         store<i16>(block, load<i16>(block) | i16(u32(buffer >> 63) << al));
         buffer <<= 1;
@@ -205,6 +213,8 @@ export function acFirstRow(scan: u32, row: u32): u32 {
     let bits = load<u32>(scan + BITS);
     let next = load<u32>(scan + NEXT);
     let safe = load<u32>(scan + SAFE);
+    // What NEXT points to, loaded before it is needed.
+    let ahead = load64(next);
     let run = load<u32>(scan + EOB_RUN);
     let out = load<u32>(scan + OUT_OF_DATA) != 0;
     while (column < end && !out) {
@@ -226,14 +236,16 @@ export function acFirstRow(scan: u32, row: u32): u32 {
         bits = load<u32>(scan + BITS);
         next = load<u32>(scan + NEXT);
         safe = load<u32>(scan + SAFE);
+        ahead = load64(next);
       }
       let damage: u32 = 0;
       let k = first;
       do {
         if (bits < 32) {
-          buffer |= load64(next) >> u64(bits);
+          buffer |= ahead >> u64(bits);
           next += (63 - bits) >> 3;
           bits |= 56;
+          ahead = load64(next);
         }
         let entry = load<u32>(table + (u32(buffer >> 52) & 0xffc));
         if (i32(entry) < 0) {
@@ -326,6 +338,8 @@ export function acRefineRow(scan: u32, row: u32): u32 {
     let bits = load<u32>(scan + BITS);
     let next = load<u32>(scan + NEXT);
     let safe = load<u32>(scan + SAFE);
+    // What NEXT points to, loaded before it is needed.
+    let ahead = load64(next);
     let run = load<u32>(scan + EOB_RUN);
     let out = load<u32>(scan + OUT_OF_DATA) != 0;
     while (column < end && !out) {
@@ -340,6 +354,7 @@ export function acRefineRow(scan: u32, row: u32): u32 {
         bits = load<u32>(scan + BITS);
         next = load<u32>(scan + NEXT);
         safe = load<u32>(scan + SAFE);
+        ahead = load64(next);
       }
       // What was not zero before this block began, and lies at or after the place reached.
       let old = nonZero(block) & band;
@@ -348,9 +363,10 @@ export function acRefineRow(scan: u32, row: u32): u32 {
         let k = ss;
         do {
           if (bits < 32) {
-            buffer |= load64(next) >> u64(bits);
+            buffer |= ahead >> u64(bits);
             next += (63 - bits) >> 3;
             bits |= 56;
+            ahead = load64(next);
           }
           let entry = load<u32>(table + (u32(buffer >> 52) & 0xffc));
           if (entry >= LONG) {
@@ -384,9 +400,10 @@ export function acRefineRow(scan: u32, row: u32): u32 {
             if (zeros < between) break;
             zeros -= between;
             if (bits == 0) {
-              buffer |= load64(next);
+              buffer |= ahead;
               next += 7;
               bits = 56;
+              ahead = load64(next);
             }
             correct(block + (at << 1), u32(buffer >> 63), one);
             buffer <<= 1;
@@ -406,9 +423,10 @@ export function acRefineRow(scan: u32, row: u32): u32 {
         run--;
         while (old != 0) {
           if (bits == 0) {
-            buffer |= load64(next);
+            buffer |= ahead;
             next += 7;
             bits = 56;
+            ahead = load64(next);
           }
           correct(block + (u32(ctz(old)) << 1), u32(buffer >> 63), one);
           buffer <<= 1;

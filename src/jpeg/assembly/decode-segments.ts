@@ -192,6 +192,12 @@ export function restart(scan: u32, row: u32, column: u32): void {
     store<u32>(scan + OUT_OF_DATA, 0);
   } else {
     damaged(scan, WRONG_RESTART, row, column, 0);
+    if (load<u32>(scan + MARKER) == END_MARKER && load<u32>(scan + OUT_OF_DATA) != 0) {
+      // Nothing can come any more: the rest of the scan is passed over without a look at its intervals.
+      store<u32>(scan + RESTART_INTERVAL, 0);
+      store<u32>(scan + MCUS_TO_RESTART, 0xffffffff);
+      return;
+    }
     resynchronise(scan, wanted);
   }
   store<u32>(scan + NEXT_RESTART, (wanted + 1) & 7);

@@ -43,6 +43,8 @@ export function sequentialRow(scan: u32, row: u32, blocks: u32): u32 {
       let bits = load<u32>(scan + BITS);
       let next = load<u32>(scan + NEXT);
       let safe = load<u32>(scan + SAFE);
+      // What NEXT points to, loaded before it is needed.
+      let ahead = load64(next);
       let out = false;
       for (; column < end && !out; column++) {
         for (let record = scan + BLOCKS; record < blocksEnd; record += BLOCK_RECORD) {
@@ -71,6 +73,7 @@ export function sequentialRow(scan: u32, row: u32, blocks: u32): u32 {
             bits = load<u32>(scan + BITS);
             next = load<u32>(scan + NEXT);
             safe = load<u32>(scan + SAFE);
+            ahead = load64(next);
           }
           const address = load<u32>(record);
           const block = column < load<u32>(record + 8) ? address : TRASH;
@@ -78,9 +81,10 @@ export function sequentialRow(scan: u32, row: u32, blocks: u32): u32 {
           let damage: u32 = 0;
 
           // DC: the difference to the component's block before.
-          buffer |= load64(next) >> u64(bits);
+          buffer |= ahead >> u64(bits);
           next += (63 - bits) >> 3;
           bits |= 56;
+          ahead = load64(next);
           let table = load<u32>(record + 12);
           let entry = load<u32>(table + (u32(buffer >> 52) & 0xffc));
           if (i32(entry) < 0) {
@@ -101,9 +105,10 @@ export function sequentialRow(scan: u32, row: u32, blocks: u32): u32 {
           let k: u32 = 0;
           do {
             if (bits < 32) {
-              buffer |= load64(next) >> u64(bits);
+              buffer |= ahead >> u64(bits);
               next += (63 - bits) >> 3;
               bits |= 56;
+              ahead = load64(next);
             }
             entry = load<u32>(table + (u32(buffer >> 52) & 0xffc));
             if (i32(entry) < 0) {

@@ -126,6 +126,11 @@ export function endScan(scan: u32, rows: u32): void {
 /** Keeps the first `kept` coefficients of each of `blocks` blocks at `band`, side by side. */
 export function compact(band: u32, blocks: u32, kept: u32): void {
   let to = band;
+  if (kept == 1) {
+    for (let from = band, end = band + (blocks << 7); from < end; from += 128, to += 2)
+      store<i16>(to, load<i16>(from));
+    return;
+  }
   for (let from = band, end = band + (blocks << 7); from < end; from += 128, to += kept << 1)
     memory.copy(to, from, kept << 1);
 }
