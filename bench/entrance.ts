@@ -4,7 +4,7 @@ import type Sharp from "sharp";
 import { convertGraph } from "../src/convert/convert.js";
 import { geometry } from "../src/convert/geometry.js";
 import { type Area, TORCHVISION } from "../src/convert/preprocess.js";
-import { float, type Graph, GraphBuilder, readCoefficients, readHeader } from "../src/index.js";
+import { type Graph, GraphBuilder, readCoefficients, readHeader } from "../src/index.js";
 import { median } from "../src/report/measure.js";
 import { fillFrom, fillPlanes, planJob } from "../src/runtime/entrance.js";
 import { feedsOf } from "../src/runtime/feeds.js";
