@@ -226,10 +226,12 @@ function stageLines(rows: Row[]): string[] {
   return columns([["  ms: to planes + network", ...names, "over sharp", "over turbo"], ...table]).split("\n");
 }
 
-/** `count` of the items, evenly over them. */
+/** `count` of the items from all over them: steps of the golden section meet every kind, whatever their order. */
 function spread<T>(items: T[], count: number): T[] {
   if (count >= items.length) return items;
-  return Array.from({ length: count }, (_, i) => items[Math.floor((i * items.length) / count)] as T);
+  const step = (Math.sqrt(5) - 1) / 2;
+  const places = Array.from({ length: count }, (_, i) => Math.floor(((i * step) % 1) * items.length));
+  return [...new Set(places)].map((place) => items[place] as T);
 }
 
 async function measureFolder({ files, rounds }: Flags): Promise<Measured | undefined> {
