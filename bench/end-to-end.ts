@@ -18,7 +18,7 @@ import { openPipeline } from "../src/runtime/pipeline.js";
 import { folder, large, mnist, mobilenet, type Photograph, photographs } from "./end-to-end/material.js";
 import { memoryOfClassify } from "./end-to-end/memory.js";
 import { compareNetworks } from "./end-to-end/networks.js";
-import { type Throughput, throughput } from "./end-to-end/throughput.js";
+import { PLAIN, type Throughput, throughput } from "./end-to-end/throughput.js";
 import { OURS, SHARP, type Stages, TURBO, type Way, ways } from "./end-to-end/ways.js";
 
 const SECTIONS = ["network", "single", "large", "folder", "mnist", "memory"] as const;
@@ -262,8 +262,8 @@ async function measureMnist({ files, rounds }: Flags): Promise<Measured> {
     claims: [
       {
         section: "mnist",
-        name: `${paths.length} files, ours over ${SHARP}`,
-        value: overUsual(results),
+        name: `${paths.length} files, ours over ${PLAIN}`,
+        value: speed(results, OURS) / speed(results, PLAIN),
         required: 8,
       },
       {
@@ -273,12 +273,18 @@ async function measureMnist({ files, rounds }: Flags): Promise<Measured> {
         required: 0,
       },
     ],
-    results: { ...results, onPixels },
-    lines: [...throughputLines(results), `  accuracy on pixels ${formatPercent(onPixels)}`],
+    results: { ways: results, onPixels, overBestArrangement: overUsual(results) },
+    lines: [
+      ...throughputLines(results),
+      `  accuracy on pixels ${formatPercent(onPixels)}; ours over the best arrangement of sharp ${overUsual(results).toFixed(2)}`,
+    ],
   };
 }
 
-/** Ours over the faster of the usual ones. */
+const speed = (results: Throughput[], wanted: string): number =>
+  results.find(({ name }) => name === wanted)?.filesPerSecond ?? Number.NaN;
+
+/** Ours over the fastest of the usual ones. */
 function overUsual([ours, ...usual]: Throughput[]): number {
   return (ours?.filesPerSecond ?? 0) / Math.max(...usual.map(({ filesPerSecond }) => filesPerSecond));
 }
@@ -286,7 +292,7 @@ function overUsual([ours, ...usual]: Throughput[]): number {
 const throughputLines = (results: Throughput[]): string[] =>
   results.map(
     ({ name, filesPerSecond, cpuMilliseconds, accuracy }) =>
-      `  ${name.padEnd(26)} ${filesPerSecond.toFixed(0).padStart(7)} files/s, ${cpuMilliseconds.toFixed(2)} ms of processor time each` +
+      `  ${name.padEnd(30)} ${filesPerSecond.toFixed(0).padStart(7)} files/s, ${cpuMilliseconds.toFixed(2)} ms of processor time each` +
       (accuracy === undefined ? "" : `, accuracy ${formatPercent(accuracy)}`),
   );
 

@@ -12,7 +12,7 @@ sharp.concurrency(1);
 const way = await usualWay();
 const pipeline = await openPipeline(network, batch, session);
 
-parentPort?.on("message", async (request: Request) => {
+async function answer(request: Request): Promise<void> {
   if (request === "close") {
     await pipeline.close();
     parentPort?.close();
@@ -37,4 +37,10 @@ parentPort?.on("message", async (request: Request) => {
     outputs ? { outputs } : { failed: sendError(error) },
   );
   parentPort?.postMessage(reply);
+}
+
+// Answers come in the order of the requests.
+let last: Promise<void> = Promise.resolve();
+parentPort?.on("message", (request: Request) => {
+  last = last.then(() => answer(request));
 });

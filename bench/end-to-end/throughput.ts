@@ -38,11 +38,18 @@ export interface ThroughputOptions {
 }
 
 const OURS = "jpeg-domain";
+/** The pipeline as it is written first: the others take more code. */
+export const PLAIN = "sharp, one file after another";
 
-/** Ours, and the usual pipeline arranged in the two ways that keep all cores busy. */
+/** Ours, and the usual pipeline: plain, and arranged in the two ways that keep all cores busy. */
 export async function throughput(options: ThroughputOptions): Promise<Throughput[]> {
   const { paths, labels, rounds } = options;
-  const runners = [await ours(options), await usualOnLibuv(options), await usualOnThreads(options)];
+  const runners = [
+    await ours(options),
+    await usualPlain(options),
+    await usualOnLibuv(options),
+    await usualOnThreads(options),
+  ];
   const speeds = new Map<string, number[]>(runners.map(({ name }) => [name, []]));
   const cpu = new Map<string, number[]>(runners.map(({ name }) => [name, []]));
   const correct = new Map<string, number>();
@@ -87,6 +94,24 @@ async function drain(
 async function ours({ model, preprocess }: ThroughputOptions): Promise<Runner> {
   const opened = await loadModel(model, { preprocess });
   return { name: OURS, run: (paths) => opened.stream(paths), close: opened.close };
+}
+
+/** Read, decode, network; then the next file. Both sharp and the network may use all cores. */
+async function usualPlain({ model, preprocess }: ThroughputOptions): Promise<Runner> {
+  const network = await openNetwork(model, { preprocess });
+  const way = await usualWay();
+  const pipeline = await openPipeline(network, 1);
+  async function* run(paths: string[]) {
+    sharp.concurrency(0);
+    for (const path of paths) {
+      const pixels = await way.decode(await readFile(path), network.preprocess);
+      yield* await pipeline.run(
+        [pixels],
+        (image, planes) => void way.normalize(image, network.preprocess, network.planes, planes),
+      );
+    }
+  }
+  return { name: PLAIN, run, close: () => pipeline.close() };
 }
 
 /** sharp on libuv's threads, a few files at a time; the network here, on all cores. */
