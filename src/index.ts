@@ -52,7 +52,21 @@ export {
   type Subsampling,
 } from "./transform/encode.js";
 
-// Running: a spatial or converted classifier on ONNX Runtime.
+// Running on JPEG files: a spatial or converted model, and how photographs are prepared for it.
+export { type JpegModel, loadModel, type ModelOptions } from "./runtime/model.js";
+export type { JpegResult, JpegSource, ModelOutput, Outputs } from "./runtime/pipeline.js";
+export type { PlaneSize } from "./runtime/entrance.js";
+export {
+  type Area,
+  checkPreprocess,
+  type Preprocess,
+  parsePreprocessorConfig,
+  type Resample,
+  TORCHVISION,
+} from "./convert/preprocess.js";
+export { type RankedClass, topClasses } from "./runtime/classes.js";
+
+// Running on planes: a spatial or converted classifier on ONNX Runtime.
 export { type Classifier, openClassifier } from "./runtime/classifier.js";
 export {
   compareLogits,

@@ -1,26 +1,17 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { JpegDomainError } from "../errors.js";
-
-const REASONS: Record<string, string> = {
-  ENOENT: "no such file",
-  EISDIR: "it is a folder, expected a file",
-  ENOTDIR: "part of the path is not a folder",
-  EEXIST: "part of the path is a file, expected a folder",
-  EACCES: "no permission",
-  ENOSPC: "no space left on the device",
-  EROFS: "the file system is read-only",
-};
+import { systemReason } from "../runtime/failure.js";
 
 /** Runs `work`; what fails in it is told with the file's name, in one line. */
 export async function withFile<T>(path: string, work: () => T | Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "";
-    const known = REASONS[code];
+    const known = systemReason(error);
     if (known) throw new JpegDomainError(`${path}: ${known}`);
-    if (error instanceof JpegDomainError) throw new JpegDomainError(`${path}: ${error.message}`);
+    if (error instanceof JpegDomainError && !error.message.startsWith(`${path}: `))
+      throw new JpegDomainError(`${path}: ${error.message}`);
     throw error;
   }
 }

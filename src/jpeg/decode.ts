@@ -196,6 +196,8 @@ const MEMBER_BYTES = 16;
 
 /** Fills in the scans' structures and tables. */
 function beginScans(engine: Engine, { finder }: Decoding, group: readonly Scan[]): void {
+  // Finding a scan's end may load more of the file, which renews the memory.
+  const entropyCoded = group.map(({ header }) => finder.addresses(header));
   const { u8, u32, exports } = engine;
   const addresses = new Map<HuffmanTable, number>();
   const place = (table: HuffmanTable | undefined, dc: boolean): number => {
@@ -216,7 +218,7 @@ function beginScans(engine: Engine, { finder }: Decoding, group: readonly Scan[]
     const { spectralStart, spectralEnd, approximationLow } = header;
     u32.set([mode, spectralStart, spectralEnd, approximationLow, members.length], scan / 4);
     u32.set([mcusPerRow, restartInterval], (scan + MCUS_PER_ROW) / 4);
-    u32.set(finder.addresses(header), (scan + RAW) / 4);
+    u32.set(entropyCoded[index] as [number, number], (scan + RAW) / 4);
     members.forEach(({ component, dc, ac }, member) => {
       const at = (scan + MEMBERS + member * MEMBER_BYTES) / 4;
       u32.set([component, place(dc, true), place(ac, false), 0], at);
