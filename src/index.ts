@@ -34,6 +34,11 @@ export { type Metadata, readMetadata } from "./convert/metadata.js";
 export { ConvertError, type ConvertOptions, type PlanName, type Relu } from "./convert/options.js";
 export type { Cost } from "./convert/plan.js";
 
+// The entrance of models that take JPEG files: bytes → planes, coefficients → feeds of the converted graph.
+export { JPEG_INPUTS } from "./convert/entrance-graph.js";
+export { type Filled, fillPlanes } from "./runtime/entrance.js";
+export { feedsOf } from "./runtime/feeds.js";
+
 // The transform: pixels ⇄ coefficient tensors, and its tensors in the notebook's letters.
 export { DEFAULT_TABLE, TransformError, ZIGZAG } from "./transform/frequency.js";
 export { compress, decompress, type TransformOptions } from "./transform/images.js";

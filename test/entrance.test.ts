@@ -1,6 +1,5 @@
 /**
- * The entrance of JPEG files: its definition, WebAssembly and graph against each other, libjpeg-turbo's pixels and PIL's
- * resampling.
+ * The entrance of JPEG files: its definition, WebAssembly and graph against each other, and what it refuses.
  *
  * What each is held to, in levels of 0 to 255: a sample that falls on a half may be rounded either way (most often at
  * scale 2/8, whose values are eighths), which colours and chroma's share of them make up to 3 of.
@@ -11,11 +10,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { convertGraph } from "../src/convert/convert.js";
-import { geometry } from "../src/convert/geometry.js";
 import { planesOf } from "../src/convert/planes.js";
 import {
   type Area,
-  channelCount,
   checkPreprocess,
   type Preprocess,
   parsePreprocessorConfig,
@@ -23,147 +20,26 @@ import {
 } from "../src/convert/preprocess.js";
 import {
   ConvertError,
-  type Graph,
-  GraphBuilder,
   JpegDomainError,
   JpegError,
+  type JpegImage,
   readCoefficients,
   readMetadata,
   UnsupportedJpegError,
   writeOnnx,
 } from "../src/index.js";
-import { PlaneWriter } from "../src/jpeg/pixels.js";
-import { coefficientsFor, scaledLayout } from "../src/jpeg/scaling.js";
+import { coefficientsFor } from "../src/jpeg/scaling.js";
 import { fillFrom, fillPlanes, planJob } from "../src/runtime/entrance.js";
 import { feedsOf } from "../src/runtime/feeds.js";
 import { openSession } from "../src/runtime/session.js";
 import { ZIGZAG } from "../src/transform/frequency.js";
 import { mirrored, taps } from "../src/transform/resample.js";
+import { byGraph, filled, identity, jpegOf, SAMPLINGS } from "./jpeg/entrance.js";
 import { generate, mutate, Random } from "./jpeg/generate.js";
-import { crop, photographs, tool } from "./jpeg/photographs.js";
-import { compare, djpeg, oriented, PLAIN, pil, pythonWithPil, within } from "./jpeg/pixels.js";
-import { cjpeg, hasJpegTools, testPicture } from "./jpeg/tools.js";
+import { oriented, PLAIN, within } from "./jpeg/pixels.js";
+import { hasJpegTools } from "./jpeg/tools.js";
 
 const TOOLS = hasJpegTools();
-const PYTHON = pythonWithPil();
-const SAMPLINGS: [name: string, args: string[]][] = [
-  ["4:4:4", ["-sample", "1x1"]],
-  ["4:2:2", ["-sample", "2x1"]],
-  ["4:2:0", ["-sample", "2x2"]],
-  ["4:4:0", ["-sample", "1x2"]],
-  ["4:1:1", ["-sample", "4x1"]],
-  ["grey", ["-grayscale"]],
-];
-
-const jpegOf = (width: number, height: number, args: string[]) =>
-  new Uint8Array(cjpeg(args, testPicture(width, height, 3).pnm));
-
-/** Our planes of the whole image at a scale, by WebAssembly. */
-function pixelsAt(jpeg: Uint8Array, scale: number): Float32Array {
-  const image = readCoefficients(jpeg);
-  const { width, height } = scaledLayout(image, scale);
-  const writer = new PlaneWriter(image, {
-    scale,
-    rows: taps("bilinear", height, height),
-    columns: taps("bilinear", width, width),
-    outputs: [0, 1, 2].map((plane) => ({ plane, factor: 1, summand: 0 })),
-  });
-  for (let row = writer.firstRow; row < writer.endRow; row++)
-    writer.add(row, (component, blockRow) => {
-      const { coefficients, blocksWide } = image.components[component] as (typeof image.components)[number];
-      return { data: coefficients, start: blockRow * blocksWide * 64, kept: 64 };
-    });
-  const out = new Float32Array(3 * width * height);
-  writer.finish(out);
-  writer.release();
-  return out;
-}
-
-/** A network that gives back what it is given. */
-function identity(channels: number, { height, width }: Area, opset = 17): Graph {
-  const g = new GraphBuilder("identity", opset);
-  const x = g.input("image", "float32", ["N", channels, height, width]);
-  g.output(g.node("Identity", [x]), "planes", "float32", ["N", channels, height, width]);
-  return g.build();
-}
-
-async function byGraph(jpegs: Uint8Array[], preprocess: Preprocess, size: Area): Promise<Float32Array[]> {
-  const { graph } = convertGraph(identity(channelCount(preprocess), size), { input: "jpeg", preprocess });
-  const session = await openSession(graph);
-  const results: Float32Array[] = [];
-  for (const jpeg of jpegs) {
-    const { planes } = await session.run(feedsOf(readCoefficients(jpeg), preprocess));
-    results.push(planes?.data as Float32Array);
-  }
-  await session.release();
-  return results;
-}
-
-function filled(jpeg: Uint8Array, preprocess: Preprocess, size: Area): Float32Array {
-  const channels = channelCount(preprocess);
-  const out = new Float32Array(channels * size.height * size.width);
-  fillPlanes(jpeg, preprocess, { channels, ...size }, out);
-  return out;
-}
-
-describe.skipIf(!TOOLS)("pixels against libjpeg-turbo's, djpeg -dct int", () => {
-  const [photograph] = photographs();
-  const part = photograph && crop(tool("djpeg", [], photograph), 397, 301);
-  const cases = SAMPLINGS.flatMap(([name, args]) => [50, 75, 85, 95].map((q) => [name, q, args] as const));
-
-  test.skipIf(part === undefined).each(cases)("a photograph, %s, quality %i", async (name, quality, args) => {
-    const jpeg = new Uint8Array(cjpeg(["-quality", String(quality), ...args], part as Uint8Array));
-    const { data: expected, ...size } = djpeg(jpeg);
-    const [graph = []] = await byGraph([jpeg], PLAIN, size);
-    within(filled(jpeg, PLAIN, size), expected, 0.1, 3, `WebAssembly, ${name}`);
-    within(graph, expected, 0.1, 3, `graph, ${name}`);
-    within(planesOf(readCoefficients(jpeg), PLAIN).data, expected, 0.1, 3, `definition, ${name}`);
-  });
-
-  test.each([
-    [1, 1],
-    [17, 33],
-    [8, 8],
-    [3, 40],
-    [250, 7],
-  ])("%i x %i", (width, height) => {
-    for (const [name, args] of SAMPLINGS)
-      for (const mode of [[], ["-progressive"]]) {
-        const jpeg = jpegOf(width, height, [...args, ...mode]);
-        within(pixelsAt(jpeg, 8), djpeg(jpeg).data, 0.1, 3, `${name} ${mode}`);
-      }
-  });
-
-  test.each([3, 5, 6, 7])("at %i/8", (scale) => {
-    for (const [name, args] of SAMPLINGS)
-      for (const [width, height] of [
-        [100, 75],
-        [17, 33],
-        [1, 1],
-      ] as const) {
-        const jpeg = jpegOf(width, height, args);
-        within(pixelsAt(jpeg, scale), djpeg(jpeg, scale).data, 0.15, 3, `${name} ${width}x${height}`);
-      }
-  });
-
-  test("at 1/8 without chroma of its own scale, and near libjpeg's averages at 2/8 and 4/8", () => {
-    // libjpeg-turbo takes means of pixels for those (jidctred.c), and not the lowest frequencies alone.
-    const gray = jpegOf(101, 75, ["-grayscale"]);
-    within(pixelsAt(gray, 1), djpeg(gray, 1).data, 0.1, 1, "1/8");
-    const fine = jpegOf(101, 75, ["-sample", "1x1"]);
-    within(pixelsAt(fine, 1), djpeg(fine, 1).data, 0.1, 3, "1/8, 4:4:4");
-    for (const scale of [2, 4]) {
-      const { mean } = compare(pixelsAt(gray, scale), djpeg(gray, scale).data);
-      expect(mean).toBeLessThan(1.5);
-    }
-  });
-
-  test("red, green and blue components", () => {
-    const jpeg = jpegOf(50, 41, ["-rgb"]);
-    within(pixelsAt(jpeg, 8), djpeg(jpeg).data, 0.1, 2, "rgb");
-  });
-});
-
 describe.skipIf(!TOOLS)("definition, WebAssembly and graph agree", () => {
   const preprocessings: [name: string, preprocess: Partial<Preprocess>, size: Area][] = [
     [
@@ -255,65 +131,6 @@ describe.skipIf(!TOOLS)("definition, WebAssembly and graph agree", () => {
     const session = await openSession(graph);
     const { planes } = await session.run(feedsOf(readCoefficients(jpeg), preprocess));
     within(planes?.data as Float32Array, planesOf(readCoefficients(jpeg), preprocess).data, 0.1, 3, "planes");
-  });
-});
-
-describe.skipIf(!TOOLS || PYTHON === undefined)("against PIL", () => {
-  const jpeg = TOOLS ? jpegOf(150, 100, ["-quality", "90", "-sample", "2x2"]) : new Uint8Array();
-
-  test.each(["nearest", "bilinear", "bicubic", "lanczos"] as const)("%s", (resample) => {
-    // Not below 7/8: the whole inverse transform is taken, and PIL's resampling is all that is left to differ.
-    // Sizes that put no centre between two pixels, where PIL's nearest goes by float32.
-    for (const [width, height] of [
-      [140, 96],
-      [150, 100],
-      [202, 264],
-    ] as const) {
-      const size = { width, height };
-      const expected = pil(PYTHON as string, jpeg, resample, [width, height, 0, 0, width, height]);
-      const found = filled(jpeg, { ...PLAIN, resize: size, resample }, size);
-      // PIL rounds to bytes after each direction.
-      within(
-        found,
-        expected,
-        resample === "nearest" ? 0.1 : 0.5,
-        resample === "lanczos" ? 6 : 4,
-        `${width}x${height}`,
-      );
-    }
-  });
-
-  test.each([1, 2, 3, 4, 5, 6, 7, 8])("orientation %i", (orientation) => {
-    const preprocess: Preprocess = {
-      ...PLAIN,
-      resize: { shortestEdge: 99 },
-      crop: { height: 91, width: 88 },
-    };
-    const file = oriented(jpeg, orientation);
-    const { width, height } = orientation > 4 ? { width: 100, height: 150 } : { width: 150, height: 100 };
-    const { resized, crop: part } = geometry(preprocess, { width, height });
-    const numbers = [resized.width, resized.height, part.left, part.top, part.width, part.height];
-    const expected = pil(PYTHON as string, file, "bilinear", numbers);
-    within(filled(file, preprocess, { height: 91, width: 88 }), expected, 0.5, 4, "upright");
-  });
-
-  test("a photograph that shrinks: the scaled inverse transform stays near PIL's way from all pixels", () => {
-    const [photograph] = photographs();
-    if (photograph === undefined) return;
-    const part = crop(tool("djpeg", [], photograph), 1200, 900);
-    const small = new Uint8Array(cjpeg(["-quality", "85"], part));
-    const { resized, crop: middle } = geometry(TORCHVISION, { width: 1200, height: 900 });
-    const numbers = [resized.width, resized.height, middle.left, middle.top, 224, 224];
-    const expected = pil(PYTHON as string, small, "bilinear", numbers);
-    const found = filled(
-      small,
-      { ...TORCHVISION, rescale: 1, mean: [0, 0, 0], std: [1, 1, 1] },
-      {
-        height: 224,
-        width: 224,
-      },
-    );
-    expect(compare(found, expected).mean).toBeLessThan(2.5);
   });
 });
 
@@ -447,18 +264,25 @@ describe("what is refused", () => {
   test("malformed and unusual files: an error of this package, or finite planes; memory does not grow", () => {
     const random = new Random(7);
     const small: Preprocess = { ...PLAIN, resize: { height: 16, width: 16 }, resample: "bicubic" };
+    const size16 = { channels: 3, height: 16, width: 16 };
     const out = new Float32Array(3 * 16 * 16);
     let [read, refused] = [0, 0];
     let before = 0;
     for (let round = 0; round < 3000; round++) {
       const file = generate(random);
       const jpeg = round % 2 === 0 ? file : mutate(random, file, generate(random));
-      out.fill(Number.NaN);
-      try {
-        const image = readCoefficients(jpeg, { tolerant: true, maxPixels: 2 ** 20 });
-        fillFrom(image, planJob(image, small, { channels: 3, height: 16, width: 16 }), small, out);
-        read++;
+      const fill = (image: JpegImage) => {
+        out.fill(Number.NaN);
+        fillFrom(image, planJob(image, small, size16), small, out);
         expect(out.every((value) => value >= 0 && value <= 255)).toBe(true);
+        return out.slice();
+      };
+      try {
+        fill(readCoefficients(jpeg, { tolerant: true, maxPixels: 2 ** 20 }));
+        read++;
+        const expected = fill(readCoefficients(jpeg, { maxPixels: 2 ** 20 }));
+        fillPlanes(jpeg, small, size16, out);
+        expect(out).toEqual(expected);
       } catch (error) {
         if (!(error instanceof JpegDomainError)) throw error;
         refused++;
@@ -468,9 +292,7 @@ describe("what is refused", () => {
     expect(read).toBeGreaterThan(500);
     expect(refused).toBeGreaterThan(100);
     expect(process.memoryUsage().rss - before).toBeLessThan(2 ** 28);
-    expect(() => fillPlanes(new Uint8Array(9), small, { channels: 3, height: 16, width: 16 }, out)).toThrow(
-      JpegError,
-    );
+    expect(() => fillPlanes(new Uint8Array(9), small, size16, out)).toThrow(JpegError);
   });
 });
 

@@ -1,12 +1,19 @@
-import { wasm } from "./generated/pixels.js";
+import {
+  basisFor,
+  COMPONENT_BYTES,
+  COMPONENTS,
+  EXPAND,
+  giveBack,
+  HEAP,
+  IMAGE,
+  NEXT_PIXELS,
+  OUTPUT_BYTES,
+  OUTPUTS,
+  type PixelEngine,
+  SLACK,
+  takeEngine,
+} from "./pixel-engine.js";
 import { type Sampled, type ScaledLayout, scaledLayout } from "./scaling.js";
-
-/** The functions of assembly/pixels.ts. */
-interface Exports {
-  memory: WebAssembly.Memory;
-  transform(component: number, row: number): void;
-  advance(limit: number): void;
-}
 
 /** Output `x` of an axis is `Σ_t weights[x · count + t] · input[first[x] + t]`. */
 export interface AxisTaps {
@@ -35,34 +42,6 @@ export interface PlanesImage extends Sampled {
   }[];
 }
 
-// The offsets of assembly/pixels-layout.ts.
-const IMAGE = 2048;
-const OUTPUTS = IMAGE + 96;
-const OUTPUT_BYTES = 16;
-const NEXT_PIXELS = IMAGE + 176;
-const COMPONENTS = 2304;
-const COMPONENT_BYTES = 96;
-const EXPAND = 48;
-const HEAP = 4096;
-const PAGE = 65536;
-/** What may be read or written beyond each part. */
-const SLACK = 128;
-/** Memory that has grown beyond this is not kept for the next image. */
-const POOL_BYTES = 8 * 2 ** 20;
-
-let module: WebAssembly.Module | undefined;
-let pooled: Exports | undefined;
-
-/** Frees the memory that making pixels keeps from one call to the next. */
-export function releasePixels(): void {
-  pooled = undefined;
-}
-
-function instantiate(): Exports {
-  module ??= new WebAssembly.Module(Uint8Array.from(atob(wasm), (char) => char.charCodeAt(0)));
-  return new WebAssembly.Instance(module, {}).exports as unknown as Exports;
-}
-
 interface Part {
   /** Address of the blocks at hand. */
   blocks: number;
@@ -88,12 +67,11 @@ export class PlaneWriter {
   readonly endRow: number;
   readonly #image: PlanesImage;
   readonly #request: PlanesRequest;
-  readonly #exports: Exports;
+  readonly #engine: PixelEngine;
   readonly #parts: Part[];
   readonly #out: number;
   readonly #outStride: number;
   readonly #rowHeight: number;
-  #u8: Uint8Array;
   #u32: Uint32Array;
   #i16: Int16Array;
 
@@ -161,11 +139,8 @@ export class PlaneWriter {
     });
     this.#parts = parts;
 
-    this.#exports = pooled ?? instantiate();
-    pooled = undefined;
-    const { memory } = this.#exports;
-    if (end > memory.buffer.byteLength) memory.grow(Math.ceil((end - memory.buffer.byteLength) / PAGE));
-    this.#u8 = new Uint8Array(memory.buffer);
+    this.#engine = takeEngine(end);
+    const { memory } = this.#engine;
     this.#u32 = new Uint32Array(memory.buffer);
     this.#i16 = new Int16Array(memory.buffer);
     const f32 = new Float32Array(memory.buffer);
@@ -249,14 +224,14 @@ export class PlaneWriter {
         const base = (COMPONENTS + index * COMPONENT_BYTES) / 4;
         u32[base] = address;
         u32[base + 1] = 2 * kept;
-        this.#exports.transform(index, blockRow);
+        this.#engine.transform(index, blockRow);
       }
     });
     const isLast = (row + 1) * this.#rowHeight >= this.layout.height;
     // The last row of samples waits for the next one, which its upsampling needs.
     const waits = this.layout.components.some(({ fancy, expandY }) => fancy && expandY === 2);
     const limit = isLast ? this.layout.height : (row + 1) * this.#rowHeight - (waits ? 1 : 0);
-    this.#exports.advance(limit);
+    this.#engine.advance(limit);
   }
 
   /** Writes the planes `[outputs, rows, columns]`. */
@@ -264,7 +239,7 @@ export class PlaneWriter {
     const { rows, columns, outputs } = this.#request;
     const lines = rows.first.length * outputs.length;
     const width = columns.first.length;
-    const made = new Float32Array(this.#exports.memory.buffer, this.#out, lines * this.#outStride);
+    const made = new Float32Array(this.#engine.memory.buffer, this.#out, lines * this.#outStride);
     if (width === this.#outStride) out.set(made);
     else
       for (let line = 0; line < lines; line++)
@@ -273,7 +248,7 @@ export class PlaneWriter {
 
   /** Gives the memory back. Nothing else may be called after it. */
   release(): void {
-    if (this.#u8.length <= POOL_BYTES) pooled = this.#exports;
+    giveBack(this.#engine);
   }
 }
 
@@ -294,22 +269,4 @@ function extent({ first, count }: AxisTaps): [number, number] {
     if (at > most) most = at;
   }
   return [least, most + count];
-}
-
-const bases = new Map<number, Int16Array>();
-
-/** `a(i, α)` in Q15, (a0, a2), (a4, a6), (a1, a3), (a5, a7) for each i of the first half. */
-function basisFor(points: number): Int16Array {
-  const known = bases.get(points);
-  if (known !== undefined) return known;
-  const order = [0, 2, 4, 6, 1, 3, 5, 7];
-  const basis = Int16Array.from({ length: 8 * Math.ceil(points / 2) }, (_, at) => {
-    const i = at >> 3;
-    const alpha = order[at & 7] as number;
-    if (alpha >= points) return 0;
-    const cosine = Math.cos(((2 * i + 1) * alpha * Math.PI) / (2 * points));
-    return Math.round((alpha === 0 ? Math.SQRT1_2 / 2 : 0.5) * cosine * 2 ** 15);
-  });
-  bases.set(points, basis);
-  return basis;
 }

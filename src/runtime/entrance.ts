@@ -128,7 +128,7 @@ export function planJob(header: JpegHeader | JpegImage, preprocess: Preprocess, 
     return flip ? mirrored(straight, inputs) : straight;
   };
   return {
-    // A sequential file has to be read to its end whatever is kept, and packing fewer costs more than it saves.
+    // A sequential file has to be read to its end whatever is kept, and packing more than one saves nothing (measured).
     kept: header.progressive || needed === 1 ? needed : 64,
     orientation,
     crop,
