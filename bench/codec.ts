@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
+import { positiveInteger } from "../src/cli/arguments.js";
 import { readCoefficients } from "../src/index.js";
 import { median } from "../src/report/measure.js";
 import { floor as floorOf } from "./codec/floor.js";
@@ -99,16 +100,23 @@ const TURN_MILLISECONDS = 20;
 const SLOW_MILLISECONDS = 300;
 const SLOW_ROUNDS = 2;
 
-/** `jpeg-domain bench codec`: reading coefficients against libjpeg-turbo, and against full decodes. */
-export async function run(args: string[]): Promise<void> {
-  const command = new Command("codec")
+interface Flags {
+  rounds: number;
+  only: string;
+  native?: boolean;
+  json?: boolean;
+}
+
+export const command = () =>
+  new Command("codec")
     .description("read photographs' coefficients; against libjpeg-turbo's, cross-image's and full decodes")
-    .option("--rounds <n>", "turns of every peer for each file", positive, 7)
+    .option("--rounds <n>", "turns of every peer for each file", positiveInteger, 7)
     .option("--only <text>", "only files whose name holds the text, such as 2MP or progressive", "")
     .option("--native", "only libjpeg-turbo as a peer, which is quicker")
-    .option("--json", "one JSON object on standard output");
-  command.parse(args, { from: "user" });
-  const options = command.opts<{ rounds: number; only: string; native?: boolean; json?: boolean }>();
+    .option("--json", "print the result as one JSON object")
+    .action(run);
+
+async function run(options: Flags): Promise<void> {
   const say = (line: string) => console.error(line);
   const known = await peers(say);
   const sharp = await import("sharp").then(
@@ -240,9 +248,3 @@ function measureMemory(small: Material, large: Material) {
 }
 
 const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("expected a whole number from 1");
-  return value;
-}

@@ -4,7 +4,7 @@
  *
  *   src/jpeg/assembly/NAME.ts  →  src/jpeg/generated/NAME.ts    for every NAME in PROGRAMS
  */
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
 
@@ -13,22 +13,31 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 
 await mkdir(`${root}/src/jpeg/generated`, { recursive: true });
 for (const name of PROGRAMS) {
-  const binary = `${root}/dist/${name}.wasm`;
-  await mkdir(`${root}/dist`, { recursive: true });
-  const options = ["--runtime", "stub", "--noAssert", "-O3", "--converge", "--enable", "simd"];
-  const { error, stderr } = await asc.main([
-    `src/jpeg/assembly/${name}.ts`,
-    "-o",
-    binary,
-    ...options,
+  let binary = new Uint8Array();
+  const options = [
+    "--runtime",
+    "stub",
+    "--noAssert",
+    "-O3",
+    "--converge",
+    "--enable",
+    "simd",
     "--baseDir",
     root,
-  ]);
+  ];
+  const { error, stderr } = await asc.main(
+    [`src/jpeg/assembly/${name}.ts`, "-o", "module.wasm", ...options],
+    {
+      writeFile: (_, contents) => {
+        binary = contents;
+      },
+    },
+  );
   if (error) {
     console.error(String(stderr));
     process.exit(1);
   }
-  const base64 = (await readFile(binary)).toString("base64");
+  const base64 = Buffer.from(binary).toString("base64");
   const source = `/** Compiled from src/jpeg/assembly/${name}.ts by scripts/wasm.mjs. */\nexport const wasm =\n  "${base64}";\n`;
   await writeFile(`${root}/src/jpeg/generated/${name}.ts`, source);
 }

@@ -236,7 +236,10 @@ describe.concurrent("work that cannot be done: one line, exit status 1:", () => 
     [["convert", "empty.onnx", "out.onnx"], /empty.onnx: not an ONNX model: found 0 bytes/],
     [["convert", "cut.onnx", "out.onnx"], /cut.onnx: not an ONNX model: found 200000 bytes/],
     [["convert", MODEL, "asfile.onnx"], /asfile.onnx: it is a folder, expected a file/],
-    [["convert", MODEL, "notes.txt/out.onnx"], /notes.txt\/out.onnx: part of the path is not a folder/],
+    [
+      ["convert", MODEL, "notes.txt/out.onnx"],
+      /notes.txt\/out.onnx: part of the path is a file, expected a folder/,
+    ],
     [["eval", "missing.onnx"], /missing.onnx: no such file/],
     [["eval", "pictures"], /pictures: it is a folder, expected a file/],
     [["eval", "picture.png"], /picture.png: not an ONNX model/],
@@ -256,7 +259,7 @@ describe.concurrent("work that cannot be done: one line, exit status 1:", () => 
     ],
     [
       ["train", "--data", "whole-set", "--out", "notes.txt/m.onnx"],
-      /notes.txt\/m.onnx: part of the path is not a folder/,
+      /notes.txt\/m.onnx: part of the path is a file, expected a folder/,
     ],
     [["train", "--data", "whole-set", "--epochs", "1", "--out", "asfile.onnx"], /asfile.onnx/],
     [["demo", "--model", "missing.onnx"], /missing.onnx: no such file/],

@@ -11,12 +11,24 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const run = promisify(execFile);
 
 test("the package exports the public names, and no others", () => {
-  // DESIGN: conversion, the transform tensors, ONNX files, running, training, data, errors.
+  // DESIGN: JPEG files, conversion, the transform tensors, ONNX files, running, training, data, errors.
   expect(Object.keys(api).sort()).toEqual(
     [
+      [
+        "readCoefficients",
+        "readHeader",
+        "writeCoefficients",
+        "encodeJpeg",
+        "planesFromPixels",
+        "releasePool",
+      ],
+      ["sequentialScript", "progressiveScript", "qualityTable", "estimateQuality", "summarizeJpeg"],
+      ["JpegError", "JpegImageError", "UnsupportedJpegError"],
       ["convert", "convertGraph", "readMetadata"],
       ["D", "D_n", "Z", "S", "Si", "B", "J", "Ji", "C", "Ci"],
       ["DEFAULT_TABLE", "ZIGZAG", "compress", "decompress"],
+      ["JPEG_INPUTS", "feedsOf", "fillPlanes"],
+      ["loadModel", "topClasses", "TORCHVISION", "checkPreprocess", "parsePreprocessorConfig"],
       ["openClassifier", "evaluate", "compareLogits"],
       ["resnet", "train", "TRAINING"],
       ["loadImageSet", "loadSplit", "planes", "labelledPlanes"],

@@ -52,6 +52,7 @@ export function convertedCandidate(spatial: Uint8Array, options: ConvertOptions)
 }
 
 export interface ComparisonOptions {
+  /** Turns of each small model; a large one has a third of them. */
   rounds: number;
   onProgress?: (done: number, total: number) => void;
   /** Told before a model is loaded that takes a lot of memory. */
@@ -60,6 +61,8 @@ export interface ComparisonOptions {
 
 /** A turn of each model lasts about this long, so that all are timed alike. */
 const TURN_SECONDS = 0.1;
+/** How often the small models are opened anew. */
+const OPENINGS = 3;
 /** A model that needs more bytes than this to load is announced, and timed beside the spatial one alone. */
 const LARGE = 1e9;
 
@@ -79,8 +82,10 @@ export async function comparePlans(
   const small = candidates.filter((candidate) => !isLarge(candidate));
   // Gigabytes read in each turn would slow down whoever comes next: such a model gets a group of its own.
   const groups = [small, ...candidates.filter(isLarge).map((large) => [...small.slice(0, 1), large])];
-  const total = groups.flat().length * (rounds + 1);
-  const speeds = new Map<Candidate, Pick<PlanMeasurement, "imagesPerSecond" | "ofSpatial">>();
+  const perOpening = Math.ceil(rounds / OPENINGS);
+  const openings = (group: Candidate[]) => (group === small ? OPENINGS : 1);
+  const total = groups.reduce((sum, group) => sum + group.length * openings(group) * (perOpening + 1), 0);
+  const measured = new Map<Candidate, Pick<PlanMeasurement, "imagesPerSecond" | "ofSpatial">>();
   const notes = new Map<Candidate, string>();
   let done = 0;
   for (const group of groups) {
@@ -92,19 +97,20 @@ export async function comparePlans(
     }
     if (isLarge(last))
       onLarge?.(`${labelOf(last)} needs ${formatBytes(loadingBytes(last.cost))} while it is loaded`);
-    const measured = await timeTogether(group, planes, count, rounds, () => onProgress?.(++done, total));
-    for (const [i, candidate] of group.entries()) {
-      const own = measured[i] as number[];
-      const ratios = own.map((speed, round) => speed / (measured[0]?.[round] as number));
-      if (!speeds.has(candidate))
-        speeds.set(candidate, { imagesPerSecond: median(own), ofSpatial: median(ratios) });
+    const often = { rounds: perOpening, openings: openings(group) };
+    const speeds = await timeTogether(group, planes, count, often, () => onProgress?.(++done, total));
+    const spatial = speeds.get(group[0] as Candidate) as number[];
+    for (const [candidate, own] of speeds) {
+      const ratios = own.map((speed, round) => speed / (spatial[round] as number));
+      if (!measured.has(candidate))
+        measured.set(candidate, { imagesPerSecond: median(own), ofSpatial: median(ratios) });
     }
   }
   return candidates.map((candidate) => {
     const { plan, relu, file, cost } = candidate;
     const { operatorBytes, multiplyAdds } = cost;
     const note = notes.get(candidate);
-    const speed = speeds.get(candidate) ?? { imagesPerSecond: Number.NaN, ofSpatial: Number.NaN };
+    const speed = measured.get(candidate) ?? { imagesPerSecond: Number.NaN, ofSpatial: Number.NaN };
     return {
       plan,
       relu,
@@ -117,25 +123,33 @@ export async function comparePlans(
   });
 }
 
-/** Images a second of each candidate in each round. Reports each loading and each turn. */
+/**
+ * Images a second of each candidate in each round. The models are opened anew several times and in another order each
+ * time: where a session's memory happens to lie makes it faster or slower by several per cent for as long as it lives.
+ */
 async function timeTogether(
   candidates: Candidate[],
   planes: Float32Array,
   count: number,
-  rounds: number,
+  { rounds, openings }: { rounds: number; openings: number },
   onStep: () => void,
-): Promise<number[][]> {
-  const classifiers: Classifier[] = [];
-  const contestants: Contestant[] = [];
-  for (const candidate of candidates) {
-    const classifier = await openClassifier(candidate.file);
-    classifiers.push(classifier);
-    contestants.push({ name: labelOf(candidate), amount: count, ...(await paced(classifier, planes)) });
-    onStep();
+): Promise<Map<Candidate, number[]>> {
+  const speeds = new Map(candidates.map((candidate) => [candidate, [] as number[]]));
+  for (let opening = 0; opening < openings; opening++) {
+    const order = [...candidates.slice(opening), ...candidates.slice(0, opening)];
+    const classifiers: Classifier[] = [];
+    const contestants: Contestant[] = [];
+    for (const candidate of order) {
+      const classifier = await openClassifier(candidate.file);
+      classifiers.push(classifier);
+      contestants.push({ name: labelOf(candidate), amount: count, ...(await paced(classifier, planes)) });
+      onStep();
+    }
+    const found = await interleave(contestants, rounds, onStep);
+    for (const candidate of order) speeds.get(candidate)?.push(...(found.get(labelOf(candidate)) ?? []));
+    for (const classifier of classifiers) await classifier.close();
   }
-  const speeds = await interleave(contestants, rounds, onStep);
-  for (const classifier of classifiers) await classifier.close();
-  return candidates.map((candidate) => speeds.get(labelOf(candidate)) ?? []);
+  return speeds;
 }
 
 /** What one call does, and how many make a turn. */

@@ -5,7 +5,7 @@ import { JpegError, UnsupportedJpegError } from "../jpeg/errors.js";
 const REASONS: Record<string, string> = {
   ENOENT: "no such file",
   EISDIR: "it is a folder, expected a file",
-  ENOTDIR: "part of the path is not a folder",
+  ENOTDIR: "part of the path is a file, expected a folder",
   EEXIST: "part of the path is a file, expected a folder",
   EACCES: "no permission",
   ENOSPC: "no space left on the device",
