@@ -32,7 +32,8 @@ export { type WriteOptions, writeCoefficients } from "./jpeg/write.js";
 export { type Converted, convert, convertGraph } from "./convert/convert.js";
 export { type Metadata, readMetadata } from "./convert/metadata.js";
 export { ConvertError, type ConvertOptions, type PlanName, type Relu } from "./convert/options.js";
-export type { Cost } from "./convert/plan.js";
+export type { Cost, Domain } from "./convert/plan.js";
+export type { NodeReport } from "./convert/report.js";
 
 // The entrance of models that take JPEG files: bytes → planes, coefficients → feeds of the converted graph.
 export { JPEG_INPUTS } from "./convert/entrance-graph.js";
@@ -105,7 +106,8 @@ export {
 
 // ONNX files as typed graphs.
 export { float, GraphBuilder, type PlainAttribute } from "./onnx/builder.js";
-export { readOnnx, writeOnnx } from "./onnx/file.js";
+export type { ExternalFiles } from "./onnx/external.js";
+export { type ReadOnnxOptions, readOnnx, writeOnnx } from "./onnx/file.js";
 export {
   type Attribute,
   type Constant,

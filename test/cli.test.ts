@@ -1,12 +1,14 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadSplit } from "../src/data/mnist.js";
 import { readOnnx } from "../src/onnx/file.js";
+import { ModelProtoSchema, StringStringEntryProtoSchema } from "../src/onnx/generated/onnx_pb.js";
 import { readNpy } from "./reference/arrays.js";
 import { lehmer } from "./reference/lehmer.js";
 
@@ -121,6 +123,72 @@ describe("convert and eval", () => {
     const evaluated = await jpegDomain(["eval", out, "--limit", "20"]);
     expect(evaluated.code).toBe(0);
     expect(evaluated.stdout).toMatch(/\(blockwise, ReLU asm:6\)\n {2}correct +\d+ of 20 \(\d+\.\d\d %\)\n/);
+  });
+});
+
+describe("models", () => {
+  /** The PyTorch model with its largest constant in a file beside it. */
+  async function apart(name: string, location = "weights/fc.bin"): Promise<string> {
+    const proto = fromBinary(ModelProtoSchema, await readFile(PYTORCH));
+    const tensors = proto.graph?.initializer ?? [];
+    const largest = tensors.reduce((a, b) => (a.rawData.length >= b.rawData.length ? a : b));
+    const directory = join(folder, name);
+    await mkdir(join(directory, "weights"), { recursive: true });
+    await writeFile(join(directory, "weights/fc.bin"), Buffer.concat([Buffer.alloc(16), largest.rawData]));
+    const entries = { location, offset: "16", length: String(largest.rawData.length) };
+    largest.externalData = Object.entries(entries).map(([key, value]) =>
+      create(StringStringEntryProtoSchema, { key, value }),
+    );
+    [largest.dataLocation, largest.rawData] = [1, new Uint8Array(0)];
+    const path = join(directory, "model.onnx");
+    await writeFile(path, toBinary(ModelProtoSchema, proto));
+    return path;
+  }
+
+  test(
+    "with constants in files beside them are read, converted into one file, and inspected",
+    LIMIT,
+    async () => {
+      const model = await apart("external");
+      const [out, whole] = [join(folder, "external.onnx"), join(folder, "whole.onnx")];
+      json(await jpegDomain(["convert", model, out, "--json"]));
+      json(await jpegDomain(["convert", PYTORCH, whole, "--json"]));
+      expect(await readFile(out)).toEqual(await readFile(whole));
+      const { files } = json(await jpegDomain(["inspect", model, out, "--plan", "blockwise", "--json"]));
+      const [spatial, converted] = files as Record<string, unknown>[];
+      expect(spatial).toMatchObject({ kind: "onnx", plan: "blockwise", relu: "exact" });
+      const layers = spatial?.layers as { op: string; domain: string }[];
+      expect(layers.filter(({ op }) => op === "Conv").every(({ domain }) => domain === "coefficients")).toBe(
+        true,
+      );
+      expect(layers.at(-1)).toMatchObject({ op: "Gemm", domain: "pixels" });
+      expect(converted).toMatchObject({ kind: "onnx", converted: { plan: "fused", input: "planes" } });
+    },
+  );
+
+  test("that point out of their folder, by path or by link, are refused in a line", LIMIT, async () => {
+    const upwards = await jpegDomain(["inspect", await apart("upwards", "../secret.bin")]);
+    expect(upwards).toMatchObject({ code: 1, stdout: "" });
+    expect(upwards.stderr).toMatch(/^error: .*expected a path inside the model's folder\n$/);
+    const linked = await apart("linked", "link.bin");
+    await writeFile(join(folder, "secret.bin"), "secret");
+    await symlink(join(folder, "secret.bin"), join(folder, "linked/link.bin"));
+    const link = await jpegDomain(["convert", linked, join(folder, "x.onnx")]);
+    expect(link).toMatchObject({ code: 1, stdout: "" });
+    expect(link.stderr).toMatch(/^error: .*"link.bin" is a link to .*, outside the model's folder\n$/);
+    const missing = await jpegDomain(["inspect", await apart("missing", "gone.bin")]);
+    expect(missing.stderr).toMatch(/^error: .*external file "gone.bin": no such file\n$/);
+  });
+
+  test("are told layer by layer, as a table", LIMIT, async () => {
+    const { code, stdout } = await jpegDomain(["inspect", PYTORCH, "--relu", "asm:6"]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /ONNX model, ai.onnx \d+, \d+ nodes, [\d,]+ parameters\nimage 1x32x32; .* plan fused, ReLU asm:6/,
+    );
+    expect(stdout).toMatch(/^layer +operator +domain +million multiply-adds +why$/m);
+    expect(stdout).toMatch(/^\S+ +Conv +pixels +\S+ +the inverse transform of the image comes before it/m);
+    expect(stdout).toMatch(/^total \S+ million multiply-adds an image, \S+ in the spatial model$/m);
   });
 });
 

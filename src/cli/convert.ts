@@ -5,9 +5,11 @@ import { formatRelu } from "../convert/options.js";
 import { loadingBytes } from "../convert/plan.js";
 import { TORCHVISION } from "../convert/preprocess.js";
 import { JpegDomainError } from "../errors.js";
-import { readOnnx, writeOnnx } from "../onnx/file.js";
+import { writeOnnx } from "../onnx/file.js";
 import { formatBytes } from "../report/format.js";
+import { conversionLines } from "../report/model-text.js";
 import { freeBytes } from "../runtime/classifier.js";
+import { parseModel } from "../runtime/model-files.js";
 import { planOption, reluOption } from "./arguments.js";
 import { readInput, withFile, writeOutput } from "./files.js";
 import { addPreprocessOptions, type PreprocessFlags, preprocessOf } from "./preprocess.js";
@@ -23,7 +25,7 @@ interface Flags extends PreprocessFlags {
 export function convertCommand(): Command {
   const command = new Command("convert")
     .description("convert an ONNX model trained on pixels into one that takes JPEG coefficients")
-    .argument("<in.onnx>", "the spatial model, one input [N, C, H, W]")
+    .argument("<in.onnx>", "the spatial model, one image input")
     .argument("<out.onnx>", "the converted model")
     .addOption(reluOption())
     .addOption(planOption())
@@ -48,8 +50,8 @@ async function run(input: string, output: string, { relu, plan, json, ...flags }
     throw new JpegDomainError("how photographs are prepared is a matter of --input jpeg");
   const preprocess = isGiven ? { preprocess: { ...TORCHVISION, ...given } } : {};
   const start = performance.now();
-  const { graph, cost } = await withFile(input, () =>
-    convertGraph(readOnnx(bytes), {
+  const { graph, cost, report } = await withFile(input, () =>
+    convertGraph(parseModel(input, bytes), {
       relu,
       plan,
       input: flags.input,
@@ -64,7 +66,13 @@ async function run(input: string, output: string, { relu, plan, json, ...flags }
   if (json) {
     const result = { input, output, plan, relu: formatRelu(relu), milliseconds, fileBytes: file.length };
     console.log(
-      JSON.stringify({ ...result, spatialFileBytes: bytes.length, ...cost, loadingBytes: loading }),
+      JSON.stringify({
+        ...result,
+        spatialFileBytes: bytes.length,
+        ...cost,
+        loadingBytes: loading,
+        layers: report,
+      }),
     );
     return;
   }
@@ -74,4 +82,5 @@ async function run(input: string, output: string, { relu, plan, json, ...flags }
   console.log(`  file      ${formatBytes(file.length)} (spatial model ${formatBytes(bytes.length)})`);
   console.log(`  operators ${formatBytes(cost.operatorBytes)}, about ${formatBytes(loading)} while loading`);
   console.log(`  cost      ${(cost.multiplyAdds / 1e6).toFixed(1)} million multiply-adds an image`);
+  for (const line of conversionLines(report)) console.log(`  ${line}`);
 }

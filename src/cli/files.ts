@@ -1,18 +1,16 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { JpegDomainError } from "../errors.js";
-import { systemReason } from "../runtime/failure.js";
+import { fileFailure } from "../runtime/failure.js";
 
 /** Runs `work`; what fails in it is told with the file's name, in one line. */
 export async function withFile<T>(path: string, work: () => T | Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const known = systemReason(error);
-    if (known) throw new JpegDomainError(`${path}: ${known}`);
     if (error instanceof JpegDomainError && !error.message.startsWith(`${path}: `))
       throw new JpegDomainError(`${path}: ${error.message}`);
-    throw error;
+    throw fileFailure(error, path);
   }
 }
 

@@ -1,14 +1,25 @@
 import { Command } from "commander";
+import type { PlanName, Relu } from "../convert/options.js";
+import { summarizeModel } from "../convert/summary.js";
 import { JpegDomainError } from "../errors.js";
 import { summarizeJpeg } from "../jpeg/summary.js";
+import { modelLines } from "../report/model-text.js";
 import { summaryLines } from "../report/summary-text.js";
+import { parseModel } from "../runtime/model-files.js";
+import { planOption, reluOption } from "./arguments.js";
 import { eachFile } from "./files.js";
+
+interface Flags {
+  json?: boolean;
+  plan: PlanName;
+  relu: Relu;
+}
 
 /** A kind of file, and what to say about one: the same as fields and as lines of text. */
 interface Kind {
   name: string;
-  matches: (bytes: Uint8Array) => boolean;
-  inspect: (bytes: Uint8Array) => { fields: object; lines: string[] };
+  matches: (bytes: Uint8Array, path: string) => boolean;
+  inspect: (bytes: Uint8Array, path: string, flags: Flags) => { fields: object; lines: string[] };
 }
 
 const KINDS: readonly Kind[] = [
@@ -20,21 +31,35 @@ const KINDS: readonly Kind[] = [
       return { fields: { kind: "jpeg", ...summary }, lines: summaryLines(summary) };
     },
   },
+  {
+    name: "an ONNX model",
+    // Its first field is nearly always the IR version, a varint under number 1.
+    matches: (bytes, path) => bytes[0] === 0x08 || path.toLowerCase().endsWith(".onnx"),
+    inspect: (bytes, path, { plan, relu }) => {
+      const summary = summarizeModel(parseModel(path, bytes), { plan, relu });
+      return { fields: { kind: "onnx", ...summary }, lines: modelLines(summary) };
+    },
+  },
 ];
 
 /** `jpeg-domain inspect`: what is in a file. */
 export function inspectCommand(): Command {
   return new Command("inspect")
-    .description("tell what JPEG files are made of: size, scans, sampling, tables, quality, zeros")
-    .argument("<file.jpg...>")
+    .description(
+      "tell what JPEG files are made of, or where each layer of an ONNX model would be carried out",
+    )
+    .argument("<file...>", "JPEG files: size, scans, sampling, tables; models: domain, reason, operations")
+    .addOption(planOption())
+    .addOption(reluOption())
     .option("--json", "print one JSON object: files, each with its fields or its error")
     .action(run);
 }
 
-async function run(paths: string[], { json }: { json?: boolean }): Promise<void> {
+async function run(paths: string[], flags: Flags): Promise<void> {
+  const { json } = flags;
   const files: object[] = [];
   const show = (path: string, bytes: Uint8Array) => {
-    const { fields, lines } = kindOf(bytes).inspect(bytes);
+    const { fields, lines } = kindOf(bytes, path).inspect(bytes, path, flags);
     if (json) files.push({ file: path, ...fields });
     else console.log(`${path}: ${lines.join("\n")}`);
   };
@@ -42,8 +67,8 @@ async function run(paths: string[], { json }: { json?: boolean }): Promise<void>
   if (json) console.log(JSON.stringify({ files }));
 }
 
-function kindOf(bytes: Uint8Array): Kind {
-  const kind = KINDS.find(({ matches }) => matches(bytes));
+function kindOf(bytes: Uint8Array, path: string): Kind {
+  const kind = KINDS.find(({ matches }) => matches(bytes, path));
   if (kind) return kind;
   const start = Array.from(bytes.subarray(0, 4), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
   const found = start === "" ? "the file is empty" : `the file starts with ${start}`;

@@ -9,6 +9,7 @@ import type { GraphBuilder } from "../onnx/builder.js";
 import type { Facts } from "../onnx/facts.js";
 import type { Graph, Node } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
+import { reads, renameInSubgraphs } from "../onnx/subgraph.js";
 import type { ImageInput } from "./image-input.js";
 import { isSized, isWholeBlocks, type Size } from "./layers.js";
 import { multiplications } from "./operations.js";
@@ -70,11 +71,11 @@ export function carry(
   const report = source.nodes.map((node) => {
     const before = cost.multiplyAdds;
     place = { domain: "coefficients" };
-    const onMaps = node.inputs.some((input) => work.values.get(input)?.kind === "map");
+    const onMaps = reads(node).some((input) => work.values.get(input)?.kind === "map");
     if (onMaps) convertNode(work, node, note);
     else {
-      const reads = node.inputs.includes(image.name);
-      copy(work, node, (reads && unsized) || "it works on what is no longer a feature map", note);
+      const ofImage = node.inputs.includes(image.name);
+      copy(work, node, (ofImage && unsized) || "its inputs are pixels already", note);
     }
     const operator = node.domain ? `${node.domain}.${node.op}` : node.op;
     const name = node.name || node.outputs[0] || "";
@@ -86,7 +87,7 @@ export function carry(
 }
 
 /** Makes the image of the coefficients. Returns why it is no feature map of the plan, if it is none. */
-function enter({ image, g, plan, strict, values }: Work): string | undefined {
+function enter({ source, image, g, plan, strict, values }: Work): string | undefined {
   const { name, batch, channels, height, width } = image;
   const blocks = [height, width].map((length) =>
     typeof length === "number" ? Math.ceil(length / 8) : `${length}_blocks`,
@@ -98,14 +99,17 @@ function enter({ image, g, plan, strict, values }: Work): string | undefined {
       ? `input "${name}" is ${height}x${width}, which is not whole 8x8 blocks; expected multiples of 8`
       : undefined;
   if (why !== undefined && strict) throw new ConvertError(why);
+  const readers = source.nodes.filter((node) => reads(node).includes(name)).length;
   values.set(
     name,
     why === undefined && isSized(image)
-      ? { kind: "map", map: plan.enter(coefficients, image), size: image }
+      ? { kind: "map", map: plan.enter(coefficients, image, readers), size: image }
       : { kind: "tensor", name: plan.planes(coefficients, image) },
   );
   return why;
 }
+
+const KNOWN = `rules exist for ${Object.keys(RULES).join(", ")}`;
 
 /** Converts a node that reads a feature map by its rule, or else copies it. */
 function convertNode(work: Work, node: Node, note: Note): void {
@@ -115,9 +119,7 @@ function convertNode(work: Work, node: Node, note: Note): void {
     const rule = node.domain === "" ? RULES[node.op] : undefined;
     const result =
       rule?.(call) ??
-      call.refuse(
-        `no rule for this operator on coefficients; rules exist for ${Object.keys(RULES).join(", ")}`,
-      );
+      call.refuse(`no rule for this operator on coefficients${work.strict ? `; ${KNOWN}` : ""}`);
     values.set(node.outputs[0] as string, result);
   } catch (error) {
     if (work.strict || !(error instanceof ConvertError)) throw error;
@@ -131,7 +133,11 @@ function copy(work: Work, node: Node, reason: string, note: Note): void {
   const inputs = node.inputs.map((input) => (input === "" ? "" : tensor(work, input)));
   note("pixels", approximate && node.op === "Relu" ? `${EXACT}${reason}` : reason);
   const outputs = node.outputs.map((output) => (output === "" ? "" : g.unique(output)));
-  g.copy(node, inputs, outputs);
+  g.copy(
+    renameInSubgraphs(node, (name) => tensor(work, name)),
+    inputs,
+    outputs,
+  );
   const images = typeof image.batch === "number" ? image.batch : 1;
   cost.multiplyAdds += multiplications(node, facts) / images;
   for (const [i, output] of node.outputs.entries()) {

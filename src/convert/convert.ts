@@ -4,6 +4,7 @@ import { readOnnx, writeOnnx } from "../onnx/file.js";
 import { foldConstants } from "../onnx/fold.js";
 import type { Graph } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
+import { subgraphNames } from "../onnx/subgraph.js";
 import { carry } from "./carry.js";
 import { enterJpeg } from "./entrance.js";
 import { foldBatchNormalization } from "./fold-batch-normalization.js";
@@ -77,9 +78,7 @@ function fromPlanes(model: Graph, options: ConvertOptions): Converted {
   if (strict) checkMemory(source, image, options.memoryLimit);
   const cost: Cost = { multiplyAdds: 0, operatorBytes: 0, largestOperatorBytes: 0 };
   const g = new GraphBuilder(`${source.name} in the JPEG domain`, source.opsets.get(""));
-  for (const { domain } of source.nodes)
-    if (!g.graph.opsets.has(domain)) g.graph.opsets.set(domain, source.opsets.get(domain) ?? 1);
-  for (const { name } of source.outputs) g.unique(name);
+  keepContext(g, source);
   const plan = (note: Note) => PLANS[chosen.plan](g, chosen, cost, note);
   const approximate = chosen.relu.kind !== "exact";
   const report = carry(source, image, g, { cost, strict, approximate, plan });
@@ -95,6 +94,18 @@ function fromPlanes(model: Graph, options: ConvertOptions): Converted {
     ...cost,
   });
   return { graph, cost, report };
+}
+
+/** What a model's nodes need around them: the versions of their operators, functions, and names not taken by others. */
+function keepContext(g: GraphBuilder, source: Graph): void {
+  const { opsets, irVersion, functions } = source;
+  const domains = new Set(source.nodes.map(({ domain }) => domain));
+  for (const [domain, version] of opsets)
+    if (functions || domains.has(domain)) g.graph.opsets.set(domain, version);
+  if (irVersion) g.graph.irVersion = irVersion;
+  if (functions) g.graph.functions = functions;
+  for (const { name } of source.outputs) g.unique(name);
+  for (const name of source.nodes.flatMap((node) => [...subgraphNames(node).made])) g.unique(name);
 }
 
 /** The model as conversion takes it: its image as planes, constants and batch normalisation folded. */

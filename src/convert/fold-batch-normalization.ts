@@ -3,16 +3,14 @@
  * Done here in float64, once, it spares every activation two roundings.
  */
 import { float32, floats, type Graph, type Node, producers } from "../onnx/graph.js";
+import { reads } from "../onnx/subgraph.js";
 import { affine, readBatchNormalization } from "./operators/batch-normalization.js";
 
 /** The same graph with each batch normalisation folded into the convolution before it, where nothing else reads that. */
 export function foldBatchNormalization(graph: Graph): Graph {
   const made = producers(graph);
   const readers = new Map<string, number>();
-  for (const name of [
-    ...graph.nodes.flatMap(({ inputs }) => inputs),
-    ...graph.outputs.map(({ name }) => name),
-  ])
+  for (const name of [...graph.nodes.flatMap(reads), ...graph.outputs.map(({ name }) => name)])
     readers.set(name, (readers.get(name) ?? 0) + 1);
   const initializers = new Map(graph.initializers);
   const folded = new Set<Node>();
@@ -20,13 +18,20 @@ export function foldBatchNormalization(graph: Graph): Graph {
   const nodes = graph.nodes.map((node) => {
     const convolution = made.get(node.inputs[0] as string);
     const layer =
-      node.op === "BatchNormalization" ? readBatchNormalization(node, graph.initializers) : undefined;
-    if (layer === undefined || convolution?.op !== "Conv" || readers.get(node.inputs[0] as string) !== 1)
+      node.op === "BatchNormalization" && node.domain === ""
+        ? readBatchNormalization(node, graph.initializers)
+        : undefined;
+    if (
+      layer?.gamma.type !== "float32" ||
+      convolution?.op !== "Conv" ||
+      convolution.domain !== "" ||
+      readers.get(node.inputs[0] as string) !== 1
+    )
       return node;
     const [x, w, b] = convolution.inputs as [string, string, string?];
     const weight = initializers.get(w);
     const bias = b ? initializers.get(b) : undefined;
-    if (weight === undefined || (b && bias === undefined)) return node;
+    if (weight?.type !== "float32" || (b && bias === undefined)) return node;
 
     const { scale, shift } = affine(layer);
     const perChannel = weight.data.length / scale.length;

@@ -9,8 +9,11 @@ import type { Settings } from "./options.js";
 export interface Plan<M = unknown> {
   /** Whether a feature map must be whole 8x8 blocks to be carried as coefficients. */
   readonly wholeBlocks: boolean;
-  /** The feature map that the coefficient tensor `coefficients` (`[N, C, X, Y, 64]`) holds. */
-  enter(coefficients: string, size: Size): M;
+  /**
+   * The feature map that the coefficient tensor `coefficients` (`[N, C, X, Y, 64]`) holds.
+   * @param readers How many operators read it.
+   */
+  enter(coefficients: string, size: Size, readers: number): M;
   /** The pixels `[N, C, H, W]` of a coefficient tensor that is no feature map of this plan: its size is not known. */
   planes(coefficients: string, planes: Planes): string;
   /** The feature map whose pixels are the value `pixels`. A plan that has it takes every image back from a border. */

@@ -12,8 +12,8 @@ import {
 /**
  * What is known of a value before the graph runs.
  *
- * Shapes may hold names for lengths known only at run time. `contents` holds the elements of a small integer
- * tensor as far as they are known, names among them: that is what sees through the `Shape → Gather → Unsqueeze →
+ * Shapes may hold names for lengths known only at run time. `contents` holds the elements of a small tensor as far as
+ * they are known, in integer ones names of lengths among them: that is what sees through the `Shape → Gather → Unsqueeze →
  * Concat → Reshape` with which PyTorch exports write a flatten.
  */
 export interface Facts {
@@ -22,11 +22,18 @@ export interface Facts {
   contents?: Dimension[];
 }
 
-/** The most elements that `contents` follows: shapes are short, weights are not of interest. */
-const CONTENTS_LIMIT = 64;
+/** The most elements whose values are followed: shapes, and factors for each channel, are short. */
+export const CONTENTS_LIMIT = 4096;
+
+const FOLLOWED: readonly ElementType[] = ["int64", "int32", "float32", "float64", "bool"];
+
+/** A name for a length, or an integer, of which nothing is known. */
+export const fresh = ({ node }: Call, axis: number): string => `?${node.outputs[0]}_${axis}`;
+export const isFresh = (value: Dimension | undefined): boolean =>
+  typeof value === "string" && value.startsWith("?");
 
 export function constantFacts({ type, dims, data }: Constant): Facts {
-  const small = (type === "int64" || type === "int32") && data.length <= CONTENTS_LIMIT;
+  const small = FOLLOWED.includes(type) && data.length <= CONTENTS_LIMIT;
   return { type, shape: [...dims], ...(small && { contents: numbers({ type, dims, data }) }) };
 }
 
@@ -68,6 +75,15 @@ export class Call {
     const { contents } = given;
     if (contents?.every((value) => typeof value === "number")) return contents as number[];
     return this.fail(`${attribute} (input ${i}) is not known before the graph runs`);
+  }
+
+  /** The integers of input `i` as far as they are known, or those of the attribute. */
+  some(i: number, attribute: string): Dimension[] | undefined {
+    const given = this.inputs[i];
+    const length = given?.shape[0] ?? 1;
+    if (given === undefined || given.contents !== undefined || typeof length !== "number")
+      return given?.contents ?? this.integers(i, attribute);
+    return Array.from({ length }, (_, at) => `?${this.node.inputs[i]}[${at}]`);
   }
 
   /** A length as a number. */

@@ -1,4 +1,5 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import type { ExternalFiles } from "./external.js";
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -8,54 +9,43 @@ import {
   ModelProtoSchema,
   type NodeProto,
   type NodeProtoSchema,
-  type TensorProto,
   TensorProtoSchema,
+  TypeProtoSchema,
   type ValueInfoProto,
   type ValueInfoProtoSchema,
 } from "./generated/onnx_pb.js";
-import {
-  type Attribute,
-  type Constant,
-  type ElementType,
-  type Graph,
-  type Node,
-  type NumericArray,
-  OnnxError,
-  type ValueInfo,
-  volume,
-} from "./graph.js";
-
-/** TensorProto.DataType of the ONNX specification, and the array each type is kept in. */
-const ELEMENT_TYPES: Record<ElementType, [code: number, array: { new (buffer: ArrayBuffer): NumericArray }]> =
-  {
-    float32: [1, Float32Array],
-    uint8: [2, Uint8Array],
-    int8: [3, Int8Array],
-    uint16: [4, Uint16Array],
-    int16: [5, Int16Array],
-    int32: [6, Int32Array],
-    int64: [7, BigInt64Array],
-    bool: [9, Uint8Array],
-    float16: [10, Uint16Array],
-    float64: [11, Float64Array],
-  };
-const TYPE_BY_CODE = new Map(
-  Object.entries(ELEMENT_TYPES).map(([type, [code]]) => [code, type as ElementType]),
-);
+import { type Attribute, type Graph, type Node, OnnxError, type ValueInfo } from "./graph.js";
+import { inlineExternal } from "./subgraph.js";
+import { elementCode, elementType, isElementType, readSparse, readTensor, writeTensor } from "./tensors.js";
 
 /** The largest file protobuf can hold. */
 const PROTOBUF_LIMIT = 2 ** 31 - 1;
 
+/** The IR version that is written where the model does not need a later one; ONNX Runtime reads it since 1.10. */
+const IR_VERSION = 8;
+
+export interface ReadOnnxOptions {
+  /**
+   * Reads the files in which the model keeps constants beside it. Their paths are relative to the model's folder and
+   * checked not to leave it by `..`; links are the reader's own affair.
+   */
+  external?: ExternalFiles;
+}
+
 /**
- * Reads an ONNX model file.
+ * Reads an ONNX model file. Data in external files becomes part of the graph.
  * @throws {OnnxError} where the bytes are not an ONNX model, or use what this package cannot represent.
  */
-export function readOnnx(bytes: Uint8Array): Graph {
+export function readOnnx(bytes: Uint8Array, { external: files }: ReadOnnxOptions = {}): Graph {
   const proto = decode(bytes);
   const graph = proto.graph;
   if (graph === undefined || proto.opsetImport.length === 0)
     throw notOnnx(bytes, graph === undefined ? "it holds no graph" : "it names no operator set");
-  const initializers = new Map(graph.initializer.map((tensor) => [tensor.name, readTensor(tensor)] as const));
+  const initializers = new Map([
+    ...graph.initializer.map((tensor) => [tensor.name, readTensor(tensor, files)] as const),
+    ...graph.sparseInitializer.map((tensor) => readSparse(tensor, files)),
+  ]);
+  const irVersion = Number(proto.irVersion);
   const result: Graph = {
     name: graph.name,
     opsets: new Map(proto.opsetImport.map(({ domain, version }) => [standard(domain), Number(version)])),
@@ -63,15 +53,18 @@ export function readOnnx(bytes: Uint8Array): Graph {
     inputs: graph.input.filter(({ name }) => !initializers.has(name)).map(readValueInfo),
     outputs: graph.output.map(readValueInfo),
     initializers,
-    nodes: graph.node.map(readNode),
+    nodes: graph.node.map((node) => readNode(node, files)),
     metadata: new Map(proto.metadataProps.map(({ key, value }) => [key, value])),
+    ...(graph.valueInfo.length > 0 && { values: graph.valueInfo.flatMap(readHint) }),
+    ...(irVersion > IR_VERSION && { irVersion }),
+    ...(proto.functions.length > 0 && { functions: proto.functions }),
   };
   validate(result);
   return result;
 }
 
 /**
- * Writes a graph as an ONNX model file (IR version 8, which ONNX Runtime reads since 1.10).
+ * Writes a graph as one ONNX model file, of IR version 8 or that of the file it was read from, if later.
  * @throws {OnnxError} where the file would exceed protobuf's 2 GiB.
  */
 export function writeOnnx(graph: Graph): Uint8Array {
@@ -81,16 +74,18 @@ export function writeOnnx(graph: Graph): Uint8Array {
       `the model's constants take ${constants} bytes; an ONNX file holds at most ${PROTOBUF_LIMIT}`,
     );
   const model = create(ModelProtoSchema, {
-    irVersion: 8n,
+    irVersion: BigInt(graph.irVersion ?? IR_VERSION),
     producerName: "jpeg-domain",
     opsetImport: [...graph.opsets].map(([domain, version]) => ({ domain, version: BigInt(version) })),
     metadataProps: [...graph.metadata].map(([key, value]) => ({ key, value })),
+    functions: graph.functions ?? [],
     graph: create(GraphProtoSchema, {
       name: graph.name,
       node: graph.nodes.map(writeNode),
       initializer: [...graph.initializers].map(([name, value]) => writeTensor(value, name)),
       input: graph.inputs.map(writeValueInfo),
       output: graph.outputs.map(writeValueInfo),
+      valueInfo: (graph.values ?? []).map(writeValueInfo),
     }),
   });
   return toBinary(ModelProtoSchema, model);
@@ -130,14 +125,15 @@ function validate(graph: Graph): void {
     if (!known.has(name)) throw new OnnxError(`the graph's output "${name}" is made by no node`);
 }
 
-function readNode(proto: NodeProto): Node {
+function readNode(proto: NodeProto, files: ExternalFiles | undefined): Node {
   return {
     op: proto.opType,
     domain: standard(proto.domain),
     name: proto.name,
     inputs: [...proto.input],
     outputs: [...proto.output],
-    attributes: new Map(proto.attribute.map((a) => [a.name, readAttribute(a)])),
+    attributes: new Map(proto.attribute.map((a) => [a.name, readAttribute(a, files)])),
+    ...(proto.overload && { overload: proto.overload }),
   };
 }
 
@@ -149,20 +145,31 @@ function writeNode(node: Node): MessageInitShape<typeof NodeProtoSchema> {
     input: node.inputs,
     output: node.outputs,
     attribute: [...node.attributes].map(([name, value]) => writeAttribute(name, value)),
+    ...(node.overload && { overload: node.overload }),
   };
 }
 
 const text = new TextDecoder();
 const utf8 = new TextEncoder();
 
-function readAttribute(proto: AttributeProto): Attribute {
+/** Whether bytes are text; operators of other domains keep anything in a string. */
+function isText(bytes: Uint8Array): boolean {
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function readAttribute(proto: AttributeProto, files: ExternalFiles | undefined): Attribute {
   switch (proto.type) {
     case AttributeType.FLOAT:
       return { kind: "float", value: proto.f };
     case AttributeType.INT:
       return { kind: "int", value: Number(proto.i) };
     case AttributeType.STRING:
-      return { kind: "string", value: text.decode(proto.s) };
+      return isText(proto.s) ? { kind: "string", value: text.decode(proto.s) } : opaque(proto);
     case AttributeType.FLOATS:
       return { kind: "floats", value: [...proto.floats] };
     case AttributeType.INTS:
@@ -170,11 +177,17 @@ function readAttribute(proto: AttributeProto): Attribute {
     case AttributeType.STRINGS:
       return { kind: "strings", value: proto.strings.map((s) => text.decode(s)) };
     case AttributeType.TENSOR:
-      return { kind: "tensor", value: readTensor(proto.t ?? create(TensorProtoSchema)) };
+      return { kind: "tensor", value: readTensor(proto.t ?? create(TensorProtoSchema), files) };
     default:
-      return { kind: "opaque", value: toBinary(AttributeProtoSchema, proto) };
+      inlineExternal(proto, files);
+      return opaque(proto);
   }
 }
+
+const opaque = (proto: AttributeProto): Attribute => ({
+  kind: "opaque",
+  value: toBinary(AttributeProtoSchema, proto),
+});
 
 function writeAttribute(
   name: string,
@@ -203,83 +216,46 @@ function writeAttribute(
 /** int64 limits do not survive the trip through a JavaScript number: 2^63 - 1 comes back as 2^63. */
 const saturate = (value: number) => BigInt.asIntN(64, BigInt(Math.min(value, 2 ** 63 - 1024)));
 
-function readValueInfo(proto: ValueInfoProto): ValueInfo {
-  if (proto.type?.value.case !== "tensorType") throw new OnnxError(`value "${proto.name}" is not a tensor`);
-  const { elemType, shape } = proto.type.value.value;
+function readValueInfo({ name, type: proto }: ValueInfoProto): ValueInfo {
+  if (proto?.value.case !== "tensorType")
+    return {
+      name,
+      type: "other",
+      shape: undefined,
+      ...(proto && { otherType: toBinary(TypeProtoSchema, proto) }),
+    };
+  const { elemType, shape } = proto.value.value;
   return {
-    name: proto.name,
-    type: elementType(elemType, proto.name),
+    name,
+    type: elementType(elemType, name),
+    // Some exporters write a length that they do not know as 0 or -1.
     shape: shape?.dim.map(({ value }, axis) =>
-      value.case === "dimValue" ? Number(value.value) : value.value || `${proto.name}_${axis}`,
+      value.case === "dimValue" && value.value > 0n
+        ? Number(value.value)
+        : (value.case === "dimParam" && value.value) || `${name}_${axis}`,
     ),
   };
 }
 
-function writeValueInfo({ name, type, shape }: ValueInfo): MessageInitShape<typeof ValueInfoProtoSchema> {
+/** What the file says of a value inside the graph; it may say nothing of use. */
+function readHint(proto: ValueInfoProto): ValueInfo[] {
+  const { value } = proto.type ?? {};
+  return value?.case === "tensorType" && isElementType(value.value.elemType) ? [readValueInfo(proto)] : [];
+}
+
+function writeValueInfo({
+  name,
+  type,
+  shape,
+  otherType,
+}: ValueInfo): MessageInitShape<typeof ValueInfoProtoSchema> {
+  if (type === "other") return { name, ...(otherType && { type: fromBinary(TypeProtoSchema, otherType) }) };
   const dim = shape?.map((d) => ({
     value:
       typeof d === "number"
         ? { case: "dimValue" as const, value: BigInt(d) }
         : { case: "dimParam" as const, value: d },
   }));
-  const value = { elemType: ELEMENT_TYPES[type][0], ...(dim && { shape: { dim } }) };
+  const value = { elemType: elementCode(type), ...(dim && { shape: { dim } }) };
   return { name, type: { value: { case: "tensorType", value } } };
-}
-
-function elementType(code: number, name: string): ElementType {
-  const type = TYPE_BY_CODE.get(code);
-  if (type === undefined)
-    throw new OnnxError(
-      `"${name}" has element type ${code}; supported: ${[...TYPE_BY_CODE.values()].join(", ")}`,
-    );
-  return type;
-}
-
-function readTensor(proto: TensorProto): Constant {
-  const type = elementType(proto.dataType, proto.name);
-  const dims = proto.dims.map(Number);
-  if (proto.externalData.length > 0 || proto.dataLocation === 1)
-    throw new OnnxError(
-      `constant "${proto.name}" lies in an external file, which is not supported: save the model as one file`,
-    );
-  const data = tensorData(proto, type);
-  if (dims.some((d) => d < 0) || data.length !== volume(dims))
-    throw new OnnxError(`constant "${proto.name}" of shape [${dims.join(", ")}] holds ${data.length} values`);
-  return { type, dims, data };
-}
-
-function tensorData(proto: TensorProto, type: ElementType): NumericArray {
-  const array = ELEMENT_TYPES[type][1];
-  const { rawData } = proto;
-  if (rawData.length > 0) {
-    const size = new array(new ArrayBuffer(0)).BYTES_PER_ELEMENT;
-    if (rawData.length % size !== 0)
-      throw new OnnxError(
-        `constant "${proto.name}" holds ${rawData.length} bytes, not a multiple of ${size}`,
-      );
-    // A copy: the file's bytes stand at any offset, and must not be shared with a graph that may be changed.
-    return new array(new Uint8Array(rawData).buffer);
-  }
-  switch (type) {
-    case "float32":
-      return Float32Array.from(proto.floatData);
-    case "float64":
-      return Float64Array.from(proto.doubleData);
-    case "int64":
-      return BigInt64Array.from(proto.int64Data);
-    default:
-      return (array as unknown as { from(values: number[]): NumericArray }).from(proto.int32Data);
-  }
-}
-
-function writeTensor(
-  { type, dims, data }: Constant,
-  name: string,
-): MessageInitShape<typeof TensorProtoSchema> {
-  return {
-    name,
-    dataType: ELEMENT_TYPES[type][0],
-    dims: dims.map(BigInt),
-    rawData: new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength),
-  };
 }

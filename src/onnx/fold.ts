@@ -1,11 +1,21 @@
 import { constantOf, type Facts } from "./facts.js";
-import { type Constant, type Graph, int64, type Node, producers } from "./graph.js";
+import {
+  type Constant,
+  type ElementType,
+  type Graph,
+  int64,
+  intsAttribute,
+  type Node,
+  type NumericArray,
+  producers,
+} from "./graph.js";
 import { type InferenceOptions, inferShapes } from "./infer.js";
+import { reads, renameInSubgraphs } from "./subgraph.js";
 
 /**
  * The same graph without what only describes it: `Constant` nodes and integer arithmetic on shapes become
- * initialisers, the targets of `Reshape` too where they only repeat the batch, `Identity` and inference-time
- * `Dropout` vanish, and so does what no output needs.
+ * initialisers, the targets of `Reshape` too where they only repeat the batch, `Identity`, inference-time `Dropout` and
+ * what else changes nothing vanish, and so does what no output needs.
  * @throws {OnnxError} as {@link inferShapes} does.
  */
 export function foldConstants(graph: Graph, options: InferenceOptions = {}): Graph {
@@ -15,18 +25,46 @@ export function foldConstants(graph: Graph, options: InferenceOptions = {}): Gra
   const resolve = (name: string) => alias.get(name) ?? name;
   const outputs = new Set(graph.outputs.map(({ name }) => name));
 
+  const made = new Map<string, Node>();
   const nodes: Node[] = [];
   for (const original of graph.nodes) {
-    const node = { ...original, inputs: original.inputs.map(resolve) };
+    const node = renameInSubgraphs({ ...original, inputs: original.inputs.map(resolve) }, resolve);
     const result = node.outputs[0] as string;
     const constant = fold(node, facts.get(result));
+    const same = node.domain === "" ? UNCHANGED[node.op]?.(node, made, facts) : undefined;
+    made.set(result, node);
     if (constant !== undefined) initializers.set(result, constant);
-    else if ((node.op === "Identity" || node.op === "Dropout") && !outputs.has(result))
-      alias.set(result, node.inputs[0] as string);
+    else if (same !== undefined && !outputs.has(result)) alias.set(result, same);
     else nodes.push(node.op === "Reshape" ? withConstantTarget(node, facts, initializers) : node);
   }
   return removeUnused({ ...graph, nodes, initializers });
 }
+
+/** The value that a node's result is the same as, if it is one. */
+type Same = (node: Node, made: Map<string, Node>, facts: Map<string, Facts>) => string | undefined;
+
+const UNCHANGED: Record<string, Same> = {
+  Identity: ({ inputs }) => inputs[0],
+  Dropout({ inputs, outputs }, _, facts) {
+    const training = inputs[2] ? facts.get(inputs[2])?.contents?.[0] : 0;
+    return outputs.length === 1 && training === 0 ? inputs[0] : undefined;
+  },
+  Cast: ({ inputs: [x = ""], outputs: [y = ""] }, _, facts) =>
+    facts.get(x) !== undefined && facts.get(x)?.type === facts.get(y)?.type ? x : undefined,
+  /** PyTorch writes a padding by nothing before an average pooling. */
+  Pad(node, _, facts) {
+    const given = facts.get(node.inputs[1] ?? "")?.contents ?? intsAttribute(node, "pads");
+    return given?.every((pad) => pad === 0) ? node.inputs[0] : undefined;
+  },
+  /** Two transpositions that undo each other, as exports from `[N, H, W, C]` have them. */
+  Transpose(node, made) {
+    const before = made.get(node.inputs[0] as string);
+    const first =
+      before?.op === "Transpose" && before.domain === "" ? intsAttribute(before, "perm") : undefined;
+    const second = intsAttribute(node, "perm");
+    return first && second?.every((axis, i) => first[axis] === i) ? before?.inputs[0] : undefined;
+  },
+};
 
 /** A `Reshape` whose target names lengths of its input, as `[n, -1]` does, with 0 ("as it is") for each name. */
 function withConstantTarget(
@@ -48,10 +86,20 @@ function withConstantTarget(
 }
 
 function fold(node: Node, facts: Facts | undefined): Constant | undefined {
-  if (node.op === "Constant") return constantOf(node);
+  if (node.op === "Constant" && node.domain === "") return constantOf(node);
   if (!facts?.contents?.every((value) => typeof value === "number")) return undefined;
-  return int64(facts.contents as number[], facts.shape as number[]);
+  const array = FOLDED[facts.type];
+  if (array === undefined || node.outputs.length > 1) return undefined;
+  return { type: facts.type, dims: facts.shape as number[], data: array(facts.contents as number[]) };
 }
+
+const FOLDED: Partial<Record<ElementType, (values: number[]) => NumericArray>> = {
+  int64: (values) => BigInt64Array.from(values, BigInt),
+  int32: (values) => Int32Array.from(values),
+  float32: (values) => Float32Array.from(values),
+  float64: (values) => Float64Array.from(values),
+  bool: (values) => Uint8Array.from(values),
+};
 
 /** Drops the nodes and initialisers that no output depends on. */
 export function removeUnused(graph: Graph): Graph {
@@ -61,7 +109,8 @@ export function removeUnused(graph: Graph): Graph {
   for (let name = open.pop(); name !== undefined; name = open.pop()) {
     if (needed.has(name)) continue;
     needed.add(name);
-    open.push(...(made.get(name)?.inputs ?? []));
+    const maker = made.get(name);
+    if (maker) open.push(...reads(maker));
   }
   return {
     ...graph,

@@ -12,6 +12,12 @@ export interface Graph {
   /** In topological order. */
   nodes: Node[];
   metadata: Map<string, string>;
+  /** What the file says of values inside the graph: of use where an operator has no shape rule. */
+  values?: ValueInfo[];
+  /** The file's IR version, where it is later than the one that is written otherwise. */
+  irVersion?: number;
+  /** Functions that nodes of other domains call, as the file's own bytes. */
+  functions?: Uint8Array[];
 }
 
 export interface Node {
@@ -23,6 +29,8 @@ export interface Node {
   inputs: string[];
   outputs: string[];
   attributes: Map<string, Attribute>;
+  /** Which of a function's overloads the node calls. */
+  overload?: string;
 }
 
 /** A length, or the name of one known only at run time (usually the batch). */
@@ -33,19 +41,19 @@ export interface ValueInfo {
   type: ElementType;
   /** `undefined` where the file leaves the rank open. */
   shape: Dimension[] | undefined;
+  /** Of a value that is no dense tensor (`type` is then `"other"`): the file's own bytes of its type. */
+  otherType?: Uint8Array;
 }
 
 export type ElementType =
-  | "float32"
-  | "uint8"
-  | "int8"
-  | "uint16"
-  | "int16"
-  | "int32"
-  | "int64"
-  | "bool"
-  | "float16"
-  | "float64";
+  | ("float32" | "float16" | "float64" | "bfloat16")
+  | ("uint8" | "int8" | "uint16" | "int16" | "uint32" | "int32" | "uint64" | "int64" | "bool")
+  | ("float8e4m3fn" | "float8e4m3fnuz" | "float8e5m2" | "float8e5m2fnuz" | "float8e8m0")
+  | PackedType
+  | "other";
+
+/** Types that have no array of their own: a constant's data is the file's own bytes of the tensor. */
+export type PackedType = "string" | "complex64" | "complex128" | "uint4" | "int4" | "float4e2m1";
 
 export type NumericArray =
   | Float32Array
@@ -54,10 +62,15 @@ export type NumericArray =
   | Int8Array
   | Uint16Array
   | Int16Array
+  | Uint32Array
   | Int32Array
+  | BigUint64Array
   | BigInt64Array;
 
-/** A tensor known when the graph is built. float16 is kept as its bits, bool as 0 and 1. */
+/**
+ * A tensor known when the graph is built. Floating types that JavaScript has no array for are kept as their bits, bool
+ * as 0 and 1; of a {@link PackedType} `data` is a whole TensorProto.
+ */
 export interface Constant {
   type: ElementType;
   dims: number[];
@@ -72,7 +85,7 @@ export type Attribute =
   | { kind: "ints"; value: number[] }
   | { kind: "strings"; value: string[] }
   | { kind: "tensor"; value: Constant }
-  /** A kind this package has no use for (subgraphs, sparse tensors): kept as the file's own bytes. */
+  /** A kind this package does not look into (subgraphs, sparse tensors, types): kept as the file's own bytes. */
   | { kind: "opaque"; value: Uint8Array };
 
 /** A model file, graph or node that is not what it should be. */

@@ -1,5 +1,5 @@
 import { Call, constantFacts, type Facts } from "./facts.js";
-import { describe, type Graph, type Node, OnnxError } from "./graph.js";
+import { describe, type Graph, type Node, OnnxError, type ValueInfo } from "./graph.js";
 import { SHAPE_RULES } from "./shape-rules.js";
 
 /** How {@link inferShapes} takes a node that it cannot follow: `partial` leaves its outputs out. */
@@ -11,7 +11,7 @@ export interface InferenceOptions {
  * Types, shapes and small integer contents of every value of a graph.
  *
  * With `partial`, of every value that the rules reach: what an operator without rule makes, and what depends on it, has
- * no entry.
+ * no entry, unless the file says what it is.
  * @throws {OnnxError} naming the node whose operator has no shape rule or whose inputs do not fit, unless `partial`.
  */
 export function inferShapes(graph: Graph, { partial = false }: InferenceOptions = {}): Map<string, Facts> {
@@ -22,13 +22,19 @@ export function inferShapes(graph: Graph, { partial = false }: InferenceOptions 
     else if (!partial)
       throw new OnnxError(`input "${name}" has no shape; expected one such as [N, 3, 224, 224]`);
   }
-  for (const node of graph.nodes)
-    for (const [i, result] of factsOf(node, facts, partial).entries()) {
-      const name = node.outputs[i];
-      if (name) facts.set(name, result);
+  const hints = new Map(graph.values?.map((value) => [value.name, value]));
+  for (const node of graph.nodes) {
+    const results = factsOf(node, facts, partial);
+    for (const [i, name] of node.outputs.entries()) {
+      const result = results[i] ?? (partial ? hinted(hints.get(name)) : undefined);
+      if (name !== "" && result !== undefined) facts.set(name, result);
     }
+  }
   return facts;
 }
+
+const hinted = (value: ValueInfo | undefined): Facts | undefined =>
+  value?.shape && { type: value.type, shape: value.shape };
 
 function factsOf(node: Node, facts: Map<string, Facts>, partial: boolean): Facts[] {
   const inputs = node.inputs.map((name) => (name === "" ? undefined : facts.get(name)));

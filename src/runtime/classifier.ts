@@ -4,7 +4,7 @@ import { type Metadata, readMetadata } from "../convert/metadata.js";
 import { type Cost, gigabytes, loadingBytes } from "../convert/plan.js";
 import { JpegDomainError } from "../errors.js";
 import { readOnnx } from "../onnx/file.js";
-import { compress } from "../transform/images.js";
+import { compress, toWholeBlocks } from "../transform/images.js";
 import { openSession, type SessionOptions } from "./session.js";
 
 /** A classifier of image planes, on pixels or on coefficients, ready to run. */
@@ -49,7 +49,8 @@ export async function openClassifier(bytes: Uint8Array, options: SessionOptions 
     prepare(planes) {
       const shape = [planes.length / (channels * height * width), channels, height, width];
       if (metadata === undefined) return new Tensor("float32", planes, shape);
-      const { data, shape: grid } = compress(planes, shape, { table: metadata.table });
+      const whole = toWholeBlocks(planes, shape);
+      const { data, shape: grid } = compress(whole.data, whole.shape, { table: metadata.table });
       return new Tensor("float32", data, grid);
     },
     run: (tensor) => logitsOf(session, input, output, tensor),

@@ -13,8 +13,14 @@ const REASONS: Record<string, string> = {
 };
 
 /** The reason of a failed file operation in a few words, where it is a usual one. */
-export const systemReason = (error: unknown): string | undefined =>
+const systemReason = (error: unknown): string | undefined =>
   REASONS[(error as NodeJS.ErrnoException).code ?? ""];
+
+/** A failure of the file system as one line; any other as it is. */
+export function fileFailure(error: unknown, path: string): unknown {
+  const reason = systemReason(error);
+  return reason === undefined ? error : new JpegDomainError(`${path}: ${reason}`);
+}
 
 /** Anything thrown, as the error of one file. */
 export function describeFailure(thrown: unknown): Error {

@@ -9,7 +9,6 @@ import { JpegDomainError } from "../errors.js";
 import { batcher } from "./batcher.js";
 import { checkMemory, freeBytes } from "./classifier.js";
 import type { PlaneSize } from "./entrance.js";
-import { systemReason } from "./failure.js";
 import { type OpenedNetwork, openNetwork } from "./network.js";
 import {
   fromFiles,
@@ -91,7 +90,7 @@ const WORTH_THREADS = 8;
  * @throws {JpegDomainError} where it is no model of images, or ONNX Runtime refuses it
  */
 export async function loadModel(model: Uint8Array | string, options: ModelOptions = {}): Promise<JpegModel> {
-  const network = await readable(model, () => openNetwork(model, options));
+  const network = await openNetwork(model, options);
   const refusal = network.metadata && checkMemory(`the ${network.metadata.plan} model`, network.metadata);
   if (refusal) throw new JpegDomainError(refusal);
   const onCpu = isCpu(options.executionProviders);
@@ -125,17 +124,6 @@ export async function loadModel(model: Uint8Array | string, options: ModelOption
       await pipeline.close();
     },
   };
-}
-
-async function readable<T>(model: Uint8Array | string, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (error) {
-    const reason = systemReason(error);
-    throw reason === undefined || typeof model !== "string"
-      ? error
-      : new JpegDomainError(`${model}: ${reason}`);
-  }
 }
 
 function isCpu(providers: ModelOptions["executionProviders"]): boolean {

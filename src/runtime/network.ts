@@ -16,6 +16,8 @@ import { readOnnx, writeOnnx } from "../onnx/file.js";
 import type { Dimension, Graph } from "../onnx/graph.js";
 import { cutAt } from "./cut.js";
 import type { PlaneSize } from "./entrance.js";
+import { fileFailure } from "./failure.js";
+import { parseModel } from "./model-files.js";
 
 /** What a thread needs to run a model; plain data, so that it can be sent to one. */
 export interface Network {
@@ -48,8 +50,8 @@ export async function openNetwork(
   model: Uint8Array | string,
   options: NetworkOptions = {},
 ): Promise<OpenedNetwork> {
-  const bytes = typeof model === "string" ? await readFile(model) : model;
-  const graph = readOnnx(bytes);
+  const bytes = typeof model === "string" ? await read(model) : model;
+  const graph = typeof model === "string" ? parseModel(model, bytes) : readOnnx(bytes);
   const metadata = readMetadata(graph);
   if (metadata !== undefined) return converted(bytes, graph, metadata, options);
   const { source, image } = findImage(graph);
@@ -74,6 +76,11 @@ export async function openNetwork(
     metadata: undefined,
   };
 }
+
+const read = (path: string): Promise<Uint8Array> =>
+  readFile(path).catch((error: unknown) => {
+    throw fileFailure(error, path);
+  });
 
 /** A converted model: its file's metadata say what it takes. */
 function converted(

@@ -47,6 +47,25 @@ export function compress(
 }
 
 /**
+ * Planes with their last row and column repeated until both sides are whole blocks, as {@link compress} needs them; the
+ * same planes where they are.
+ * @param shape `[N, C, H, W]`.
+ */
+export function toWholeBlocks(planes: Float32Array, shape: readonly number[]): Tensor {
+  const [n, c, h, w] = checkSize(planes, shape, ["N", "C", "H", "W"]) as [number, number, number, number];
+  const [height, width] = [8 * Math.ceil(h / 8), 8 * Math.ceil(w / 8)];
+  if (height === h && width === w) return { data: planes, shape: [n, c, h, w] };
+  const data = new Float32Array(n * c * height * width);
+  for (let row = 0; row < n * c * height; row++) {
+    const [plane, i] = [Math.floor(row / height), Math.min(row % height, h - 1)];
+    const from = (plane * h + i) * w;
+    data.set(planes.subarray(from, from + w), row * width);
+    data.fill(planes[from + w - 1] as number, row * width + w, (row + 1) * width);
+  }
+  return { data, shape: [n, c, height, width] };
+}
+
+/**
  * Decompresses a coefficient tensor to planes: `Ji`, the inverse of {@link compress}.
  * @param coefficients `[N, C, X, Y, 64]`.
  * @returns `[N, C, 8X, 8Y]`.

@@ -7,12 +7,13 @@
  */
 import { float, type GraphBuilder } from "../../onnx/builder.js";
 import { float32 } from "../../onnx/graph.js";
-import { isWholeBlocks, largest, type Size } from "../layers.js";
+import { isSized, isWholeBlocks, largest, type Planes, type Size } from "../layers.js";
 import { multiplyAdds } from "../operators/convolution.js";
 import { frequencyVectors } from "../operators/relu.js";
 import type { ReluKind, Settings } from "../options.js";
 import type { Cost, Note, Plan } from "../plan.js";
 import { EXACT } from "../report.js";
+import { chooseEntrance } from "./entrance-convolution.js";
 import { isNotNegative, Transforms } from "./transforms.js";
 
 interface FeatureMap {
@@ -21,6 +22,8 @@ interface FeatureMap {
   coefficients?: string;
   /** `[N, C, H, W]`, where known. */
   pixels?: string;
+  /** Whether several operators read the image, so that its pixels are needed anyway. */
+  shared?: boolean;
 }
 
 const CANCELLED = "the transforms between this operator and the one before it cancel";
@@ -30,21 +33,32 @@ export function fused(g: GraphBuilder, { relu, table }: Settings, cost: Cost, no
   const transforms = new Transforms(g, table, cost);
   const pixels = (x: FeatureMap): string => {
     note("pixels", x.pixels === undefined ? ENTRANCE : CANCELLED);
-    x.pixels ??= transforms.pixels(x.coefficients as string, x.size);
+    x.pixels ??= planes(x.coefficients as string, x.size);
     return x.pixels;
   };
+  // Sums of 64 rounded terms are as exact as a network's own; not for an approximate mask, which rounding can flip.
+  const planes = (coefficients: string, size: Planes) =>
+    relu.kind === "exact" && isLarge(size)
+      ? transforms.pixelsAtOnce(coefficients, size)
+      : transforms.pixels(coefficients, size);
   return {
     wholeBlocks: false,
-    enter: (coefficients, size) => ({ size, coefficients }),
-    planes: (coefficients, planes) => transforms.pixels(coefficients, planes),
+    enter: (coefficients, size, readers) => ({ size, coefficients, shared: readers > 1 }),
+    planes,
     lift: (name, size) => ({ size, pixels: name }),
     convolution(x, layer) {
+      const entrance = x.pixels === undefined && !x.shared ? chooseEntrance(layer) : undefined;
+      if (entrance?.folded) {
+        note("coefficients", entrance.reason);
+        return { size: layer.output, pixels: entrance.fold(transforms, x.coefficients as string) };
+      }
       const { name, weight, bias, group, window, output } = layer;
       const inputs = [pixels(x), transforms.parameter(`${name}.weight`, weight)];
       if (bias) inputs.push(transforms.parameter(`${name}.bias`, bias));
       const { kernel, strides, dilations, pads } = window;
       const attributes = { kernel_shape: kernel, strides, dilations, pads, group };
       cost.multiplyAdds += multiplyAdds(layer);
+      if (entrance) note("pixels", entrance.reason);
       return { size: output, pixels: g.node("Conv", inputs, attributes, name) };
     },
     batchNormalization(x, { gamma, beta, mean, variance, epsilon }) {
@@ -75,6 +89,10 @@ export function fused(g: GraphBuilder, { relu, table }: Settings, cost: Cost, no
     pixels,
   };
 }
+
+/** Whether an image takes long enough to transform to spare a product; few channels, for each has a copy of the matrix. */
+const isLarge = (planes: Planes): boolean =>
+  planes.channels <= 4 && (!isSized(planes) || planes.height * planes.width > 64 * 64);
 
 /**
  * A map of one channel repeated over as many as `size` has, by a 1x1 convolution with ones. `Add` would repeat it too,

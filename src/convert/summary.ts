@@ -1,0 +1,54 @@
+import type { Graph } from "../onnx/graph.js";
+import { convertGraph, spatialMultiplyAdds } from "./convert.js";
+import { findImage } from "./image-input.js";
+import type { Planes } from "./layers.js";
+import { type Metadata, readMetadata } from "./metadata.js";
+import { type ConvertOptions, formatRelu } from "./options.js";
+import type { NodeReport } from "./report.js";
+
+/** What a model file is, and where its layers would be, or have been, carried out. */
+export interface ModelSummary {
+  name: string;
+  /** Operator set versions by domain, the standard one under `ai.onnx`. */
+  operatorSets: Record<string, number>;
+  nodes: number;
+  parameters: number;
+  /** Of a model that is converted already. */
+  converted?: Metadata;
+  /** Of a spatial model, what conversion would make of it. */
+  image?: Planes;
+  plan?: string;
+  relu?: string;
+  spatialMultiplyAdds?: number;
+  multiplyAdds?: number;
+  layers?: NodeReport[];
+}
+
+/**
+ * Sums up a model: of a spatial one, how it would be converted.
+ * @throws {ConvertError} as `convert` does.
+ */
+export function summarizeModel(graph: Graph, options: ConvertOptions = {}): ModelSummary {
+  const sizes = [...graph.initializers.values()].map(({ dims }) => dims.reduce((a, b) => a * b, 1));
+  const general = {
+    name: graph.name,
+    operatorSets: Object.fromEntries(
+      [...graph.opsets].map(([domain, version]) => [domain || "ai.onnx", version]),
+    ),
+    nodes: graph.nodes.length,
+    parameters: sizes.reduce((a, b) => a + b, 0),
+  };
+  const converted = readMetadata(graph);
+  if (converted) return { ...general, converted };
+  const { channels, height, width } = findImage(graph).image;
+  const { cost, report } = convertGraph(graph, options);
+  return {
+    ...general,
+    image: { channels, height, width },
+    plan: options.plan ?? "fused",
+    relu: formatRelu(options.relu ?? "exact"),
+    spatialMultiplyAdds: spatialMultiplyAdds(graph),
+    multiplyAdds: cost.multiplyAdds,
+    layers: report,
+  };
+}

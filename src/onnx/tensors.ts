@@ -1,0 +1,158 @@
+/** TensorProto ⇄ constants, their data in the file or in others beside it. */
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type ExternalFiles, externalBytes } from "./external.js";
+import { type SparseTensorProto, type TensorProto, TensorProtoSchema } from "./generated/onnx_pb.js";
+import {
+  type Constant,
+  type ElementType,
+  type NumericArray,
+  numbers,
+  OnnxError,
+  type PackedType,
+  volume,
+} from "./graph.js";
+
+type ArrayType = { new (buffer: ArrayBuffer): NumericArray; from(values: never): NumericArray };
+
+/**
+ * TensorProto.DataType of the ONNX specification, and the array each type is kept in:
+ * https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+ */
+const ARRAYS: Record<Exclude<ElementType, PackedType | "other">, [code: number, array: ArrayType]> = {
+  float32: [1, Float32Array as ArrayType],
+  uint8: [2, Uint8Array],
+  int8: [3, Int8Array],
+  uint16: [4, Uint16Array],
+  int16: [5, Int16Array],
+  int32: [6, Int32Array],
+  int64: [7, BigInt64Array],
+  bool: [9, Uint8Array],
+  float16: [10, Uint16Array],
+  float64: [11, Float64Array],
+  uint32: [12, Uint32Array],
+  uint64: [13, BigUint64Array],
+  bfloat16: [16, Uint16Array],
+  float8e4m3fn: [17, Uint8Array],
+  float8e4m3fnuz: [18, Uint8Array],
+  float8e5m2: [19, Uint8Array],
+  float8e5m2fnuz: [20, Uint8Array],
+  float8e8m0: [24, Uint8Array],
+};
+/** Types kept as they are in the file, and the bits of one element (strings have no fixed number). */
+const PACKED: Record<PackedType, [code: number, bits: number]> = {
+  string: [8, 0],
+  complex64: [14, 64],
+  complex128: [15, 128],
+  uint4: [21, 4],
+  int4: [22, 4],
+  float4e2m1: [23, 4],
+};
+const TYPES = { ...ARRAYS, ...PACKED } as Record<Exclude<ElementType, "other">, [code: number, unknown]>;
+/** Element types by their code in a file. */
+export const CODES: ReadonlyMap<number, Exclude<ElementType, "other">> = new Map(
+  Object.entries(TYPES).map(([type, [code]]) => [code, type as keyof typeof TYPES]),
+);
+
+const isPacked = (type: ElementType): type is PackedType => type in PACKED;
+
+export const isElementType = (code: number): boolean => CODES.has(code);
+
+export function elementType(code: number, name: string): Exclude<ElementType, "other"> {
+  const type = CODES.get(code);
+  if (type === undefined)
+    throw new OnnxError(`"${name}" has element type ${code}; supported: ${[...CODES.values()].join(", ")}`);
+  return type;
+}
+
+export function elementCode(type: ElementType): number {
+  if (type === "other") throw new OnnxError("a value of another type than a tensor has no element type");
+  return TYPES[type][0];
+}
+
+/**
+ * The constant that a tensor of the file is.
+ * @throws {OnnxError} where its data is missing, or of another length than its shape asks for.
+ */
+export function readTensor(proto: TensorProto, files: ExternalFiles | undefined): Constant {
+  const type = elementType(proto.dataType, proto.name);
+  const dims = proto.dims.map(Number);
+  if (dims.some((length) => !(length >= 0)))
+    throw new OnnxError(`constant "${proto.name}" has shape [${dims.join(", ")}]`);
+  const whole = inlined(proto, files);
+  if (isPacked(type)) return { type, dims, data: toBinary(TensorProtoSchema, { ...whole, name: "" }) };
+  const data = tensorData(whole, type);
+  if (data.length !== volume(dims))
+    throw new OnnxError(`constant "${proto.name}" of shape [${dims.join(", ")}] holds ${data.length} values`);
+  return { type, dims, data };
+}
+
+/** The tensor with its data in itself. */
+export function inlined(proto: TensorProto, files: ExternalFiles | undefined): TensorProto {
+  if (proto.externalData.length === 0 && proto.dataLocation !== 1) return proto;
+  const type = elementType(proto.dataType, proto.name);
+  const bits = isPacked(type) ? PACKED[type][1] : 8 * bytesOf(ARRAYS[type][1]);
+  const length = Math.ceil((volume(proto.dims.map(Number)) * bits) / 8);
+  const { dataType, dims, name } = proto;
+  return create(TensorProtoSchema, { dataType, dims, name, rawData: externalBytes(proto, length, files) });
+}
+
+const bytesOf = (array: ArrayType) => new array(new ArrayBuffer(0)).BYTES_PER_ELEMENT;
+
+function tensorData(proto: TensorProto, type: keyof typeof ARRAYS): NumericArray {
+  const array = ARRAYS[type][1];
+  const { rawData } = proto;
+  if (rawData.length > 0) {
+    const size = bytesOf(array);
+    if (rawData.length % size !== 0)
+      throw new OnnxError(
+        `constant "${proto.name}" holds ${rawData.length} bytes, not a multiple of ${size}`,
+      );
+    // A copy: the file's bytes stand at any offset, and must not be shared with a graph that may be changed.
+    return new array(new Uint8Array(rawData).buffer);
+  }
+  switch (type) {
+    case "float32":
+      return Float32Array.from(proto.floatData);
+    case "float64":
+      return Float64Array.from(proto.doubleData);
+    case "int64":
+      return BigInt64Array.from(proto.int64Data);
+    case "uint64":
+      return BigUint64Array.from(proto.uint64Data);
+    case "uint32":
+      return Uint32Array.from(proto.uint64Data, Number);
+    default:
+      return array.from(proto.int32Data as never);
+  }
+}
+
+/** A sparse tensor as a dense constant, its name with it. */
+export function readSparse(
+  { values, indices, dims: lengths }: SparseTensorProto,
+  files: ExternalFiles | undefined,
+): [name: string, Constant] {
+  const name = values?.name ?? "";
+  const dims = lengths.map(Number);
+  if (values === undefined || indices === undefined)
+    throw new OnnxError(`sparse constant "${name}" has no values or no indices`);
+  const given = readTensor(values, files);
+  const where = readTensor(indices, files);
+  if (isPacked(given.type)) throw new OnnxError(`sparse constant "${name}" is of ${given.type}`);
+  const places = numbers(where);
+  const rank = where.dims[1] ?? 0;
+  const flat = (i: number) =>
+    rank === 0
+      ? (places[i] as number)
+      : dims.reduce((at, length, axis) => at * length + (places[i * rank + axis] as number), 0);
+  const [, array] = ARRAYS[given.type as keyof typeof ARRAYS];
+  const data = new array(new ArrayBuffer(volume(dims) * bytesOf(array)));
+  for (let i = 0; i < given.data.length; i++) data[flat(i)] = given.data[i] as never;
+  return [name, { type: given.type, dims, data }];
+}
+
+export function writeTensor({ type, dims, data }: Constant, name: string): TensorProto {
+  const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+  if (isPacked(type)) return { ...fromBinary(TensorProtoSchema, bytes), name };
+  const rawData = bytes;
+  return create(TensorProtoSchema, { name, dataType: elementCode(type), dims: dims.map(BigInt), rawData });
+}

@@ -1,0 +1,58 @@
+/** What became of a model, as lines of text. */
+import { approximations, type NodeReport } from "../convert/report.js";
+import type { ModelSummary } from "../convert/summary.js";
+import { columns, formatCount } from "./format.js";
+
+const millions = (count: number) => `${(count / 1e6).toFixed(count < 1e5 ? 3 : 1)}`;
+
+/** A short account of a conversion: the image's way in, the border, ReLUs that are not approximated. */
+export function conversionLines(report: readonly NodeReport[]): string[] {
+  const inside = report.filter(({ domain }) => domain === "coefficients");
+  const lines = [`domains   ${inside.length} of ${report.length} operators on coefficients`];
+  const [first] = report;
+  if (first?.reason) lines.push(`entrance  ${first.op} ${first.node}: ${first.reason}`);
+  const border = report.find(({ domain }) => domain === "pixels");
+  if (border?.reason && border !== first)
+    lines.push(`border    ${border.op} ${border.node}: ${border.reason}`);
+  const { approximate, exact } = approximations(report);
+  if (exact > 0)
+    lines.push(
+      `ReLU      ${exact} of ${approximate + exact} are exact: their feature maps are not whole 8x8 blocks of coefficients`,
+    );
+  return lines;
+}
+
+/** A model's summary, layer by layer. */
+export function modelLines(summary: ModelSummary): string[] {
+  const { operatorSets, nodes, parameters, converted, image, layers = [] } = summary;
+  const sets = Object.entries(operatorSets).map(([domain, version]) => `${domain} ${version}`);
+  const lines = [`ONNX model, ${sets.join(", ")}, ${nodes} nodes, ${formatCount(parameters)} parameters`];
+  if (converted) {
+    const { plan, relu, input, channels, height, width, multiplyAdds } = converted;
+    const planes = `${channels}x${height}x${width}`;
+    lines.push(`converted: plan ${plan}, ReLU ${relu}, input ${input} of ${planes}`);
+    lines.push(`cost: ${millions(multiplyAdds)} million multiply-adds an image`);
+    return lines;
+  }
+  const planes = `${image?.channels}x${image?.height}x${image?.width}`;
+  lines.push(`image ${planes}; conversion with plan ${summary.plan}, ReLU ${summary.relu}:`, "");
+  const table = layers.map(({ node, op, domain, multiplyAdds }) => [
+    short(node),
+    op,
+    domain,
+    multiplyAdds === 0 ? "-" : millions(multiplyAdds),
+  ]);
+  const aligned = columns([["layer", "operator", "domain", "million multiply-adds"], ...table]).split("\n");
+  lines.push(
+    ...aligned.map((line, i) => `${line}  ${i === 0 ? "why" : (layers[i - 1]?.reason ?? "")}`.trimEnd()),
+  );
+  lines.push(
+    "",
+    `total ${millions(summary.multiplyAdds ?? 0)} million multiply-adds an image, ${millions(summary.spatialMultiplyAdds ?? 0)} in the spatial model`,
+  );
+  lines.push(...conversionLines(layers));
+  return lines;
+}
+
+/** The end of a name tells one layer from the next. */
+const short = (name: string) => (name.length > 40 ? `…${name.slice(-39)}` : name);

@@ -1,0 +1,37 @@
+import { readFileSync, realpathSync } from "node:fs";
+import { dirname, relative, resolve, sep } from "node:path";
+import { JpegDomainError } from "../errors.js";
+import type { ExternalFiles } from "../onnx/external.js";
+import { readOnnx } from "../onnx/file.js";
+import type { Graph } from "../onnx/graph.js";
+import { fileFailure } from "./failure.js";
+
+/**
+ * Reads a model whose bytes were read from `path`, and the files beside it that hold its constants; none that a link
+ * would have outside its folder.
+ */
+export function parseModel(path: string, bytes: Uint8Array): Graph {
+  return readOnnx(bytes, { external: filesBeside(path) });
+}
+
+function filesBeside(path: string): ExternalFiles {
+  const read = new Map<string, Uint8Array>();
+  const folder = dirname(resolve(path));
+  return (location) => {
+    const known = read.get(location);
+    if (known !== undefined) return known;
+    try {
+      const real = realpathSync(resolve(folder, location));
+      const inside = relative(realpathSync(folder), real);
+      if (inside === ".." || inside.startsWith(`..${sep}`) || resolve(inside) === inside)
+        throw new JpegDomainError(
+          `external file "${location}" is a link to ${real}, outside the model's folder`,
+        );
+      const bytes = readFileSync(real);
+      read.set(location, bytes);
+      return bytes;
+    } catch (error) {
+      throw fileFailure(error, `external file "${location}"`);
+    }
+  };
+}

