@@ -13,7 +13,6 @@ import { basename, join } from "node:path";
 import { Command } from "commander";
 import { type InferenceSession, Tensor } from "onnxruntime-node";
 import { positiveInteger } from "../src/cli/arguments.js";
-import { parseModel } from "../src/cli/model-files.js";
 import { openProgress } from "../src/cli/progress.js";
 import { convertGraph } from "../src/convert/convert.js";
 import { findImage } from "../src/convert/image-input.js";
@@ -21,6 +20,7 @@ import { JpegDomainError } from "../src/errors.js";
 import { writeOnnx } from "../src/onnx/file.js";
 import { columns } from "../src/report/format.js";
 import { interleave, median } from "../src/report/measure.js";
+import { parseModel } from "../src/runtime/model-files.js";
 import { openSession } from "../src/runtime/session.js";
 import { compress, toWholeBlocks } from "../src/transform/images.js";
 

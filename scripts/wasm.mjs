@@ -8,7 +8,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
 
-const PROGRAMS = ["decode", "encode"];
+const PROGRAMS = ["decode", "encode", "pixels"];
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 await mkdir(`${root}/src/jpeg/generated`, { recursive: true });

@@ -35,6 +35,11 @@ export { ConvertError, type ConvertOptions, type PlanName, type Relu } from "./c
 export type { Cost, Domain } from "./convert/plan.js";
 export type { NodeReport } from "./convert/report.js";
 
+// The entrance of models that take JPEG files: bytes → planes, coefficients → feeds of the converted graph.
+export { JPEG_INPUTS } from "./convert/entrance-graph.js";
+export { type Filled, fillPlanes } from "./runtime/entrance.js";
+export { feedsOf } from "./runtime/feeds.js";
+
 // The transform: pixels ⇄ coefficient tensors, and its tensors in the notebook's letters.
 export { DEFAULT_TABLE, TransformError, ZIGZAG } from "./transform/frequency.js";
 export { compress, decompress, type TransformOptions } from "./transform/images.js";
@@ -48,7 +53,21 @@ export {
   type Subsampling,
 } from "./transform/encode.js";
 
-// Running: a spatial or converted classifier on ONNX Runtime.
+// Running on JPEG files: a spatial or converted model, and how photographs are prepared for it.
+export { type JpegModel, loadModel, type ModelOptions } from "./runtime/model.js";
+export type { JpegResult, JpegSource, ModelOutput, Outputs } from "./runtime/pipeline.js";
+export type { PlaneSize } from "./runtime/entrance.js";
+export {
+  type Area,
+  checkPreprocess,
+  type Preprocess,
+  parsePreprocessorConfig,
+  type Resample,
+  TORCHVISION,
+} from "./convert/preprocess.js";
+export { type RankedClass, topClasses } from "./runtime/classes.js";
+
+// Running on planes: a spatial or converted classifier on ONNX Runtime.
 export { type Classifier, openClassifier } from "./runtime/classifier.js";
 export {
   compareLogits,

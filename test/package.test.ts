@@ -27,6 +27,8 @@ test("the package exports the public names, and no others", () => {
       ["convert", "convertGraph", "readMetadata"],
       ["D", "D_n", "Z", "S", "Si", "B", "J", "Ji", "C", "Ci"],
       ["DEFAULT_TABLE", "ZIGZAG", "compress", "decompress"],
+      ["JPEG_INPUTS", "feedsOf", "fillPlanes"],
+      ["loadModel", "topClasses", "TORCHVISION", "checkPreprocess", "parsePreprocessorConfig"],
       ["openClassifier", "evaluate", "compareLogits"],
       ["resnet", "train", "TRAINING"],
       ["loadImageSet", "loadSplit", "planes", "labelledPlanes"],

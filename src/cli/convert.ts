@@ -1,39 +1,63 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { convertGraph } from "../convert/convert.js";
 import type { PlanName, Relu } from "../convert/options.js";
 import { formatRelu } from "../convert/options.js";
 import { loadingBytes } from "../convert/plan.js";
+import { TORCHVISION } from "../convert/preprocess.js";
+import { JpegDomainError } from "../errors.js";
 import { writeOnnx } from "../onnx/file.js";
 import { formatBytes } from "../report/format.js";
 import { conversionLines } from "../report/model-text.js";
 import { freeBytes } from "../runtime/classifier.js";
+import { parseModel } from "../runtime/model-files.js";
 import { planOption, reluOption } from "./arguments.js";
 import { readInput, withFile, writeOutput } from "./files.js";
-import { parseModel } from "./model-files.js";
+import { addPreprocessOptions, type PreprocessFlags, preprocessOf } from "./preprocess.js";
 
-interface Flags {
+interface Flags extends PreprocessFlags {
   relu: Relu;
   plan: PlanName;
+  input: "planes" | "jpeg";
   json?: boolean;
 }
 
 /** `jpeg-domain convert`: a model trained on pixels → a model on JPEG coefficients. */
 export function convertCommand(): Command {
-  return new Command("convert")
+  const command = new Command("convert")
     .description("convert an ONNX model trained on pixels into one that takes JPEG coefficients")
     .argument("<in.onnx>", "the spatial model, one image input")
-    .argument("<out.onnx>", "the converted model, one input [N, C, H/8, W/8, 64]")
+    .argument("<out.onnx>", "the converted model")
     .addOption(reluOption())
     .addOption(planOption())
+    .addOption(
+      new Option(
+        "--input <kind>",
+        "planes: one input [N, C, H/8, W/8, 64]; jpeg: coefficients and tables of files",
+      )
+        .choices(["planes", "jpeg"])
+        .default("planes"),
+    )
     .option("--json", "print the result as one JSON object")
     .action(run);
+  return addPreprocessOptions(command);
 }
 
-async function run(input: string, output: string, { relu, plan, json }: Flags): Promise<void> {
+async function run(input: string, output: string, { relu, plan, json, ...flags }: Flags): Promise<void> {
   const bytes = await readInput(input);
+  const given = await preprocessOf(flags);
+  const isGiven = Object.keys(given).length > 0;
+  if (isGiven && flags.input !== "jpeg")
+    throw new JpegDomainError("how photographs are prepared is a matter of --input jpeg");
+  const preprocess = isGiven ? { preprocess: { ...TORCHVISION, ...given } } : {};
   const start = performance.now();
   const { graph, cost, report } = await withFile(input, () =>
-    convertGraph(parseModel(input, bytes), { relu, plan, memoryLimit: freeBytes() }),
+    convertGraph(parseModel(input, bytes), {
+      relu,
+      plan,
+      input: flags.input,
+      ...preprocess,
+      memoryLimit: freeBytes(),
+    }),
   );
   const file = writeOnnx(graph);
   const milliseconds = performance.now() - start;

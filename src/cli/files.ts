@@ -1,31 +1,17 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { JpegDomainError } from "../errors.js";
-
-const REASONS: Record<string, string> = {
-  ENOENT: "no such file",
-  EISDIR: "it is a folder, expected a file",
-  ENOTDIR: "part of the path is a file, expected a folder",
-  EEXIST: "part of the path is a file, expected a folder",
-  EACCES: "no permission",
-  ENOSPC: "no space left on the device",
-  EROFS: "the file system is read-only",
-};
+import { fileFailure } from "../runtime/failure.js";
 
 /** Runs `work`; what fails in it is told with the file's name, in one line. */
 export async function withFile<T>(path: string, work: () => T | Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof JpegDomainError) throw new JpegDomainError(`${path}: ${error.message}`);
-    throw describeFailure(error, path);
+    if (error instanceof JpegDomainError && !error.message.startsWith(`${path}: `))
+      throw new JpegDomainError(`${path}: ${error.message}`);
+    throw fileFailure(error, path);
   }
-}
-
-/** A failure of the file system as one line; any other as it is. */
-export function describeFailure(error: unknown, path: string): unknown {
-  const known = REASONS[(error as NodeJS.ErrnoException).code ?? ""];
-  return known ? new JpegDomainError(`${path}: ${known}`) : error;
 }
 
 export const readInput = (path: string): Promise<Uint8Array> => withFile(path, () => readFile(path));

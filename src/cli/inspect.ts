@@ -5,9 +5,9 @@ import { JpegDomainError } from "../errors.js";
 import { summarizeJpeg } from "../jpeg/summary.js";
 import { modelLines } from "../report/model-text.js";
 import { summaryLines } from "../report/summary-text.js";
+import { parseModel } from "../runtime/model-files.js";
 import { planOption, reluOption } from "./arguments.js";
 import { eachFile } from "./files.js";
-import { parseModel } from "./model-files.js";
 
 interface Flags {
   json?: boolean;

@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { JpegDomainError } from "../errors.js";
 import { benchCommand } from "./bench.js";
+import { classifyCommand } from "./classify.js";
 import { coefficientsCommand } from "./coefficients.js";
+import { compareCommand } from "./compare.js";
 import { convertCommand } from "./convert.js";
 import { demoCommand } from "./demo.js";
 import { evalCommand } from "./eval.js";
@@ -12,6 +14,7 @@ import { trainCommand } from "./train.js";
 
 /** Exit status: the work failed, or the arguments are off. */
 const [FAILED, MISUSED] = [1, 2];
+const BROKEN_PIPE = 141;
 
 const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
   version: string;
@@ -30,11 +33,19 @@ for (const command of [
   trainCommand(),
   convertCommand(),
   evalCommand(),
+  classifyCommand(),
+  compareCommand(),
   inspectCommand(),
   coefficientsCommand(),
   benchCommand(),
 ])
   program.addCommand(command.copyInheritedSettings(program).exitOverride());
+
+// A reader that has enough, such as head, is no failure: end as SIGPIPE would.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(BROKEN_PIPE);
+  throw error;
+});
 
 try {
   await program.exitOverride().parseAsync();

@@ -14,6 +14,7 @@ import {
 } from "../train/loop.js";
 import type { Samples } from "../train/samples.js";
 import { makeFolderOf } from "./files.js";
+import { INTERRUPTED, interruptible } from "./interrupt.js";
 import { openProgress, type Progress } from "./progress.js";
 
 interface TrainFlags {
@@ -69,7 +70,7 @@ async function runTrain(flags: TrainFlags): Promise<void> {
   if (!result.finished) {
     say(`stopped after step ${result.step} of ${result.steps}; ${checkpoint} keeps it. To go on:`);
     say(`  ${commandLine(flags, checkpoint, true)}`);
-    process.exitCode = 130;
+    process.exitCode = INTERRUPTED;
     return;
   }
   const history = result.history;
@@ -146,18 +147,6 @@ async function withProgress<T>(epochs: number, work: (hooks: TrainingHooks) => P
     });
   } finally {
     progress?.stop();
-  }
-}
-
-/** Hands `work` a signal that the first Ctrl-C raises; the second one ends the process as usual. */
-async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const controller = new AbortController();
-  const abort = () => controller.abort();
-  process.once("SIGINT", abort);
-  try {
-    return await work(controller.signal);
-  } finally {
-    process.removeListener("SIGINT", abort);
   }
 }
 

@@ -6,17 +6,19 @@ import type { Graph } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
 import { subgraphNames } from "../onnx/subgraph.js";
 import { carry } from "./carry.js";
+import { enterJpeg } from "./entrance.js";
 import { foldBatchNormalization } from "./fold-batch-normalization.js";
 import { foldChannels } from "./fold-channels.js";
 import { findImage, type ImageInput } from "./image-input.js";
 import type { Convolution } from "./layers.js";
-import { writeMetadata } from "./metadata.js";
+import { type Metadata, readMetadata, writeMetadata } from "./metadata.js";
 import { multiplications } from "./operations.js";
 import { ConvertError, type ConvertOptions, formatRelu, type PlanName, settings } from "./options.js";
 import { type Cost, gigabytes, loadingBytes, type Note, type Plan, type PlanFactory } from "./plan.js";
 import { blockwise } from "./plans/blockwise.js";
 import { exploded, operatorBytes } from "./plans/exploded.js";
 import { fused } from "./plans/fused.js";
+import { checkPreprocess, TORCHVISION } from "./preprocess.js";
 import type { NodeReport } from "./report.js";
 
 const PLANS: Record<PlanName, PlanFactory> = { fused, blockwise, exploded } as Record<PlanName, PlanFactory>;
@@ -49,6 +51,28 @@ export interface Converted {
 
 /** {@link convert} on graphs. */
 export function convertGraph(model: Graph, options: ConvertOptions = {}): Converted {
+  settings(options);
+  return options.input === "jpeg" ? fromJpeg(model, options) : fromPlanes(model, options);
+}
+
+/** The entrance ends at planes: what plan fused makes of the rest is the network itself. */
+function fromJpeg(model: Graph, options: ConvertOptions): Converted {
+  const preprocess = checkPreprocess(options.preprocess ?? TORCHVISION);
+  const { source, image } = prepare(model);
+  const converted = fromPlanes(model, options);
+  const metadata = readMetadata(converted.graph) as Metadata;
+  const isSpatial = metadata.plan === "fused";
+  const behind = isSpatial
+    ? { ...image, graph: source, input: image.name }
+    : { ...image, graph: converted.graph, input: "coefficients", table: metadata.table };
+  const { graph, ...planes } = enterJpeg(behind, preprocess);
+  const entered = { ...graph, metadata: new Map(graph.metadata) };
+  const { planes: value, height, width } = planes;
+  writeMetadata(entered, { ...metadata, input: "jpeg", preprocess, planes: value, height, width });
+  return { ...converted, graph: entered };
+}
+
+function fromPlanes(model: Graph, options: ConvertOptions): Converted {
   const chosen = settings(options);
   const { source: folded, image } = prepare(model);
   const source = chosen.plan === "blockwise" ? foldChannels(folded) : folded;

@@ -1,9 +1,11 @@
 import type { Dimension, Graph } from "../onnx/graph.js";
 import { ConvertError } from "./options.js";
+import type { Preprocess } from "./preprocess.js";
 
 /** What a converted file says of itself, so that whoever loads it knows what to feed it. */
 export interface Metadata {
-  input: "planes";
+  /** What the graph takes: coefficients of the network's planes, or of JPEG files (./entrance-graph.ts). */
+  input: "planes" | "jpeg";
   plan: string;
   relu: string;
   /** The planes the network was made for. A side whose length is known only at run time has its name instead. */
@@ -16,6 +18,10 @@ export interface Metadata {
   multiplyAdds: number;
   operatorBytes: number;
   largestOperatorBytes: number;
+  /** How photographs become the network's planes. */
+  preprocess?: Preprocess;
+  /** The value of the graph that holds the network's planes `[N, C, H, W]`, where there is one. */
+  planes?: string;
 }
 
 const KEY = "jpeg-domain";

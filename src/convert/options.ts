@@ -1,6 +1,7 @@
 import { JpegDomainError } from "../errors.js";
 import { describe, type Node } from "../onnx/graph.js";
 import { DEFAULT_TABLE, MAX_FREQUENCIES } from "../transform/frequency.js";
+import type { Preprocess } from "./preprocess.js";
 
 /** How ReLU is carried out: exactly, or from the spatial frequencies alpha + beta <= n alone (ASM, APX). */
 export type Relu = "exact" | { asm: number } | { apx: number };
@@ -14,8 +15,13 @@ export interface ConvertOptions {
   relu?: Relu;
   /** Default `'fused'`. */
   plan?: PlanName;
-  /** What the converted model takes: `'planes'`, one coefficient tensor `[N, C, X, Y, 64]` of the network's input. */
-  input?: "planes";
+  /**
+   * What the converted model takes: `'planes'`, one coefficient tensor `[N, C, X, Y, 64]` of the network's input, which is
+   * the default; or `'jpeg'`, a file's own quantised coefficients and tables, one file in each call.
+   */
+  input?: "planes" | "jpeg";
+  /** With `input: 'jpeg'`: what comes between a photograph and the network's planes. Default: torchvision's. */
+  preprocess?: Preprocess;
   /** Quantisation table of the coefficient tensor, 64 entries in zigzag order; by default the notebook's. */
   table?: ArrayLike<number>;
   /** Bytes that plan `exploded` may need to be loaded; one that needs more is refused. Default: no limit. */
@@ -55,7 +61,8 @@ export function settings(options: ConvertOptions): Settings {
   const { relu = "exact", plan = "fused", input = "planes", table = DEFAULT_TABLE } = options;
   if (!PLAN_NAMES.includes(plan))
     throw new ConvertError(`plan "${plan}" is unknown; expected ${PLAN_NAMES.join(", ")}`);
-  if (input !== "planes") throw new ConvertError(`input "${input}" is unknown; expected planes`);
+  if (input !== "planes" && input !== "jpeg")
+    throw new ConvertError(`input "${input}" is unknown; expected planes or jpeg`);
   return { relu: reluKind(relu), plan, table };
 }
 

@@ -31,7 +31,15 @@ export interface Decoding {
   missing: JpegDamage[];
   /** Arrays that may be overwritten. */
   reuse: Int16Array[];
+  /** Takes the coefficients instead of result arrays. */
+  sink?: BandSink | undefined;
 }
+
+/**
+ * Takes rows `from` to `to` of whole MCUs: for each component its rows of blocks, `[rows, blocksWide, kept]`, in memory
+ * that is used again after the call.
+ */
+export type BandSink = (from: number, to: number, parts: readonly Int16Array[], kept: number) => void;
 
 /** More are counted, but not described. */
 const MAX_DESCRIBED = 100;
@@ -41,11 +49,13 @@ const MAX_DESCRIBED = 100;
  *
  * The image is decoded band by band: all scans of some rows of blocks, then all scans of the next. Each scan keeps its
  * place in the file meanwhile. So the coefficients that a progressive file's scans build up are in the cache while they
- * do, and memory holds no more than the result, the file and one band.
+ * do, and memory holds no more than the result, the file and one band. With a sink there is no result (unless the scans
+ * are too many for one go): the arrays that come back are empty.
  */
 export function decodeScans(engine: Engine, decoding: Decoding): Int16Array[] {
-  const { frame, scans, kept, tolerant } = decoding;
+  const { frame, scans, kept, tolerant, sink } = decoding;
   const groups = groupScans(scans);
+  const streams = sink !== undefined && groups.length === 1;
   // Between groups all coefficients are needed, and the band is filled from the result.
   const held = groups.length > 1 ? 64 : kept;
   const results: (Int16Array | undefined)[] = frame.components.map(({ blocksWide, blocksHigh }, index) => {
@@ -58,9 +68,11 @@ export function decodeScans(engine: Engine, decoding: Decoding): Int16Array[] {
   const blockBytes = held === 1 && dcOnly ? 2 : 128;
   u32[BLOCK_BYTES_AT / 4] = blockBytes;
   groups.forEach((group, index) => {
-    decodeGroup(engine, decoding, group, results, blockBytes, held, index > 0);
+    decodeGroup(engine, decoding, group, streams ? undefined : results, blockBytes, held, index > 0);
   });
+  if (streams) return results.map(() => new Int16Array(0));
   const whole = results as Int16Array[];
+  sink?.(0, decoding.finder.rows, whole, held);
   return held === kept ? whole : whole.map((result) => truncate(result, kept));
 }
 
@@ -87,7 +99,7 @@ function decodeGroup(
   engine: Engine,
   decoding: Decoding,
   group: readonly Scan[],
-  results: (Int16Array | undefined)[],
+  results: (Int16Array | undefined)[] | undefined,
   blockBytes: number,
   held: number,
   goesOn: boolean,
@@ -114,7 +126,7 @@ function decodeGroup(
     if (!goesOn) exports.clear(BAND, address - BAND);
     else
       for (const { at, blocksWide, blocksHigh, verticalSampling, index } of components) {
-        const result = results[index] as Int16Array;
+        const result = results?.[index] as Int16Array;
         const from = row * verticalSampling * blocksWide * 64;
         const end = Math.min(to * verticalSampling, blocksHigh) * blocksWide * 64;
         if (from < end) i16.set(result.subarray(from, end), (engine.u32[at] as number) / 2);
@@ -124,19 +136,26 @@ function decodeGroup(
       if (exports.decodeBand(scan, row, to) === 0)
         throw damage(engine, decoding, group, index, scanOffset).error;
     }
-    for (const { at, blocksWide, blocksHigh, verticalSampling, index } of components) {
+    const parts = components.map(({ at, blocksWide, blocksHigh, verticalSampling }) => {
       const first = row * verticalSampling * blocksWide;
-      const blocks = Math.min(to * verticalSampling, blocksHigh) * blocksWide - first;
-      if (blocks <= 0) continue;
+      const blocks = Math.max(0, Math.min(to * verticalSampling, blocksHigh) * blocksWide - first);
       const band = engine.u32[at] as number;
       if (held < 64 && blockBytes === 128) exports.compact(band, blocks, held);
-      const part = i16.subarray(band / 2, band / 2 + blocks * held);
-      const all = blocksWide * blocksHigh;
+      return i16.subarray(band / 2, band / 2 + blocks * held);
+    });
+    if (results === undefined) {
+      decoding.sink?.(row, to, parts, held);
+      continue;
+    }
+    for (const { blocksWide, blocksHigh, verticalSampling, index } of components) {
+      const part = parts[index] as Int16Array;
+      if (part.length === 0) continue;
+      const all = blocksWide * blocksHigh * held;
       // A copy of a whole array need not be filled with zeros first.
-      if (results[index] === undefined && blocks === all) results[index] = new Int16Array(part);
+      if (results[index] === undefined && part.length === all) results[index] = new Int16Array(part);
       else {
-        results[index] ??= allocate(all * held);
-        results[index].set(part, first * held);
+        results[index] ??= allocate(all);
+        results[index].set(part, row * verticalSampling * blocksWide * held);
       }
     }
   }
@@ -177,6 +196,8 @@ const MEMBER_BYTES = 16;
 
 /** Fills in the scans' structures and tables. */
 function beginScans(engine: Engine, { finder }: Decoding, group: readonly Scan[]): void {
+  // Finding a scan's end may load more of the file, which renews the memory.
+  const entropyCoded = group.map(({ header }) => finder.addresses(header));
   const { u8, u32, exports } = engine;
   const addresses = new Map<HuffmanTable, number>();
   const place = (table: HuffmanTable | undefined, dc: boolean): number => {
@@ -197,7 +218,7 @@ function beginScans(engine: Engine, { finder }: Decoding, group: readonly Scan[]
     const { spectralStart, spectralEnd, approximationLow } = header;
     u32.set([mode, spectralStart, spectralEnd, approximationLow, members.length], scan / 4);
     u32.set([mcusPerRow, restartInterval], (scan + MCUS_PER_ROW) / 4);
-    u32.set(finder.addresses(header), (scan + RAW) / 4);
+    u32.set(entropyCoded[index] as [number, number], (scan + RAW) / 4);
     members.forEach(({ component, dc, ac }, member) => {
       const at = (scan + MEMBERS + member * MEMBER_BYTES) / 4;
       u32.set([component, place(dc, true), place(ac, false), 0], at);

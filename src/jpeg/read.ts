@@ -1,9 +1,9 @@
 import { colorSpaceOf } from "./color-space.js";
-import { decodeScans } from "./decode.js";
+import { type BandSink, decodeScans } from "./decode.js";
 import { withEngine } from "./engine.js";
 import { JpegError, unexpected } from "./errors.js";
 import { type Frame, type Headers, nextScan, type ScanHeader, startHeaders } from "./headers.js";
-import type { ColorSpace, JpegImage, JpegScan, JpegSegment } from "./image.js";
+import type { ColorSpace, JpegComponent, JpegImage, JpegScan, JpegSegment } from "./image.js";
 import { SOS } from "./markers.js";
 import { iccProfile } from "./metadata.js";
 import { ScanFinder } from "./scan-finder.js";
@@ -116,6 +116,25 @@ export function readHeader(bytes: Uint8Array): JpegHeader {
  * @throws {UnsupportedJpegError} where its coding is not supported
  */
 export function readCoefficients(bytes: Uint8Array, options: ReadOptions = {}): JpegImage {
+  return read(bytes, options);
+}
+
+/**
+ * {@link readCoefficients} for who needs each row of blocks but once: they go to a sink, band by band, as they are
+ * decoded, and the memory that all of them would take is saved.
+ *
+ * @param start - is given the image without coefficients before the first band, and makes the sink
+ * @returns the image without coefficients
+ */
+export function readBands(
+  bytes: Uint8Array,
+  options: ReadOptions,
+  start: (image: JpegImage) => BandSink,
+): JpegImage {
+  return read(bytes, options, start);
+}
+
+function read(bytes: Uint8Array, options: ReadOptions, start?: (image: JpegImage) => BandSink): JpegImage {
   const { coefficients: kept = 64, tolerant = false, keepSegments = false } = options;
   if (!Number.isInteger(kept) || kept < 1 || kept > 64)
     throw new RangeError(`coefficients: found ${kept}, expected a whole number from 1 to 64`);
@@ -131,36 +150,40 @@ export function readCoefficients(bytes: Uint8Array, options: ReadOptions = {}): 
       0,
     );
 
-  const { scans, quantization, coefficients } = withEngine((engine) => {
+  return withEngine((engine) => {
     const finder = new ScanFinder(engine, bytes, first.offset, frame);
     const { scans, quantization } = collectScans(headers, frame, first, finder, kept, options);
+    const image: JpegImage = {
+      width: frame.width,
+      height: frame.height,
+      progressive: frame.progressive,
+      colorSpace: colorSpace(headers, frame),
+      components: frame.components.map((component, index) => ({
+        id: component.id,
+        horizontalSampling: component.horizontalSampling,
+        verticalSampling: component.verticalSampling,
+        blocksWide: component.blocksWide,
+        blocksHigh: component.blocksHigh,
+        quantization: quantization[index] as Uint16Array,
+        coefficients: NONE,
+      })),
+      coefficientsPerBlock: kept,
+      restartInterval: scans.at(-1)?.restartInterval ?? 0,
+      scans: scans.map(({ header }) => describe(header)),
+      ...metadata(headers),
+      ...(keepSegments && { segments: headers.segments }),
+      ...(tolerant && { missing }),
+    };
     const reuse = options.reuse?.components.map((component) => component.coefficients) ?? [];
-    const decoding = { bytes, frame, scans, finder, kept, tolerant, missing, reuse };
-    return { scans, quantization, coefficients: decodeScans(engine, decoding) };
+    const decoding = { bytes, frame, scans, finder, kept, tolerant, missing, reuse, sink: start?.(image) };
+    decodeScans(engine, decoding).forEach((coefficients, index) => {
+      (image.components[index] as JpegComponent).coefficients = coefficients;
+    });
+    return image;
   });
-
-  return {
-    width: frame.width,
-    height: frame.height,
-    progressive: frame.progressive,
-    colorSpace: colorSpace(headers, frame),
-    components: frame.components.map((component, index) => ({
-      id: component.id,
-      horizontalSampling: component.horizontalSampling,
-      verticalSampling: component.verticalSampling,
-      blocksWide: component.blocksWide,
-      blocksHigh: component.blocksHigh,
-      quantization: quantization[index] as Uint16Array,
-      coefficients: coefficients[index] as Int16Array,
-    })),
-    coefficientsPerBlock: kept,
-    restartInterval: scans.at(-1)?.restartInterval ?? 0,
-    scans: scans.map(({ header }) => describe(header)),
-    ...metadata(headers),
-    ...(keepSegments && { segments: headers.segments }),
-    ...(tolerant && { missing }),
-  };
 }
+
+const NONE = new Int16Array(0);
 
 /** Walks through the file, from scan to scan, as far as the coefficients asked for need it. */
 function collectScans(

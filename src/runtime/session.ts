@@ -11,10 +11,10 @@ export type SessionOptions = InferenceSession.SessionOptions;
  * @throws {JpegDomainError} where ONNX Runtime refuses the model.
  */
 export async function openSession(
-  model: Uint8Array | Graph,
+  model: Uint8Array | string | Graph,
   options: SessionOptions = {},
 ): Promise<InferenceSession> {
-  const bytes = model instanceof Uint8Array ? model : writeOnnx(model);
+  const file = typeof model === "string" || model instanceof Uint8Array ? model : writeOnnx(model);
   const defaults: SessionOptions = {
     executionMode: "sequential",
     enableCpuMemArena: true,
@@ -22,7 +22,11 @@ export async function openSession(
     logSeverityLevel: 4,
   };
   try {
-    return await InferenceSession.create(bytes, { ...defaults, ...options });
+    const settings = { ...defaults, ...options };
+    // Two overloads, one for each.
+    return await (typeof file === "string"
+      ? InferenceSession.create(file, settings)
+      : InferenceSession.create(file, settings));
   } catch (error) {
     const reason = (error instanceof Error ? error.message : String(error)).split("\n")[0];
     throw new JpegDomainError(`ONNX Runtime refuses the model: ${reason}`);

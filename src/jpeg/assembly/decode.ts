@@ -123,11 +123,15 @@ export function endScan(scan: u32, rows: u32): void {
   }
 }
 
-/** Keeps the first `kept` coefficients of each of `blocks` blocks at `band`, side by side. */
+/**
+ * Keeps the first `kept` coefficients of each of `blocks` blocks at `band`, side by side. Whole vectors are moved: what
+ * one of them has too much, the next block covers.
+ */
 export function compact(band: u32, blocks: u32, kept: u32): void {
+  const bytes = kept << 1;
   let to = band;
-  for (let from = band, end = band + (blocks << 7); from < end; from += 128, to += kept << 1)
-    memory.copy(to, from, kept << 1);
+  for (let from = band, end = band + (blocks << 7); from < end; from += 128, to += bytes)
+    for (let at: u32 = 0; at < bytes; at += 16) v128.store(to + at, v128.load(from + at));
 }
 
 export function clear(from: u32, bytes: u32): void {

@@ -4,7 +4,7 @@ import { JpegDomainError } from "../errors.js";
 import type { ExternalFiles } from "../onnx/external.js";
 import { readOnnx } from "../onnx/file.js";
 import type { Graph } from "../onnx/graph.js";
-import { describeFailure } from "./files.js";
+import { fileFailure } from "./failure.js";
 
 /**
  * Reads a model whose bytes were read from `path`, and the files beside it that hold its constants; none that a link
@@ -31,7 +31,7 @@ function filesBeside(path: string): ExternalFiles {
       read.set(location, bytes);
       return bytes;
     } catch (error) {
-      throw describeFailure(error, `external file "${location}"`);
+      throw fileFailure(error, `external file "${location}"`);
     }
   };
 }

@@ -1,0 +1,40 @@
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { median } from "../../src/report/measure.js";
+
+export interface Memory {
+  /** Bytes of resident memory, the median of each quarter of the run. */
+  quarters: number[];
+  /** What the last quarter has more than the second. */
+  growth: number;
+}
+
+const EVERY_MILLISECONDS = 50;
+const PAGE = 4096;
+
+/** Resident memory of `jpeg-domain classify` over a folder. Linux only. */
+export async function memoryOfClassify(model: string, folder: string, flags: string[]): Promise<Memory> {
+  const main = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+  const child = spawn(process.execPath, [main, "classify", model, folder, "--jsonl", ...flags], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  child.stdout.resume();
+  const samples: number[] = [];
+  const timer = setInterval(() => {
+    try {
+      samples.push(PAGE * Number(readFileSync(`/proc/${child.pid}/statm`, "utf8").split(" ")[1]));
+    } catch {
+      // It has ended.
+    }
+  }, EVERY_MILLISECONDS);
+  await new Promise((done) => child.on("close", done));
+  clearInterval(timer);
+  // The last samples are of a process that is ending.
+  const kept = samples.slice(0, -5);
+  const quarter = kept.length / 4;
+  const quarters = [0, 1, 2, 3].map((i) =>
+    median(kept.slice(Math.floor(i * quarter), Math.floor((i + 1) * quarter))),
+  );
+  return { quarters, growth: (quarters[3] as number) - (quarters[1] as number) };
+}

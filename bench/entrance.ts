@@ -1,0 +1,271 @@
+import { Command, InvalidArgumentError } from "commander";
+import { Tensor } from "onnxruntime-node";
+import type Sharp from "sharp";
+import { convertGraph } from "../src/convert/convert.js";
+import { geometry } from "../src/convert/geometry.js";
+import { type Area, TORCHVISION } from "../src/convert/preprocess.js";
+import { type Graph, GraphBuilder, readCoefficients, readHeader } from "../src/index.js";
+import { median } from "../src/report/measure.js";
+import { fillFrom, fillPlanes, planJob } from "../src/runtime/entrance.js";
+import { feedsOf } from "../src/runtime/feeds.js";
+import { openSession } from "../src/runtime/session.js";
+import { type Material, material } from "./codec/material.js";
+
+const SIDE = 224;
+const SIZE = { height: SIDE, width: SIDE, channels: 3 };
+const AREA = SIDE * SIDE;
+
+const READING = "reading";
+const PLANES = "planes";
+const OURS = "bytes to planes";
+const GRAPH = "graph form";
+const SHARP = "sharp";
+const JULUSIAN = "@julusian/jpeg-turbo + ORT";
+
+/** Turns of a few milliseconds, so that a clock tick does not matter. */
+const TURN_MILLISECONDS = 12;
+
+/** A stage or a peer, ready for one file. */
+type Runner = () => unknown;
+
+interface Row {
+  file: string;
+  megapixels: number;
+  progressive: boolean;
+  scale: number;
+  /** Milliseconds, the median of the rounds. */
+  times: Record<string, number>;
+  /** Medians of a peer's time by ours of the same round. */
+  ratios: Record<string, number>;
+}
+
+interface Claim {
+  name: string;
+  over: string;
+  required: number;
+  files(row: Row): boolean;
+}
+
+/** What is left to the network of MobileNetV2's 2 ms: the pipeline's claims need no more of the entrance than this. */
+const CLAIMS: Claim[] = [
+  {
+    name: "sharp's decode, resize, crop and normalise, 0.3 to 2 MP",
+    over: SHARP,
+    required: 1 / 0.6,
+    files: ({ megapixels }) => megapixels >= 0.3 && megapixels <= 2,
+  },
+  {
+    name: "@julusian/jpeg-turbo's decode and resize in ONNX Runtime, 0.3 to 2 MP",
+    over: JULUSIAN,
+    required: 1.15,
+    files: ({ megapixels }) => megapixels >= 0.3 && megapixels <= 2,
+  },
+  {
+    name: "sharp with shrink-on-load, 12 MP, baseline",
+    over: SHARP,
+    required: 1.1,
+    files: ({ megapixels, progressive }) => megapixels > 10 && !progressive,
+  },
+  {
+    name: "sharp, 12 MP, progressive",
+    over: SHARP,
+    required: 4,
+    files: ({ megapixels, progressive }) => megapixels > 10 && progressive,
+  },
+];
+
+/** `jpeg-domain bench entrance`: a JPEG file's bytes to the network's planes, by stages and beside the usual ways. */
+export const command = () =>
+  new Command("entrance")
+    .description(
+      "JPEG bytes to a network's planes (256, the middle 224), stage by stage; sharp and libjpeg-turbo beside",
+    )
+    .option("--rounds <n>", "turns of each way for each file", positive, 9)
+    .option("--only <text>", "only files whose name holds the text, such as 2MP or progressive", "")
+    .option("--no-graph", "leave out the graph form")
+    .option("--json", "one JSON object on standard output")
+    .action(run);
+
+async function run(options: { rounds: number; only: string; graph: boolean; json?: boolean }): Promise<void> {
+  const say = (line: string) => console.error(line);
+  const sharp = await import("sharp").then(
+    (module) => module.default,
+    () => undefined,
+  );
+  if (sharp === undefined) say("no sharp: npm install");
+  const files = (await material(sharp, say)).filter(
+    ({ name, megapixels }) => name.includes(options.only) && megapixels >= 0.1,
+  );
+  if (files.length === 0) say("no files to read");
+  const rows: Row[] = [];
+  for (const file of files) {
+    const ways = new Map<string, Runner>([...ours(file), ...(options.graph ? await graphForm(file) : [])]);
+    if (sharp !== undefined) ways.set(SHARP, bySharp(sharp, file));
+    try {
+      ways.set(JULUSIAN, await byTurbo(file));
+    } catch (error) {
+      say(`no ${JULUSIAN}: ${(error as Error).message.split("\n")[0]}`);
+    }
+    const row = await measure(file, ways, options.rounds);
+    rows.push(row);
+    if (!options.json) console.log(line(row));
+  }
+  const claims = CLAIMS.map((claim) => check(claim, rows));
+  if (options.json) console.log(JSON.stringify({ rows, claims }));
+  else
+    for (const { name, files: count, mean, least, required, holds } of claims)
+      if (mean !== undefined)
+        console.log(
+          `${name.padEnd(72)} ${mean.toFixed(2)}x  from ${least?.toFixed(2)}  ${count} files  ` +
+            `needed ${required.toFixed(2)}  ${holds ? "holds" : "DOES NOT HOLD"}`,
+        );
+}
+
+function ours({ bytes }: Material): [string, Runner][] {
+  const out = new Float32Array(3 * AREA);
+  const job = planJob(readHeader(bytes), TORCHVISION, SIZE);
+  let image = readCoefficients(bytes, { coefficients: job.kept });
+  return [
+    [
+      READING,
+      () => {
+        image = readCoefficients(bytes, { coefficients: job.kept, reuse: image });
+      },
+    ],
+    [PLANES, () => fillFrom(image, job, TORCHVISION, out)],
+    [OURS, () => fillPlanes(bytes, TORCHVISION, SIZE, out)],
+  ];
+}
+
+/** The entrance as ONNX nodes, from coefficients that are read. */
+async function graphForm({ bytes }: Material): Promise<[string, Runner][]> {
+  const g = new GraphBuilder("nothing", 17);
+  const x = g.input("image", "float32", [1, 3, SIDE, SIDE]);
+  g.output(g.node("Identity", [x]), "planes", "float32", [1, 3, SIDE, SIDE]);
+  const session = await openSession(convertGraph(g.build(), { input: "jpeg" }).graph);
+  const { kept } = planJob(readHeader(bytes), TORCHVISION, SIZE);
+  const feeds = feedsOf(readCoefficients(bytes, { coefficients: kept }), TORCHVISION);
+  return [[GRAPH, () => session.run(feeds)]];
+}
+
+/** `(pixel · rescale - mean) / std`, from interleaved bytes to planes. */
+function normalize(pixels: Uint8Array): Float32Array {
+  const planes = new Float32Array(3 * AREA);
+  const { rescale, mean, std } = TORCHVISION;
+  for (let c = 0; c < 3; c++) {
+    const factor = rescale / (std[c] as number);
+    const summand = -(mean[c] as number) / (std[c] as number);
+    for (let at = 0; at < AREA; at++)
+      planes[c * AREA + at] = (pixels[3 * at + c] as number) * factor + summand;
+  }
+  return planes;
+}
+
+function bySharp(sharp: typeof Sharp, { bytes }: Material): Runner {
+  const { resized, crop } = geometry(TORCHVISION, readHeader(bytes));
+  return async () =>
+    normalize(
+      await sharp(bytes)
+        .resize(resized.width, resized.height, { fit: "fill", kernel: "linear" })
+        .extract(crop)
+        .removeAlpha()
+        .raw()
+        .toBuffer(),
+    );
+}
+
+async function byTurbo({ bytes }: Material): Promise<Runner> {
+  const { default: turbo } = await import("@julusian/jpeg-turbo");
+  const { width, height } = readHeader(bytes);
+  const session = await openSession(resizeGraph({ width, height }));
+  const buffer = Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length);
+  return async () => {
+    const { data } = turbo.decompressSync(buffer, { format: turbo.FORMAT_RGB });
+    const pixels = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, 3 * width * height);
+    return session.run({ pixels: new Tensor("uint8", pixels, [height, width, 3]) });
+  };
+}
+
+/** ONNX's own antialiased Resize, crop and normalisation of decoded pixels. */
+function resizeGraph(file: Area): Graph {
+  const { resized, crop } = geometry(TORCHVISION, file);
+  const { rescale, mean, std } = TORCHVISION;
+  const g = new GraphBuilder("resize", 18);
+  const pixels = g.input("pixels", "uint8", [file.height, file.width, 3]);
+  const planar = g.node("Transpose", [g.node("Cast", [pixels], { to: 1 })], { perm: [2, 0, 1] });
+  const image = g.node("Reshape", [planar, g.ints([1, 3, file.height, file.width])]);
+  const small = g.node("Resize", [image, "", "", g.ints([1, 3, resized.height, resized.width])], {
+    mode: "linear",
+    antialias: 1,
+  });
+  const ends = [crop.top + crop.height, crop.left + crop.width];
+  const middle = g.node("Slice", [small, g.ints([crop.top, crop.left]), g.ints(ends), g.ints([2, 3])]);
+  const factors = g.floats(
+    std.map((deviation) => rescale / deviation),
+    [1, 3, 1, 1],
+  );
+  const summands = g.floats(
+    std.map((deviation, c) => -(mean[c] as number) / deviation),
+    [1, 3, 1, 1],
+  );
+  const planes = g.node("Add", [g.node("Mul", [middle, factors]), summands]);
+  g.output(planes, "planes", "float32", [1, 3, SIDE, SIDE]);
+  return g.build();
+}
+
+async function measure(file: Material, ways: Map<string, Runner>, rounds: number): Promise<Row> {
+  const turn = async (way: Runner, calls: number): Promise<number> => {
+    const start = performance.now();
+    for (let call = 0; call < calls; call++) await way();
+    return (performance.now() - start) / calls;
+  };
+  const calls = new Map<string, number>();
+  for (const [name, way] of ways) {
+    await turn(way, 2);
+    calls.set(name, Math.max(1, Math.min(30, Math.round(TURN_MILLISECONDS / (await turn(way, 2))))));
+  }
+  const times = new Map([...ways.keys()].map((name) => [name, [] as number[]]));
+  for (let round = 0; round < rounds; round++)
+    for (const [name, way] of ways) times.get(name)?.push(await turn(way, calls.get(name) as number));
+  const own = times.get(OURS) as number[];
+  const entries = [...times];
+  return {
+    file: file.name,
+    megapixels: file.megapixels,
+    progressive: file.progressive,
+    scale: planJob(readHeader(file.bytes), TORCHVISION, SIZE).request.scale,
+    times: Object.fromEntries(entries.map(([name, values]) => [name, median(values)])),
+    ratios: Object.fromEntries(
+      entries.map(([name, values]) => [name, median(values.map((value, i) => value / (own[i] as number)))]),
+    ),
+  };
+}
+
+function check({ name, over, required, files }: Claim, rows: Row[]) {
+  const ratios = rows.filter(files).flatMap((row) => row.ratios[over] ?? []);
+  if (ratios.length === 0) return { name, required, files: 0, holds: undefined };
+  const mean = Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length);
+  return {
+    name,
+    required,
+    files: ratios.length,
+    mean,
+    least: Math.min(...ratios),
+    holds: mean >= required,
+  };
+}
+
+function line({ file, scale, times, ratios }: Row): string {
+  const cells = Object.entries(times).map(([name, time]) =>
+    [SHARP, JULUSIAN].includes(name)
+      ? `${name} ${time.toFixed(2)} (${ratios[name]?.toFixed(2)}x)`
+      : `${name} ${time.toFixed(2)}`,
+  );
+  return `${file} at ${scale}/8: ${cells.join(", ")}`;
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("expected a whole number from 1");
+  return value;
+}

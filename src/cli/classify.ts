@@ -1,0 +1,159 @@
+import { Command } from "commander";
+import { JpegDomainError } from "../errors.js";
+import { topClasses } from "../runtime/classes.js";
+import { type JpegModel, loadModel } from "../runtime/model.js";
+import type { JpegResult, Outputs } from "../runtime/pipeline.js";
+import { positiveInteger } from "./arguments.js";
+import { withFile } from "./files.js";
+import { findImages } from "./images.js";
+import { INTERRUPTED, interruptible } from "./interrupt.js";
+import { readLabels } from "./labels.js";
+import { addPreprocessOptions, type PreprocessFlags, preprocessOf } from "./preprocess.js";
+import { openProgress } from "./progress.js";
+import { openResults } from "./results-file.js";
+
+interface Flags extends PreprocessFlags {
+  top: number;
+  labels?: string;
+  jsonl?: boolean;
+  out?: string;
+  resume?: boolean;
+  batch?: number;
+  threads?: number;
+  provider?: string;
+}
+
+/** `jpeg-domain classify`: JPEG files to their most probable classes. */
+export function classifyCommand(): Command {
+  const command = new Command("classify")
+    .description("tell what JPEG files show: the most probable classes of each")
+    .argument("<model.onnx>", "a converted model, or a spatial one")
+    .argument("<paths...>", "JPEG files, folders (with those below), globs")
+    .option("--top <n>", "classes a file", positiveInteger, 5)
+    .option("--labels <file>", "their names: a line each, or JSON (a config.json with id2label will do)")
+    .option("--jsonl", "print JSON lines: a file with its classes, or its error")
+    .option("--out <file.jsonl>", "write the JSON lines to a file")
+    .option("--resume", "go on with --out where it was interrupted: files that it has are left out")
+    .option("--batch <n>", "images that go through the network at once", positiveInteger)
+    .option("--threads <n>", "files in work side by side (default: one for each core)", positiveInteger)
+    .option("--provider <name>", "ONNX Runtime's execution provider: cpu, cuda, webgpu, coreml, dml");
+  return addPreprocessOptions(command).action(run);
+}
+
+/** One file's answer, as a JSON line has it. */
+type Entry =
+  | { file: string; top: { class: number; label?: string; probability: number }[] }
+  | { file: string; error: string };
+
+/** Where answers go. */
+interface Sink {
+  write(entry: Entry): void | Promise<void>;
+  close(): void;
+}
+
+async function run(path: string, paths: string[], flags: Flags, command: Command): Promise<void> {
+  if (flags.resume && flags.out === undefined)
+    command.error("error: --resume needs the file to go on with, expected --out FILE");
+  const labels = flags.labels === undefined ? undefined : await readLabels(flags.labels);
+  const preprocess = await preprocessOf(flags);
+  const files = await findImages(paths);
+  const results = flags.out === undefined ? undefined : await openResults(flags.out, flags.resume ?? false);
+  const left = files.filter((file) => !results?.done.has(file));
+  const earlier = files.filter((file) => results?.done.get(file)).length;
+  const model = await withFile(path, () =>
+    loadModel(path, {
+      preprocess,
+      ...(flags.batch && { batch: flags.batch }),
+      ...(flags.threads && { threads: flags.threads }),
+      ...(flags.provider && { executionProviders: [flags.provider] }),
+    }),
+  );
+  if (model.assumed) console.error(`${path}: ${model.assumed}`);
+  const sink: Sink = results ?? (flags.jsonl ? jsonLines : textLines);
+  const work = { model, files: left, from: files.length - left.length, labels, top: flags.top, sink };
+  try {
+    const { done, failed } = await interruptible((signal) => classify({ ...work, signal }));
+    const errors = earlier + failed;
+    if (errors > 0) process.exitCode = 1;
+    if (files.length > 1 || errors > 0)
+      console.error(`${work.from + done} of ${files.length} files, ${errors} failed`);
+    if (done < left.length) process.exitCode = INTERRUPTED;
+  } finally {
+    sink.close();
+    await model.close();
+  }
+}
+
+interface Work {
+  model: JpegModel;
+  files: string[];
+  /** Files done earlier. */
+  from: number;
+  labels: string[] | undefined;
+  top: number;
+  sink: Sink;
+  signal: AbortSignal;
+}
+
+async function classify({ model, files, from, labels, top, sink, signal }: Work) {
+  // Lines on a terminal show how far it is.
+  const isShown = sink !== textLines || !process.stdout.isTTY;
+  const progress = isShown
+    ? openProgress({ label: "classify", total: from + files.length, unit: "files", from })
+    : undefined;
+  let [done, failed] = [0, 0];
+  try {
+    for await (const result of model.stream(files)) {
+      const file = files[done] as string;
+      const entry = entryOf(file, result, top, labels);
+      if ("error" in entry) failed++;
+      await sink.write(entry);
+      progress?.update(from + ++done, failed > 0 ? `${failed} failed` : "");
+      if (signal.aborted) break;
+    }
+  } finally {
+    progress?.stop();
+  }
+  return { done, failed };
+}
+
+function entryOf(
+  file: string,
+  { outputs, error }: JpegResult,
+  top: number,
+  labels: string[] | undefined,
+): Entry {
+  if (error) return { file, error: error.message };
+  const classes = topClasses(outputs, top);
+  const count = Object.values(outputs as Outputs)[0]?.data.length ?? 0;
+  if (labels !== undefined && labels.length < count)
+    throw new JpegDomainError(`there are ${labels.length} labels, the model has ${count} classes`);
+  return {
+    file,
+    top: classes.map(({ index, probability }) => ({
+      class: index,
+      ...(labels && { label: labels[index] as string }),
+      probability: Number(probability.toPrecision(4)),
+    })),
+  };
+}
+
+/** Writes a line on standard output, at its reader's pace. */
+function print(line: string): Promise<void> {
+  return new Promise((done) => {
+    process.stdout.write(`${line}\n`, () => done());
+  });
+}
+
+const jsonLines: Sink = { write: (entry) => print(JSON.stringify(entry)), close: () => undefined };
+
+const textLines: Sink = {
+  write(entry) {
+    if ("error" in entry) return void console.error(`error: ${entry.file}: ${entry.error}`);
+    const classes = entry.top.map(
+      ({ class: index, label, probability }) => `${label ?? index} ${(100 * probability).toFixed(1)} %`,
+    );
+    return print(`${entry.file}: ${classes.join(", ")}`);
+  },
+  close: () => undefined,
+};

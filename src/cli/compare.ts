@@ -1,0 +1,89 @@
+import { readFile } from "node:fs/promises";
+import { Command } from "commander";
+import { type Comparison, compareWays, type FileComparison } from "../report/compare.js";
+import { columns, formatSmall } from "../report/format.js";
+import { positiveInteger } from "./arguments.js";
+import { withFile } from "./files.js";
+import { findImages } from "./images.js";
+import { addPreprocessOptions, type PreprocessFlags, preprocessOf } from "./preprocess.js";
+import { openProgress } from "./progress.js";
+
+interface Flags extends PreprocessFlags {
+  spatial?: string;
+  rounds: number;
+  json?: boolean;
+}
+
+/** `jpeg-domain compare`: the usual pipeline beside ours, over the same files. */
+export function compareCommand(): Command {
+  const command = new Command("compare")
+    .description(
+      "run sharp, resize, normalise and the spatial model beside ours: agreement, and time for each stage",
+    )
+    .argument("<model.onnx>", "a spatial model; or a converted one, with --spatial")
+    .argument("<paths...>", "JPEG files, folders (with those below), globs")
+    .option("--spatial <file>", "the model that a converted one was made from")
+    .option("--rounds <n>", "turns for each file, of which the median counts", positiveInteger, 5)
+    .option("--json", "print the result as one JSON object");
+  return addPreprocessOptions(command).action(run);
+}
+
+async function run(model: string, paths: string[], flags: Flags): Promise<void> {
+  const files = await findImages(paths);
+  const preprocess = await preprocessOf(flags);
+  const comparison = await withFile(model, () => compareWays({ model, spatial: flags.spatial, preprocess }));
+  if (comparison.assumed) console.error(`${model}: ${comparison.assumed}`);
+  const progress = openProgress({ label: "compare", total: files.length, unit: "files" });
+  const rows: ({ file: string } & (FileComparison | { error: string }))[] = [];
+  try {
+    for (const [done, file] of files.entries()) {
+      rows.push({ file, ...(await compareFile(comparison, file, flags.rounds)) });
+      progress.update(done + 1);
+    }
+  } finally {
+    progress.stop();
+    await comparison.close();
+  }
+  const failed = rows.flatMap((row) => ("error" in row ? [row] : []));
+  if (failed.length > 0) process.exitCode = 1;
+  const summary = comparison.summary(rows.flatMap((row) => ("error" in row ? [] : [row])));
+  if (flags.json) {
+    console.log(JSON.stringify({ model, ...summary, failed: failed.length, files: rows }));
+    return;
+  }
+  for (const { file, error } of failed) console.error(`error: ${file}: ${error}`);
+  if (summary !== undefined) console.log(lines(summary));
+}
+
+async function compareFile(
+  comparison: Comparison,
+  file: string,
+  rounds: number,
+): Promise<FileComparison | { error: string }> {
+  try {
+    const bytes = await withFile("", () => readFile(file));
+    return await comparison.compare(bytes, rounds);
+  } catch (error) {
+    return { error: (error as Error).message.replace(/^: /, "") };
+  }
+}
+
+function lines(summary: NonNullable<ReturnType<Comparison["summary"]>>): string {
+  const { files, sameTop1, logitDifference, largestLogit, planeDifference, ours, usual } = summary;
+  const milliseconds = (value: number) => `${value.toFixed(2)} ms`;
+  return [
+    `${sameTop1} of ${files} files have the same first class; logits differ by ${formatSmall(logitDifference)} at most, ` +
+      `the largest is ${largestLogit.toPrecision(3)}`,
+    `planes differ by ${planeDifference.toFixed(2)} of 255 levels in the mean`,
+    "",
+    columns([
+      ["median of the files", "sharp", "jpeg-domain"],
+      ["bytes → planes", milliseconds(usual.decode + usual.normalize), milliseconds(ours.entrance)],
+      ["  decode, resize", milliseconds(usual.decode), ""],
+      ["  crop, normalise", milliseconds(usual.normalize), ""],
+      ["network", milliseconds(usual.network), milliseconds(ours.network)],
+      ["bytes → logits", milliseconds(usual.total), milliseconds(ours.total)],
+    ]),
+    `jpeg-domain is ${summary.ratio.toFixed(2)} times as fast (geometric mean of the files)`,
+  ].join("\n");
+}

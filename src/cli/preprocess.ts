@@ -1,0 +1,64 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Preprocess, parsePreprocessorConfig, RESAMPLES, type Resample } from "../convert/preprocess.js";
+import { readInput, withFile } from "./files.js";
+
+/** What {@link addPreprocessOptions} adds. */
+export interface PreprocessFlags {
+  preprocessor?: string;
+  size?: NonNullable<Preprocess["resize"]>;
+  crop?: NonNullable<Preprocess["crop"]>;
+  mean?: number[];
+  std?: number[];
+  resample?: Resample;
+}
+
+/** Adds the options that say how photographs are prepared for a network. */
+export const addPreprocessOptions = (command: Command): Command =>
+  command
+    .option("--preprocessor <file>", "Hugging Face's preprocessor_config.json of the model")
+    .option("--size <n|HxW>", "resize the shortest edge to n, or the image to HxW", size)
+    .option("--crop <n|HxW>", "then take the middle", crop)
+    .option("--mean <numbers>", "of each channel, 0 to 1, such as 0.485,0.456,0.406", numbers)
+    .option("--std <numbers>", "of each channel", numbers)
+    .addOption(new Option("--resample <name>", "the filter of the resize").choices(RESAMPLES));
+
+/** What the options say; the rest is the model's to say. */
+export async function preprocessOf(flags: PreprocessFlags): Promise<Partial<Preprocess>> {
+  const { preprocessor, size: resize, crop, mean, std, resample } = flags;
+  const config = preprocessor === undefined ? {} : await readConfig(preprocessor);
+  return {
+    ...config,
+    ...(resize && { resize }),
+    ...(crop && { crop }),
+    ...(mean && { mean }),
+    ...(std && { std }),
+    ...(resample && { resample }),
+  };
+}
+
+async function readConfig(path: string): Promise<Preprocess> {
+  const bytes = await readInput(path);
+  return withFile(path, () => parsePreprocessorConfig(new TextDecoder().decode(bytes)));
+}
+
+function size(text: string): NonNullable<Preprocess["resize"]> {
+  const [height, width] = sides(text);
+  return width === undefined ? { shortestEdge: height } : { height, width };
+}
+
+function crop(text: string): NonNullable<Preprocess["crop"]> {
+  const [height, width = height] = sides(text);
+  return { height, width };
+}
+
+function sides(text: string): [number, number?] {
+  const match = /^([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?$/.exec(text);
+  if (match === null) throw new InvalidArgumentError("Expected pixels, such as 224 or 224x224.");
+  return match[2] === undefined ? [Number(match[1])] : [Number(match[1]), Number(match[2])];
+}
+
+function numbers(text: string): number[] {
+  const values = text.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
+  if (!values.every(Number.isFinite)) throw new InvalidArgumentError("Expected numbers with commas between.");
+  return values;
+}

@@ -1,0 +1,133 @@
+import type { GraphBuilder } from "../onnx/builder.js";
+import { float32 } from "../onnx/graph.js";
+
+/** A value of the graph, or a number to be made a constant. */
+export type Operand = string | number;
+
+const FLOAT = 1;
+const INT64 = 7;
+
+/**
+ * Formulas as nodes, in operators that have meant the same since opset 9. `int` works on int64 tensors, `real` on float32.
+ */
+export class Arithmetic {
+  readonly int: Family;
+  readonly real: Family;
+
+  constructor(readonly g: GraphBuilder) {
+    this.int = family(g, (value) => g.ints([value]));
+    this.real = family(g, (value) => g.floats([value]));
+  }
+
+  toReal(value: string): string {
+    return this.g.node("Cast", [value], { to: FLOAT });
+  }
+
+  toInt(value: string): string {
+    return this.g.node("Cast", [value], { to: INT64 });
+  }
+
+  not(value: string): string {
+    return this.g.node("Not", [value]);
+  }
+
+  all(first: string, ...others: string[]): string {
+    return others.reduce((sum, value) => this.g.node("And", [sum, value]), first);
+  }
+
+  any(first: string, ...others: string[]): string {
+    return others.reduce((sum, value) => this.g.node("Or", [sum, value]), first);
+  }
+
+  /** Entry or entries `index` of axis 0. */
+  at(value: string, ...index: number[]): string {
+    return this.g.node("Gather", [value, this.g.ints(index)], { axis: 0 });
+  }
+
+  /** Entry `index` of axis 1, which goes. */
+  column(value: string, index: number): string {
+    return this.g.node(
+      "Gather",
+      [value, this.g.constant("index", { type: "int64", dims: [], data: BigInt64Array.of(BigInt(index)) })],
+      { axis: 1 },
+    );
+  }
+
+  gather(value: string, index: string, axis: number): string {
+    return this.g.node("Gather", [value, index], { axis });
+  }
+
+  /** Length `axis` of the value, as `[1]`. */
+  length(value: string, axis: number): string {
+    return this.at(this.g.node("Shape", [value]), axis);
+  }
+
+  /** `[0, 1, …, count - 1]`, int64. */
+  range(count: string): string {
+    const ones = this.g.node("ConstantOfShape", [count], {
+      value: { type: "float32", dims: [1], data: float32([1]).data },
+    });
+    return this.shape(this.g.node("NonZero", [ones]), -1);
+  }
+
+  /** Lengths that are numbers, -1, or values `[1]` of int64. */
+  shape(value: string, ...lengths: Operand[]): string {
+    const isFixed = lengths.every((length) => typeof length === "number");
+    const target = isFixed
+      ? this.g.ints(lengths as number[])
+      : this.g.node(
+          "Concat",
+          lengths.map((length) => (typeof length === "number" ? this.g.ints([length]) : length)),
+          {
+            axis: 0,
+          },
+        );
+    return this.g.node("Reshape", [value, target]);
+  }
+}
+
+export interface Family {
+  add(a: Operand, b: Operand): string;
+  sub(a: Operand, b: Operand): string;
+  mul(a: Operand, b: Operand): string;
+  /** Cuts the fraction off, for int64 that are not negative. */
+  div(a: Operand, b: Operand): string;
+  less(a: Operand, b: Operand): string;
+  equal(a: Operand, b: Operand): string;
+  where(condition: string, a: Operand, b: Operand): string;
+  max(a: Operand, b: Operand): string;
+  min(a: Operand, b: Operand): string;
+  /** `⌈a / b⌉` of int64. */
+  ceilDiv(a: Operand, b: Operand): string;
+  /** Whether b divides a, of int64. */
+  divides(a: Operand, b: Operand): string;
+}
+
+function family(g: GraphBuilder, constant: (value: number) => string): Family {
+  const value = (operand: Operand) => (typeof operand === "number" ? constant(operand) : operand);
+  const binary = (op: string) => (a: Operand, b: Operand) => g.node(op, [value(a), value(b)]);
+  const [add, sub, mul, div, less, equal] = ["Add", "Sub", "Mul", "Div", "Less", "Equal"].map(binary) as [
+    Family["add"],
+    Family["add"],
+    Family["add"],
+    Family["add"],
+    Family["add"],
+    Family["add"],
+  ];
+  const where = (condition: string, a: Operand, b: Operand) =>
+    g.node("Where", [condition, value(a), value(b)]);
+  return {
+    add,
+    sub,
+    mul,
+    div,
+    less,
+    equal,
+    where,
+    // Max and Min take int64 only since opset 12.
+    max: (a, b) => where(less(a, b), b, a),
+    min: (a, b) => where(less(a, b), a, b),
+    ceilDiv: (a, b) => div(sub(add(a, b), 1), b),
+    divides: (a, b) => equal(mul(div(a, b), b), a),
+  };
+}

@@ -1,0 +1,133 @@
+/** A network that takes JPEG files' coefficients: the entrance's nodes before those of the network. */
+import { GraphBuilder, makeNode } from "../onnx/builder.js";
+import { type Dimension, float32, type Graph, int64, type Node } from "../onnx/graph.js";
+import { DEFAULT_TABLE, ZIGZAG } from "../transform/frequency.js";
+import { cosine } from "../transform/tensors.js";
+import { entranceGraph } from "./entrance-graph.js";
+import { ConvertError } from "./options.js";
+import { channelCount, type Preprocess } from "./preprocess.js";
+
+/** A network behind the entrance. */
+export interface Behind {
+  graph: Graph;
+  /** Its input: planes `[N, C, H, W]`, or, with `table`, the coefficient tensor `[N, C, X, Y, 64]` of them. */
+  input: string;
+  table?: ArrayLike<number>;
+  batch: Dimension;
+  channels: number;
+  height: Dimension;
+  width: Dimension;
+}
+
+export interface Entered {
+  graph: Graph;
+  /** The value that holds the planes `[1, C, H, W]`. */
+  planes: string;
+  height: number;
+  width: number;
+}
+
+/** Where the entrance's operators begin to mean what they do. */
+const OLDEST_OPSET = 9;
+
+/**
+ * Puts the entrance before a network. The graph then takes one file in each call, by the inputs that
+ * ./entrance-graph.ts lists.
+ * @throws {ConvertError} where preprocessing and network do not fit
+ */
+export function enterJpeg(behind: Behind, preprocess: Preprocess): Entered {
+  const { graph: network, input, table } = behind;
+  const opset = network.opsets.get("") ?? 0;
+  if (opset < OLDEST_OPSET)
+    throw new ConvertError(
+      `input jpeg needs a model of opset ${OLDEST_OPSET} or later; this one has ${opset}`,
+    );
+  if (typeof behind.batch === "number" && behind.batch !== 1)
+    throw new ConvertError(
+      `input jpeg takes one file in each call; the model's batch is fixed to ${behind.batch}`,
+    );
+  if (behind.channels !== channelCount(preprocess))
+    throw new ConvertError(
+      `the preprocessing gives ${channelCount(preprocess)} planes (${preprocess.channels}), the network takes ${behind.channels}`,
+    );
+  const height = side(behind.height, "height", preprocess);
+  const width = side(behind.width, "width", preprocess);
+
+  const g = new GraphBuilder(network.name, opset);
+  for (const name of namesOf(network)) g.unique(name);
+  const flat = entranceGraph(g, preprocess, { height, width });
+  const { channels } = behind;
+  const planes = table === undefined ? input : g.unique("planes");
+  const last = (inputs: string[], shape: number[], output: string): Node =>
+    makeNode("Reshape", [inputs[0] as string, g.ints(shape)], [output], {});
+  const nodes = [last([flat], [1, channels, height, width], planes)];
+  if (table !== undefined) {
+    // J of transform/tensors.ts, one block at a time.
+    g.graph.nodes.push(...nodes.splice(0));
+    const [x, y] = [Math.ceil(height / 8), Math.ceil(width / 8)];
+    const padded = pad(
+      g,
+      pad(g, planes, [1, channels, 8 * x - height, width], 2),
+      [1, channels, 8 * x, 8 * y - width],
+      3,
+    );
+    const grid = g.node("Reshape", [padded, g.ints([channels, x, 8, y, 8])]);
+    const blocks = g.node("Transpose", [grid], { perm: [0, 1, 3, 2, 4] });
+    const rows = g.node("Reshape", [blocks, g.ints([channels * x * y, 64])]);
+    const coefficients = g.node("MatMul", [
+      rows,
+      g.constant("compress", float32(compressMatrix(table), [64, 64])),
+    ]);
+    nodes.push(last([coefficients], [1, channels, x, y, 64], input));
+  }
+  const entrance = g.build();
+  return {
+    planes,
+    height,
+    width,
+    graph: {
+      ...network,
+      inputs: entrance.inputs,
+      initializers: new Map([...entrance.initializers, ...network.initializers]),
+      nodes: [...entrance.nodes, ...nodes, ...network.nodes],
+    },
+  };
+}
+
+/** The network's side, which resize and crop have to come out at. */
+function side(length: Dimension, axis: "height" | "width", { crop, resize }: Preprocess): number {
+  const resized = resize === undefined || "shortestEdge" in resize ? undefined : resize[axis];
+  const made = crop?.[axis] ?? resized;
+  if (typeof length === "number" && made !== undefined && made !== length)
+    throw new ConvertError(`the preprocessing gives images of ${axis} ${made}, the network takes ${length}`);
+  const found = made ?? (typeof length === "number" ? length : undefined);
+  if (found === undefined)
+    throw new ConvertError(
+      `the network's ${axis} is free: the preprocessing has to say it, by a crop or a resize to a size`,
+    );
+  return found;
+}
+
+function namesOf({ inputs, outputs, initializers, nodes }: Graph): Set<string> {
+  return new Set([
+    ...[...inputs, ...outputs].map(({ name }) => name),
+    ...initializers.keys(),
+    ...nodes.flatMap(({ name, outputs }) => [name, ...outputs]),
+  ]);
+}
+
+/** Zeros after the end of `axis`. */
+function pad(g: GraphBuilder, value: string, shape: number[], axis: number): string {
+  if (shape[axis] === 0) return value;
+  const zeros = g.node("ConstantOfShape", [g.constant("beyond", int64(shape))]);
+  return g.node("Concat", [value, zeros], { axis });
+}
+
+/** `[pixel, k]`: the forward transform of a block, divided by the table. */
+function compressMatrix(table: ArrayLike<number> = DEFAULT_TABLE): Float32Array {
+  return Float32Array.from({ length: 64 * 64 }, (_, at) => {
+    const [pixel, k] = [at >> 6, at & 63];
+    const place = ZIGZAG[k] as number;
+    return (cosine(pixel >> 3, place >> 3) * cosine(pixel & 7, place & 7)) / (table[k] as number);
+  });
+}

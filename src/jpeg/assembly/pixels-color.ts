@@ -1,0 +1,174 @@
+/** Upsampling as libjpeg-turbo does it (jdsample.c), rounding included, and JFIF's colours (ITU-T T.871, 7). */
+import {
+  COLUMN_FROM,
+  COLUMN_TO,
+  COMPONENT_BYTES,
+  COMPONENT_COUNT,
+  COMPONENTS,
+  EXPAND_X,
+  EXPAND_Y,
+  FANCY,
+  IMAGE,
+  IS_YCBCR,
+  PIXELS,
+  PIXELS_MASK,
+  PIXELS_PLANE,
+  PIXELS_STRIDE,
+  SAMPLES,
+  SAMPLES_HEIGHT,
+  SAMPLES_ROWS,
+  SAMPLES_STRIDE,
+  SAMPLES_WIDTH,
+  UPSAMPLED,
+} from "./pixels-layout";
+
+/** Makes row `y` of the pixels, the columns that are needed of it. */
+export function finishRow(y: u32): void {
+  const out: usize =
+    load<u32>(IMAGE + PIXELS) + (y & load<u32>(IMAGE + PIXELS_MASK)) * load<u32>(IMAGE + PIXELS_STRIDE);
+  const plane = load<u32>(IMAGE + PIXELS_PLANE);
+  const from = load<u32>(IMAGE + COLUMN_FROM);
+  const to = load<u32>(IMAGE + COLUMN_TO);
+  const count = load<u32>(IMAGE + COMPONENT_COUNT);
+  const first = upsampled(COMPONENTS, y, from, to);
+  if (count == 1) {
+    memory.copy(out + from, first + from, to - from);
+    return;
+  }
+  const second = upsampled(COMPONENTS + COMPONENT_BYTES, y, from, to);
+  const third = upsampled(COMPONENTS + 2 * COMPONENT_BYTES, y, from, to);
+  if (load<u32>(IMAGE + IS_YCBCR) != 0) convert(first, second, third, out, plane, from, to);
+  else {
+    memory.copy(out + from, first + from, to - from);
+    memory.copy(out + plane + from, second + from, to - from);
+    memory.copy(out + 2 * plane + from, third + from, to - from);
+  }
+}
+
+function samplesRow(component: usize, row: u32): usize {
+  return (
+    load<u32>(component + SAMPLES) +
+    (row % load<u32>(component + SAMPLES_ROWS)) * load<u32>(component + SAMPLES_STRIDE)
+  );
+}
+
+/** The address of the component's row `y` at the pixels' own resolution. */
+function upsampled(component: usize, y: u32, from: u32, to: u32): usize {
+  const expandX = load<f64>(component + EXPAND_X);
+  const expandY = load<f64>(component + EXPAND_Y);
+  const last = load<u32>(component + SAMPLES_HEIGHT) - 1;
+  const own = min(last, u32(f64(y) / expandY));
+  const row = samplesRow(component, own);
+  if (expandX == 1 && (expandY == 1 || load<u32>(component + FANCY) == 0)) return row;
+  const out: usize = load<u32>(component + UPSAMPLED);
+  if (load<u32>(component + FANCY) == 0) {
+    const width = load<u32>(component + SAMPLES_WIDTH) - 1;
+    for (let x = from; x < to; x++) store<u8>(out + x, load<u8>(row + min(width, u32(f64(x) / expandX))));
+    return out;
+  }
+  if (expandY == 1) {
+    rowByTwo(row, out, from, to);
+    return out;
+  }
+  // The nearer neighbour, above for even rows and below for odd ones; at the image's edges the row itself.
+  const other = (y & 1) == 0 ? (own == 0 ? 0 : own - 1) : min(last, own + 1);
+  const otherRow = samplesRow(component, other);
+  if (expandX == 1) columnByTwo(row, otherRow, out, from, to, (y & 1) == 0 ? 1 : 2);
+  else bothByTwo(row, otherRow, out, from, to);
+  return out;
+}
+
+function widen(at: usize): v128 {
+  return v128.load8x8_u(at);
+}
+
+/** (3 own + neighbour + 1 or 2) / 4. */
+function rowByTwo(row: usize, out: usize, from: u32, to: u32): void {
+  const one = i16x8.splat(1);
+  const two = i16x8.splat(2);
+  const three = i16x8.splat(3);
+  for (let x = from; x < to; x += 16) {
+    const at = row + (x >> 1);
+    const own = i16x8.mul(widen(at), three);
+    const even = i16x8.shr_u(i16x8.add(i16x8.add(own, widen(at - 1)), one), 2);
+    const odd = i16x8.shr_u(i16x8.add(i16x8.add(own, widen(at + 1)), two), 2);
+    v128.store(out + x, v128.or(even, i16x8.shl(odd, 8)));
+  }
+}
+
+function columnByTwo(row: usize, other: usize, out: usize, from: u32, to: u32, bias: i32): void {
+  const three = i16x8.splat(3);
+  const rounding = i16x8.splat(i16(bias));
+  for (let x = from; x < to; x += 8) {
+    const sum = i16x8.add(i16x8.add(i16x8.mul(widen(row + x), three), widen(other + x)), rounding);
+    const mean = i16x8.shr_u(sum, 2);
+    v128.store64_lane(out + x, i8x16.narrow_i16x8_u(mean, mean), 0);
+  }
+}
+
+/** (3 (3 own + other row) + the same of the neighbour + 8 or 7) / 16. */
+function bothByTwo(row: usize, other: usize, out: usize, from: u32, to: u32): void {
+  const three = i16x8.splat(3);
+  const seven = i16x8.splat(7);
+  const eight = i16x8.splat(8);
+  for (let x = from; x < to; x += 16) {
+    const at = row + (x >> 1);
+    const otherAt = other + (x >> 1);
+    const own = i16x8.mul(i16x8.add(i16x8.mul(widen(at), three), widen(otherAt)), three);
+    const before = i16x8.add(i16x8.mul(widen(at - 1), three), widen(otherAt - 1));
+    const after = i16x8.add(i16x8.mul(widen(at + 1), three), widen(otherAt + 1));
+    const even = i16x8.shr_u(i16x8.add(i16x8.add(own, before), eight), 4);
+    const odd = i16x8.shr_u(i16x8.add(i16x8.add(own, after), seven), 4);
+    v128.store(out + x, v128.or(even, i16x8.shl(odd, 8)));
+  }
+}
+
+/** Two i16 side by side, four times. */
+function pair(first: i32, second: i32): v128 {
+  return i32x4.splat((second << 16) | (first & 0xffff));
+}
+
+/** Q14. */
+function toByte(low: v128, high: v128): v128 {
+  return i16x8.narrow_i32x4_s(i32x4.shr_s(low, 14), i32x4.shr_s(high, 14));
+}
+
+/**
+ * R = Y + 1.402 Cr,  G = Y - 0.344136 Cb - 0.714136 Cr,  B = Y + 1.772 Cb, Cb and Cr less 128; rounded once, as libjpeg.
+ */
+function convert(luma: usize, blue: usize, red: usize, out: usize, plane: usize, from: u32, to: u32): void {
+  const middle = i16x8.splat(128);
+  const half = i32x4.splat(1 << 13);
+  const ones = i16x8.splat(1);
+  const redPair = pair(16384, 22970);
+  const bluePair = pair(16384, 29032);
+  const greenFirst = pair(16384, -11700);
+  const greenSecond = pair(-5638, 8192);
+  for (let x = from; x < to; x += 8) {
+    const y = widen(luma + x);
+    const cb = i16x8.sub(widen(blue + x), middle);
+    const cr = i16x8.sub(widen(red + x), middle);
+    const yCrLow = v128.shuffle<i16>(y, cr, 0, 8, 1, 9, 2, 10, 3, 11);
+    const yCrHigh = v128.shuffle<i16>(y, cr, 4, 12, 5, 13, 6, 14, 7, 15);
+    const yCbLow = v128.shuffle<i16>(y, cb, 0, 8, 1, 9, 2, 10, 3, 11);
+    const yCbHigh = v128.shuffle<i16>(y, cb, 4, 12, 5, 13, 6, 14, 7, 15);
+    const cbOneLow = v128.shuffle<i16>(cb, ones, 0, 8, 1, 9, 2, 10, 3, 11);
+    const cbOneHigh = v128.shuffle<i16>(cb, ones, 4, 12, 5, 13, 6, 14, 7, 15);
+    const r = toByte(
+      i32x4.add(i32x4.dot_i16x8_s(yCrLow, redPair), half),
+      i32x4.add(i32x4.dot_i16x8_s(yCrHigh, redPair), half),
+    );
+    const g = toByte(
+      i32x4.add(i32x4.dot_i16x8_s(yCrLow, greenFirst), i32x4.dot_i16x8_s(cbOneLow, greenSecond)),
+      i32x4.add(i32x4.dot_i16x8_s(yCrHigh, greenFirst), i32x4.dot_i16x8_s(cbOneHigh, greenSecond)),
+    );
+    const b = toByte(
+      i32x4.add(i32x4.dot_i16x8_s(yCbLow, bluePair), half),
+      i32x4.add(i32x4.dot_i16x8_s(yCbHigh, bluePair), half),
+    );
+    const both = i8x16.narrow_i16x8_u(r, g);
+    v128.store64_lane(out + x, both, 0);
+    v128.store64_lane(out + plane + x, both, 1);
+    v128.store64_lane(out + 2 * plane + x, i8x16.narrow_i16x8_u(b, b), 0);
+  }
+}

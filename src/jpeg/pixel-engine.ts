@@ -1,0 +1,69 @@
+import { wasm } from "./generated/pixels.js";
+
+/** The functions of assembly/pixels.ts. */
+export interface PixelEngine {
+  memory: WebAssembly.Memory;
+  transform(component: number, row: number): void;
+  advance(limit: number): void;
+}
+
+// The offsets of assembly/pixels-layout.ts.
+export const IMAGE = 2048;
+export const OUTPUTS = IMAGE + 96;
+export const OUTPUT_BYTES = 16;
+export const NEXT_PIXELS = IMAGE + 176;
+export const COMPONENTS = 2304;
+export const COMPONENT_BYTES = 96;
+export const EXPAND = 48;
+export const HEAP = 4096;
+const PAGE = 65536;
+/** What may be read or written beyond each part. */
+export const SLACK = 128;
+/** Memory that has grown beyond this is not kept for the next image. */
+const POOL_BYTES = 8 * 2 ** 20;
+
+let module: WebAssembly.Module | undefined;
+let pooled: PixelEngine | undefined;
+
+/** Frees the memory that making pixels keeps from one call to the next. */
+export function releasePixels(): void {
+  pooled = undefined;
+}
+
+/** An instance with at least so much memory, whose content may be anything. */
+export function takeEngine(bytes: number): PixelEngine {
+  const exports = pooled ?? instantiate();
+  pooled = undefined;
+  const { memory } = exports;
+  const missing = bytes - memory.buffer.byteLength;
+  if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
+  return exports;
+}
+
+/** Keeps an instance for the next image. */
+export function giveBack(engine: PixelEngine): void {
+  if (engine.memory.buffer.byteLength <= POOL_BYTES) pooled = engine;
+}
+
+function instantiate(): PixelEngine {
+  module ??= new WebAssembly.Module(Uint8Array.from(atob(wasm), (char) => char.charCodeAt(0)));
+  return new WebAssembly.Instance(module, {}).exports as unknown as PixelEngine;
+}
+
+const bases = new Map<number, Int16Array>();
+
+/** `a(i, α)` in Q15, (a0, a2), (a4, a6), (a1, a3), (a5, a7) for each i of the first half. */
+export function basisFor(points: number): Int16Array {
+  const known = bases.get(points);
+  if (known !== undefined) return known;
+  const order = [0, 2, 4, 6, 1, 3, 5, 7];
+  const basis = Int16Array.from({ length: 8 * Math.ceil(points / 2) }, (_, at) => {
+    const i = at >> 3;
+    const alpha = order[at & 7] as number;
+    if (alpha >= points) return 0;
+    const cosine = Math.cos(((2 * i + 1) * alpha * Math.PI) / (2 * points));
+    return Math.round((alpha === 0 ? Math.SQRT1_2 / 2 : 0.5) * cosine * 2 ** 15);
+  });
+  bases.set(points, basis);
+  return basis;
+}

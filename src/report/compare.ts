@@ -1,0 +1,155 @@
+/** The usual pipeline and ours over the same files, stage by stage, in turns. */
+import type { Preprocess } from "../convert/preprocess.js";
+import { JpegDomainError } from "../errors.js";
+import { openNetwork } from "../runtime/network.js";
+import { enter, fromPlanes, openPipeline, type Pipeline, planeLength } from "../runtime/pipeline.js";
+import { median } from "./measure.js";
+import { usualWay } from "./usual.js";
+
+/** Milliseconds of each stage for a file: the median of the rounds. */
+export interface FileComparison {
+  ours: { entrance: number; network: number; total: number };
+  usual: { decode: number; normalize: number; network: number; total: number };
+  sameTop1: boolean;
+  /** The largest, over the outputs. */
+  logitDifference: number;
+  largestLogit: number;
+  /** Mean over the planes, in 0 to 255. */
+  planeDifference: number;
+}
+
+/** Of all files: medians of the times, the largest differences, the geometric mean of the ratios. */
+export interface Summary extends Omit<FileComparison, "sameTop1"> {
+  files: number;
+  sameTop1: number;
+  ratio: number;
+}
+
+export interface Comparison {
+  assumed: string | undefined;
+  compare(bytes: Uint8Array, rounds: number): Promise<FileComparison>;
+  /** `undefined` of no files. */
+  summary(files: readonly FileComparison[]): Summary | undefined;
+  close(): Promise<void>;
+}
+
+/** Opens both pipelines. A spatial model serves both; a converted one needs the spatial one it was made from. */
+export async function compareWays(options: {
+  model: string;
+  spatial: string | undefined;
+  preprocess: Partial<Preprocess>;
+}): Promise<Comparison> {
+  const network = await openNetwork(options.model, { preprocess: options.preprocess });
+  if (network.metadata !== undefined && options.spatial === undefined)
+    throw new JpegDomainError(
+      "it is a converted model; expected the spatial one, or that beside it with --spatial FILE",
+    );
+  const way = await usualWay();
+  const ours = await openPipeline(network, 1);
+  const usual = options.spatial === undefined ? ours : await openSpatial(options.spatial, network.preprocess);
+  const { preprocess, planes: size } = network;
+  const [ourPlanes, usualPlanes] = [
+    new Float32Array(planeLength(network)),
+    new Float32Array(planeLength(network)),
+  ];
+
+  async function turnOfOurs(bytes: Uint8Array) {
+    const start = performance.now();
+    const error = enter(bytes, network, ourPlanes);
+    if (error) throw error;
+    const entered = performance.now();
+    const logits = await logitsOf(ours, ourPlanes);
+    const end = performance.now();
+    return { logits, times: { entrance: entered - start, network: end - entered, total: end - start } };
+  }
+
+  async function turnOfUsual(bytes: Uint8Array) {
+    const start = performance.now();
+    const pixels = await way.decode(bytes, preprocess);
+    const decoded = performance.now();
+    way.normalize(pixels, preprocess, size, usualPlanes);
+    const normalized = performance.now();
+    const logits = await logitsOf(usual, usualPlanes);
+    const end = performance.now();
+    const times = { decode: decoded - start, normalize: normalized - decoded, network: end - normalized };
+    return { logits, times: { ...times, total: end - start } };
+  }
+
+  return {
+    assumed: network.assumed,
+    async compare(bytes, rounds) {
+      const [first, second] = [await turnOfOurs(bytes), await turnOfUsual(bytes)];
+      const [ourTimes, usualTimes] = [[first.times], [second.times]];
+      for (let round = 1; round < rounds; round++) {
+        ourTimes.push((await turnOfOurs(bytes)).times);
+        usualTimes.push((await turnOfUsual(bytes)).times);
+      }
+      return {
+        ours: medians(ourTimes),
+        usual: medians(usualTimes),
+        sameTop1: argmax(first.logits) === argmax(second.logits),
+        logitDifference: largest(first.logits, (value, i) => value - (second.logits[i] as number)),
+        largestLogit: largest(second.logits, (value) => value),
+        planeDifference: levels(ourPlanes, usualPlanes, preprocess),
+      };
+    },
+    summary(files) {
+      if (files.length === 0) return undefined;
+      const ratios = files.map(({ ours, usual }) => Math.log(usual.total / ours.total));
+      return {
+        files: files.length,
+        sameTop1: files.filter((file) => file.sameTop1).length,
+        logitDifference: Math.max(...files.map((file) => file.logitDifference)),
+        largestLogit: Math.max(...files.map((file) => file.largestLogit)),
+        planeDifference: mean(files.map((file) => file.planeDifference)),
+        ours: medians(files.map((file) => file.ours)),
+        usual: medians(files.map((file) => file.usual)),
+        ratio: Math.exp(mean(ratios)),
+      };
+    },
+    async close() {
+      await ours.close();
+      if (usual !== ours) await usual.close();
+    },
+  };
+}
+
+async function openSpatial(path: string, preprocess: Preprocess): Promise<Pipeline> {
+  const network = await openNetwork(path, { preprocess });
+  if (network.metadata !== undefined)
+    throw new JpegDomainError(`${path} is a converted model, expected the spatial one`);
+  return openPipeline(network, 1);
+}
+
+async function logitsOf(pipeline: Pipeline, planes: Float32Array): Promise<Float32Array> {
+  const [result] = await pipeline.run([{ planes }], fromPlanes);
+  if (result?.error) throw result.error;
+  return Object.values(result?.outputs ?? {})[0]?.data as Float32Array;
+}
+
+function medians<Times extends Record<string, number>>(all: Times[]): Times {
+  const names = Object.keys(all[0] as Times);
+  return Object.fromEntries(
+    names.map((name) => [name, median(all.map((times) => times[name] as number))]),
+  ) as Times;
+}
+
+const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+const argmax = (values: Float32Array): number => values.indexOf(largest(values, (value) => value, false));
+
+function largest(values: Float32Array, of: (value: number, i: number) => number, absolute = true): number {
+  return values.reduce((most, value, i) => {
+    const found = of(value, i);
+    return Math.max(most, absolute ? Math.abs(found) : found);
+  }, Number.NEGATIVE_INFINITY);
+}
+
+/** The mean difference of normalised planes, as levels of pixels. */
+function levels(a: Float32Array, b: Float32Array, { std, rescale }: Preprocess): number {
+  const plane = a.length / std.length;
+  let sum = 0;
+  for (let i = 0; i < a.length; i++)
+    sum += Math.abs((a[i] as number) - (b[i] as number)) * ((std[Math.floor(i / plane)] as number) / rescale);
+  return sum / a.length;
+}

@@ -1,0 +1,197 @@
+/** JPEG files into the planes that a network takes: `bytes → coefficients → pixels → planes`. */
+import { type Geometry, geometry, isTransposed, scaleFor } from "../convert/geometry.js";
+import { ConvertError } from "../convert/options.js";
+import { flips, LUMA, seen } from "../convert/planes.js";
+import { channelCount, type Preprocess } from "../convert/preprocess.js";
+import type { JpegComponent, JpegImage } from "../jpeg/image.js";
+import { type PlanesRequest, PlaneWriter } from "../jpeg/pixels.js";
+import { type JpegHeader, readBands, readHeader } from "../jpeg/read.js";
+import { coefficientsFor, scaledLayout } from "../jpeg/scaling.js";
+import { mirrored, type Taps, taps } from "../transform/resample.js";
+
+/** The planes a network takes. */
+export interface PlaneSize {
+  height: number;
+  width: number;
+  channels: number;
+}
+
+/** What {@link fillPlanes} found and did. */
+export interface Filled {
+  /** Of the file, before its orientation. */
+  width: number;
+  height: number;
+  /** The inverse transform's size: `scale / 8` of the file's. */
+  scale: number;
+}
+
+/**
+ * Reads a JPEG file and writes the network's planes `[C, H, W]`, preprocessed.
+ *
+ * @param size What the network takes; the preprocessing must come out at it.
+ * @param out At least `channels * height * width` floats; may be a part of a batch.
+ * @throws {JpegError} where the file is damaged, or of a kind that is not supported (CMYK)
+ * @throws {ConvertError} where the preprocessing of this file does not give `size`
+ */
+export function fillPlanes(
+  bytes: Uint8Array,
+  preprocess: Preprocess,
+  size: PlaneSize,
+  out: Float32Array,
+): Filled {
+  const job = planJob(readHeader(bytes), preprocess, size);
+  let writer: PlaneWriter | undefined;
+  try {
+    const image = readBands(bytes, { coefficients: job.kept }, (head) => {
+      const { components } = seen(head, preprocess);
+      const started = new PlaneWriter({ ...seen(head, preprocess) }, job.request);
+      writer = started;
+      return (from, to, parts, kept) => {
+        for (let row = Math.max(from, started.firstRow); row < Math.min(to, started.endRow); row++)
+          started.add(row, (component, blockRow) => {
+            const { blocksWide, verticalSampling } = components[component] as JpegComponent;
+            const start = (blockRow - from * verticalSampling) * blocksWide * kept;
+            return { data: parts[component] as Int16Array, start, kept };
+          });
+      };
+    });
+    finish(writer as PlaneWriter | undefined, job, preprocess, out);
+    return { width: image.width, height: image.height, scale: job.request.scale };
+  } finally {
+    writer?.release();
+  }
+}
+
+/** The same from coefficients that are read already: all of them, or as many as {@link planJob} says. */
+export function fillFrom(image: JpegImage, job: Job, preprocess: Preprocess, out: Float32Array): Filled {
+  const { width, height, coefficientsPerBlock: kept = 64 } = image;
+  const source = seen(image, preprocess);
+  const writer = new PlaneWriter(source, job.request);
+  try {
+    for (let row = writer.firstRow; row < writer.endRow; row++)
+      writer.add(row, (component, blockRow) => {
+        const { coefficients, blocksWide } = source.components[component] as JpegComponent;
+        return { data: coefficients, start: blockRow * blocksWide * kept, kept };
+      });
+    finish(writer, job, preprocess, out);
+  } finally {
+    writer.release();
+  }
+  return { width, height, scale: job.request.scale };
+}
+
+/** The planes, upright and in the network's channels. */
+function finish(
+  writer: PlaneWriter | undefined,
+  job: Job,
+  { channels }: Preprocess,
+  out: Float32Array,
+): void {
+  const { outputs } = job.request;
+  const isWeighted = channels === "grayscale" && outputs.length === 3;
+  const isDirect = job.orientation === 1 && !isWeighted;
+  const made = isDirect ? out : new Float32Array(outputs.length * job.crop.height * job.crop.width);
+  writer?.finish(made);
+  if (!isDirect) turn(isWeighted ? weighted(made) : made, job, out);
+}
+
+/** How one file becomes planes, as its header tells. */
+export interface Job {
+  /** Coefficients of each block that are needed. */
+  kept: number;
+  orientation: number;
+  /** In the upright image. */
+  crop: Geometry["crop"];
+  /** In the file's own directions. */
+  request: PlanesRequest;
+}
+
+/** @throws {ConvertError} where the preprocessing of this file does not give `size` */
+export function planJob(header: JpegHeader | JpegImage, preprocess: Preprocess, size: PlaneSize): Job {
+  const { width, height, orientation = 1 } = header;
+  const swapped = isTransposed(orientation);
+  const { resized, crop } = geometry(preprocess, swapped ? { width: height, height: width } : header);
+  if (crop.height !== size.height || crop.width !== size.width || channelCount(preprocess) !== size.channels)
+    throw new ConvertError(
+      `the preprocessing of this ${width}x${height} image gives ${channelCount(preprocess)} planes of ` +
+        `${crop.width}x${crop.height}; the network takes ${size.channels} of ${size.width}x${size.height}`,
+    );
+  const wanted = swapped ? { width: resized.height, height: resized.width } : resized;
+  const scale = scaleFor(header, wanted);
+  const layout = scaledLayout(seen(header, preprocess), scale);
+  const needed = coefficientsFor(Math.max(...layout.components.map(({ points }) => points)));
+  const { flipX, flipY } = flips(orientation);
+  const across: [number, number, number] = [resized.width, crop.left, crop.width];
+  const down: [number, number, number] = [resized.height, crop.top, crop.height];
+  const axis = (inputs: number, [outputs, from, length]: [number, number, number], flip: boolean) => {
+    const straight = cachedTaps(preprocess.resample, inputs, outputs, from, length);
+    return flip ? mirrored(straight, inputs) : straight;
+  };
+  return {
+    // A sequential file has to be read to its end whatever is kept, and packing more than one saves nothing (measured).
+    kept: header.progressive || needed === 1 ? needed : 64,
+    orientation,
+    crop,
+    request: {
+      scale,
+      rows: axis(layout.height, swapped ? across : down, flipY),
+      columns: axis(layout.width, swapped ? down : across, flipX),
+      outputs: outputsOf(preprocess, layout.components.length),
+    },
+  };
+}
+
+function outputsOf(
+  { channels, rescale, mean, std }: Preprocess,
+  components: number,
+): PlanesRequest["outputs"] {
+  const output = (plane: number, c: number) => ({
+    plane,
+    factor: rescale / (std[c] as number),
+    summand: -(mean[c] as number) / (std[c] as number),
+  });
+  if (channels === "grayscale") return (components === 3 ? [0, 1, 2] : [0]).map((plane) => output(plane, 0));
+  return (channels === "bgr" ? [2, 1, 0] : [0, 1, 2]).map(output);
+}
+
+/** Gray of red, green and blue. */
+function weighted(planes: Float32Array): Float32Array {
+  const area = planes.length / 3;
+  return Float32Array.from({ length: area }, (_, i) =>
+    LUMA.reduce((sum, weight, plane) => sum + weight * (planes[plane * area + i] as number), 0),
+  );
+}
+
+/** The file's directions to upright ones. */
+function turn(planes: Float32Array, { crop, orientation }: Job, out: Float32Array): void {
+  const { height, width } = crop;
+  const { flipX, flipY } = flips(orientation);
+  // Steps in the file's planes for a step to the right, and down, in the upright ones.
+  const swapped = isTransposed(orientation);
+  const stride = swapped ? height : width;
+  const [fileHeight, fileWidth] = swapped ? [width, height] : [height, width];
+  const stepX = flipX ? -1 : 1;
+  const stepY = flipY ? -stride : stride;
+  const right = swapped ? stepY : stepX;
+  const down = swapped ? stepX : stepY;
+  const start = (flipX ? fileWidth - 1 : 0) + (flipY ? (fileHeight - 1) * stride : 0);
+  const area = height * width;
+  for (let plane = 0, to = 0; plane < planes.length; plane += area)
+    for (let y = 0, line = plane + start; y < height; y++, line += down)
+      for (let x = 0, at = line; x < width; x++, at += right) out[to++] = planes[at] as number;
+}
+
+/** Files of one folder tend to have one size, and taps take a tenth of a millisecond to compute. */
+const known = new Map<string, Taps>();
+const MOST_KNOWN = 64;
+
+function cachedTaps(...key: Parameters<typeof taps>): Taps {
+  const name = key.join();
+  let found = known.get(name);
+  if (found === undefined) {
+    found = taps(...key);
+    if (known.size === MOST_KNOWN) known.delete(known.keys().next().value as string);
+    known.set(name, found);
+  }
+  return found;
+}

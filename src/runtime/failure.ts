@@ -1,0 +1,56 @@
+import { JpegDomainError } from "../errors.js";
+import { JpegError, UnsupportedJpegError } from "../jpeg/errors.js";
+
+/** What the system's error codes mean for a file. */
+const REASONS: Record<string, string> = {
+  ENOENT: "no such file",
+  EISDIR: "it is a folder, expected a file",
+  ENOTDIR: "part of the path is a file, expected a folder",
+  EEXIST: "part of the path is a file, expected a folder",
+  EACCES: "no permission",
+  ENOSPC: "no space left on the device",
+  EROFS: "the file system is read-only",
+};
+
+/** The reason of a failed file operation in a few words, where it is a usual one. */
+const systemReason = (error: unknown): string | undefined =>
+  REASONS[(error as NodeJS.ErrnoException).code ?? ""];
+
+/** A failure of the file system as one line; any other as it is. */
+export function fileFailure(error: unknown, path: string): unknown {
+  const reason = systemReason(error);
+  return reason === undefined ? error : new JpegDomainError(`${path}: ${reason}`);
+}
+
+/** Anything thrown, as the error of one file. */
+export function describeFailure(thrown: unknown): Error {
+  if (thrown instanceof JpegDomainError) return thrown;
+  const reason = systemReason(thrown);
+  if (reason !== undefined) return new JpegDomainError(reason);
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
+/** An error as fields: what structured cloning would drop. */
+export interface SentError {
+  kind: string;
+  message: string;
+  offset?: number;
+  marker?: number;
+}
+
+export function sendError(error: Error): SentError {
+  const { offset, marker } = error as Partial<JpegError>;
+  const kind = error instanceof JpegDomainError ? error.name : "";
+  return {
+    kind,
+    message: error.message,
+    ...(offset !== undefined && { offset }),
+    ...(marker !== undefined && { marker }),
+  };
+}
+
+export function receiveError({ kind, message, offset = 0, marker }: SentError): Error {
+  if (kind === "JpegError") return new JpegError(message, offset, marker);
+  if (kind === "UnsupportedJpegError") return new UnsupportedJpegError(message, offset, marker);
+  return kind === "" ? new Error(message) : new JpegDomainError(message);
+}

@@ -1,0 +1,51 @@
+/** The feeds of a graph that takes JPEG files (src/convert/entrance-graph.ts), from a file's coefficients. */
+import { Tensor } from "onnxruntime-node";
+import { seen } from "../convert/planes.js";
+import type { Preprocess } from "../convert/preprocess.js";
+import { UnsupportedJpegError } from "../jpeg/errors.js";
+import type { JpegComponent, JpegImage } from "../jpeg/image.js";
+
+/**
+ * @param image What `readCoefficients` made of the file; fewer than 64 coefficients of each block will do where the
+ *   preprocessing shrinks the image enough.
+ * @param preprocess Of the model: for a network that sees gray, the colours of the file are left out.
+ * @throws {UnsupportedJpegError} where the file's colours are not grayscale, YCbCr or RGB
+ */
+export function feedsOf(image: JpegImage, preprocess: Pick<Preprocess, "channels">): Record<string, Tensor> {
+  const { components, colorSpace } = seen(image, preprocess);
+  if (!["grayscale", "ycbcr", "rgb"].includes(colorSpace))
+    throw new UnsupportedJpegError(
+      `the file's colours are ${colorSpace}; expected grayscale, YCbCr or RGB`,
+      0,
+    );
+  const kept = image.coefficientsPerBlock ?? 64;
+  const first = components[0] as JpegComponent;
+  const gray: JpegComponent = {
+    ...first,
+    blocksHigh: 1,
+    blocksWide: 1,
+    coefficients: new Int16Array(kept),
+    quantization: new Uint16Array(64).fill(1),
+  };
+  const three = [first, components[1] ?? gray, components[2] ?? gray];
+  const ints = (values: number[], dims: number[]) =>
+    new Tensor("int64", BigInt64Array.from(values, BigInt), dims);
+  const [y, cb, cr] = three.map(
+    ({ coefficients, blocksHigh, blocksWide }) =>
+      new Tensor("int16", coefficients, [blocksHigh, blocksWide, kept]),
+  ) as [Tensor, Tensor, Tensor];
+  const tables = Int32Array.from(three.flatMap(({ quantization }) => Array.from(quantization)));
+  return {
+    y,
+    cb,
+    cr,
+    quantization: new Tensor("int32", tables, [3, 64]),
+    sampling: ints(
+      three.flatMap(({ verticalSampling, horizontalSampling }) => [verticalSampling, horizontalSampling]),
+      [3, 2],
+    ),
+    size: ints([image.height, image.width], [2]),
+    orientation: ints([image.orientation ?? 1], [1]),
+    rgb: ints([colorSpace === "rgb" ? 1 : 0], [1]),
+  };
+}

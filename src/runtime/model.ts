@@ -1,0 +1,215 @@
+/** A model that takes JPEG files: `bytes → coefficients → planes → network → outputs`, on as many threads as pay. */
+import { availableParallelism } from "node:os";
+import type { InferenceSession } from "onnxruntime-node";
+import type { Metadata } from "../convert/metadata.js";
+import type { ConvertOptions } from "../convert/options.js";
+import { loadingBytes } from "../convert/plan.js";
+import type { Preprocess } from "../convert/preprocess.js";
+import { JpegDomainError } from "../errors.js";
+import { batcher } from "./batcher.js";
+import { checkMemory, freeBytes } from "./classifier.js";
+import type { PlaneSize } from "./entrance.js";
+import { type OpenedNetwork, openNetwork } from "./network.js";
+import {
+  fromFiles,
+  fromPlanes,
+  type JpegResult,
+  type JpegSource,
+  openPipeline,
+  type Pipeline,
+  type PlanesResult,
+  planeLength,
+} from "./pipeline.js";
+import { openPool, type Pool, type PoolResult } from "./pool.js";
+import type { SessionOptions } from "./session.js";
+import { inOrder } from "./stream.js";
+
+/** How {@link loadModel} opens a model. */
+export interface ModelOptions extends Pick<ConvertOptions, "plan" | "relu"> {
+  /**
+   * How photographs are prepared, all of it or parts. The other parts are as the model's metadata say, else as
+   * torchvision does it, which {@link JpegModel.assumed} tells.
+   */
+  preprocess?: Partial<Preprocess>;
+  /** Images that go through the network at once; by default as many as measured best for their size. */
+  batch?: number;
+  /**
+   * Threads that work on files side by side: by default one for each core. With 1, all is done on the calling thread.
+   */
+  threads?: number;
+  /** Files that may be in work or waiting for the consumer at a time; by default enough for all threads. */
+  window?: number;
+  /** ONNX Runtime's: `["cuda"]`, `["webgpu"]`, `["coreml"]`, `["dml"]`; by default the CPU. */
+  executionProviders?: InferenceSession.SessionOptions["executionProviders"];
+  /** Other settings of ONNX Runtime's sessions. */
+  session?: SessionOptions;
+}
+
+/** An open model. */
+export interface JpegModel {
+  /** The size of the planes that enter the network. */
+  planes: PlaneSize;
+  preprocess: Preprocess;
+  outputNames: readonly string[];
+  /** What the file says of its conversion; `undefined` for a spatial model. */
+  metadata: Metadata | undefined;
+  /** What the model did not say and was assumed, as a sentence. */
+  assumed: string | undefined;
+  /** Images that go through the network at once, at most. */
+  batch: number;
+  threads: number;
+  /**
+   * Files of any sizes and samplings to outputs, one result a file, in their order. A file that fails has its error in
+   * its place. A few files are done on the calling thread, many by all threads.
+   */
+  run(jpegs: readonly JpegSource[]): Promise<JpegResult[]>;
+  /**
+   * The same for any number of files: takes them from `jpegs` as it goes, and yields the results in their order. At
+   * most a window of files is in memory.
+   */
+  stream(
+    jpegs: Iterable<JpegSource> | AsyncIterable<JpegSource>,
+  ): AsyncGenerator<JpegResult, void, undefined>;
+  /** Ends the threads and frees the model. */
+  close(): Promise<void>;
+}
+
+/** Floats of planes that a batch should hold at least: small images cost more to hand over than to compute. */
+const BATCH_FLOATS = 2 ** 17;
+const MAX_BATCH = 64;
+const MAX_THREADS = 64;
+/** On an accelerator. */
+const DEVICE_BATCH = 16;
+/** So many batches a thread are worth starting threads for. */
+const WORTH_THREADS = 8;
+
+/**
+ * Opens a model for JPEG files.
+ *
+ * @param model - an ONNX file, converted or spatial: its bytes or its path
+ * @throws {JpegDomainError} where it is no model of images, or ONNX Runtime refuses it
+ */
+export async function loadModel(model: Uint8Array | string, options: ModelOptions = {}): Promise<JpegModel> {
+  const network = await openNetwork(model, options);
+  const refusal = network.metadata && checkMemory(`the ${network.metadata.plan} model`, network.metadata);
+  if (refusal) throw new JpegDomainError(refusal);
+  const onCpu = isCpu(options.executionProviders);
+  const settings = settingsOf(network, options, onCpu);
+  const { batch, threads, window, session } = settings;
+  const pipeline = await openPipeline(network, batch, session);
+  const runFiles = (files: readonly JpegSource[]) => pipeline.run(files, fromFiles(network));
+  const here = batcher(batch, runFiles);
+  const pool = threads > 1 ? lazyPool(network, settings, onCpu) : undefined;
+  const submit = pool ? submitter(pool, pipeline, batch) : here.submit;
+  const stream: JpegModel["stream"] = (jpegs) => inOrder(jpegs, window, submit);
+  return {
+    planes: network.planes,
+    preprocess: network.preprocess,
+    outputNames: pipeline.outputNames,
+    metadata: network.metadata,
+    assumed: network.assumed,
+    batch,
+    threads,
+    async run(jpegs) {
+      if (jpegs.length === 1) return runFiles(jpegs);
+      const isMany = pool !== undefined && jpegs.length >= WORTH_THREADS * threads * batch;
+      const work = isMany || pool?.isOpen() ? submit : here.submit;
+      const results: JpegResult[] = [];
+      for await (const result of inOrder(jpegs, window, work)) results.push(result);
+      return results;
+    },
+    stream,
+    async close() {
+      await pool?.close();
+      await pipeline.close();
+    },
+  };
+}
+
+function isCpu(providers: ModelOptions["executionProviders"]): boolean {
+  const [first] = providers ?? [];
+  return first === undefined || (typeof first === "string" ? first : first.name) === "cpu";
+}
+
+interface Settings {
+  batch: number;
+  threads: number;
+  window: number;
+  session: SessionOptions;
+}
+
+function settingsOf(network: OpenedNetwork, options: ModelOptions, onCpu: boolean): Settings {
+  const { executionProviders } = options;
+  const usual = onCpu ? cpuBatch(network) : DEVICE_BATCH;
+  const batch = whole("batch", options.batch ?? network.fixedBatch ?? usual);
+  const threads = Math.min(MAX_THREADS, whole("threads", options.threads ?? availableParallelism()));
+  return {
+    batch,
+    threads,
+    // Two batches at every thread, and as many being collected or waiting to be consumed.
+    window: whole("window", options.window ?? 4 * batch * threads),
+    session: { ...options.session, ...(executionProviders && { executionProviders }) },
+  };
+}
+
+/** Images at a time that are fastest on a CPU: large ones one by one, which stay in its caches. */
+export const cpuBatch = (network: OpenedNetwork): number =>
+  Math.max(1, Math.min(MAX_BATCH, Math.floor(BATCH_FLOATS / planeLength(network))));
+
+function whole(name: string, value: number): number {
+  if (Number.isInteger(value) && value >= 1) return value;
+  throw new JpegDomainError(`${name} is ${value}, expected a whole number from 1`);
+}
+
+/**
+ * The network on the CPU runs in every thread of the pool, on one core each: that keeps all cores busy with no waiting
+ * for one another. Copies of a large network may not fit; then fewer threads have one, with more cores each.
+ */
+function replicas(network: OpenedNetwork, threads: number): number {
+  const bytes = network.metadata
+    ? loadingBytes(network.metadata)
+    : typeof network.model === "string"
+      ? 0
+      : 3 * network.model.length;
+  return Math.max(1, Math.min(threads, Math.floor(freeBytes() / 2 / Math.max(1, bytes))));
+}
+
+interface LazyPool extends Pick<Pool, "close"> {
+  isOpen(): boolean;
+  submit(source: JpegSource): Promise<PoolResult>;
+}
+
+/** A pool that starts with its first file. */
+function lazyPool(network: OpenedNetwork, { batch, threads, session }: Settings, onCpu: boolean): LazyPool {
+  let pool: Pool | undefined;
+  const open = () => {
+    const { model, planes, preprocess, table, fixedBatch } = network;
+    const plain = { model, planes, preprocess, table, fixedBatch };
+    if (!onCpu) return openPool({ network: plain, batch: 1, session: undefined, threads });
+    const count = replicas(network, threads);
+    const cores = Math.max(1, Math.floor(threads / count));
+    return openPool({
+      network: plain,
+      batch,
+      session: { intraOpNumThreads: cores, interOpNumThreads: 1, ...session },
+      threads: count,
+    });
+  };
+  return {
+    isOpen: () => pool !== undefined,
+    submit(source) {
+      pool ??= open();
+      return pool.submit(source);
+    },
+    close: async () => pool?.close(),
+  };
+}
+
+/** The way of a file through the pool and, where that gives planes only, through the network on this thread. */
+function submitter(pool: LazyPool, pipeline: Pipeline, batch: number) {
+  const network = batcher(batch, (planes: PlanesResult[]) => pipeline.run(planes, fromPlanes));
+  return async (source: JpegSource): Promise<JpegResult> => {
+    const result = await pool.submit(source);
+    return result.planes ? network.submit(result) : (result as JpegResult);
+  };
+}

@@ -1,0 +1,141 @@
+/** Worker threads that take single files, and are given them in batches. */
+import { Worker } from "node:worker_threads";
+import { JpegDomainError } from "../errors.js";
+import { receiveError } from "./failure.js";
+import type { JpegSource, Outputs } from "./pipeline.js";
+import type { Reply, Request, WorkerSettings } from "./worker.js";
+
+/** What a thread gave for a file. */
+export type PoolResult =
+  | { outputs: Outputs; planes?: never; error?: never }
+  | { planes: Float32Array; outputs?: never; error?: never }
+  | { error: Error; outputs?: never; planes?: never };
+
+export interface Pool {
+  /** Never rejects: what goes wrong is the file's result. */
+  submit(source: JpegSource): Promise<PoolResult>;
+  /** Ends the threads; files not begun get an error. */
+  close(): Promise<void>;
+}
+
+export interface PoolOptions extends WorkerSettings {
+  threads: number;
+  /** Another worker module, for tests. */
+  url?: URL;
+}
+
+interface Job {
+  source: JpegSource;
+  /** A thread ended while it had this file among others: next time, alone, so that it is clear whose fault it is. */
+  isSuspect: boolean;
+  resolve(result: PoolResult): void;
+}
+
+interface Thread {
+  worker: Worker;
+  /** Batches sent and not answered, in order. */
+  sent: Job[][];
+}
+
+/** Batches at a thread: one in work, and the next, so that it never waits for this thread. */
+const AHEAD = 2;
+
+export function openPool({ threads, url, ...settings }: PoolOptions): Pool {
+  const queue: Job[] = [];
+  const pool = new Set<Thread>();
+  let [isScheduled, isClosed] = [false, false];
+
+  function start(): Thread {
+    const worker = new Worker(url ?? new URL("./worker.js", import.meta.url), { workerData: settings });
+    const thread: Thread = { worker, sent: [] };
+    let reason = "";
+    worker.on("message", (reply: Reply) => {
+      const jobs = thread.sent.shift() as Job[];
+      for (const [i, { resolve }] of jobs.entries()) resolve(received(reply[i]));
+      if (thread.sent.length === 0) worker.unref();
+      schedule();
+    });
+    worker.on("error", (error) => {
+      reason = `: ${error.message}`;
+    });
+    worker.on("exit", (code) => {
+      pool.delete(thread);
+      const [current = [], ...next] = thread.sent;
+      const [only] = current;
+      if (current.length === 1 && only)
+        only.resolve({
+          error: new JpegDomainError(`the thread that read it ended with status ${code}${reason}`),
+        });
+      else queue.unshift(...current.map((job) => ({ ...job, isSuspect: true })));
+      queue.unshift(...next.flat());
+      schedule();
+    });
+    // Only work keeps the process alive.
+    worker.unref();
+    pool.add(thread);
+    return thread;
+  }
+
+  function take(): Job[] {
+    if (queue[0]?.isSuspect) return queue.splice(0, 1);
+    const suspect = queue.findIndex((job) => job.isSuspect);
+    const most = suspect < 0 ? queue.length : suspect;
+    return queue.splice(0, Math.min(settings.batch, Math.max(1, Math.ceil(most / threads))));
+  }
+
+  function dispatch(): void {
+    isScheduled = false;
+    if (isClosed) return;
+    while (queue.length > 0 && pool.size < Math.min(threads, queue.length)) start();
+    for (let ahead = 0; ahead < AHEAD; ahead++)
+      for (const thread of pool) {
+        // A batch in waiting is worth it only when full: a part of one may still grow.
+        const isWorth = ahead === 0 || queue.length >= settings.batch;
+        if (thread.sent.length !== ahead || queue.length === 0 || !isWorth) continue;
+        send(thread, take());
+      }
+  }
+
+  function send({ worker, sent }: Thread, jobs: Job[]): void {
+    sent.push(jobs);
+    worker.ref();
+    // A view's whole buffer would be copied, and the caller's must stay his.
+    const files = jobs.map(({ source }) => (typeof source === "string" ? source : source.slice()));
+    const moved = files.flatMap((file) => (typeof file === "string" ? [] : [file.buffer as ArrayBuffer]));
+    worker.postMessage({ files } satisfies Request, moved);
+  }
+
+  function schedule(): void {
+    if (isClosed) for (const { resolve } of queue.splice(0)) resolve({ error: closed() });
+    if (isScheduled || queue.length === 0) return;
+    isScheduled = true;
+    // Later, so that all that is submitted now goes out as one.
+    setImmediate(dispatch);
+  }
+
+  return {
+    submit: (source) =>
+      new Promise((resolve) => {
+        queue.push({ source, isSuspect: false, resolve });
+        schedule();
+      }),
+    async close() {
+      isClosed = true;
+      schedule();
+      const ends = Array.from(pool, ({ worker }) => {
+        worker.ref();
+        const ended = new Promise((end) => worker.once("exit", end));
+        worker.postMessage("close" satisfies Request);
+        return ended;
+      });
+      await Promise.all(ends);
+    },
+  };
+}
+
+const closed = () => new JpegDomainError("the model was closed before this file was read");
+
+function received(entry: Reply[number] | undefined): PoolResult {
+  if (entry === undefined) return { error: new JpegDomainError("the thread that read it gave no answer") };
+  return "failed" in entry ? { error: receiveError(entry.failed) } : entry;
+}

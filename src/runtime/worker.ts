@@ -1,0 +1,62 @@
+/** A thread of a pool: files in; outputs out, or planes where the network runs elsewhere. */
+import { parentPort, workerData } from "node:worker_threads";
+import { type SentError, sendError } from "./failure.js";
+import type { Network } from "./network.js";
+import { fromFiles, type JpegSource, type Outputs, openPipeline, planesOf } from "./pipeline.js";
+import type { SessionOptions } from "./session.js";
+
+export interface WorkerSettings {
+  network: Network;
+  batch: number;
+  /** Of the network in this thread; without it, the thread makes planes only. */
+  session: SessionOptions | undefined;
+}
+
+/** Files to work on, or the end. */
+export type Request = { files: JpegSource[] } | "close";
+/** One entry a file, in their order. */
+export type Reply = ({ outputs: Outputs } | { planes: Float32Array } | { failed: SentError })[];
+
+const port = parentPort;
+if (port === null) throw new Error("this module runs in a worker thread only");
+const { network, batch, session } = workerData as WorkerSettings;
+const opened = session && openPipeline(network, batch, session);
+// A refusal is told with the files it concerns.
+opened?.catch(() => undefined);
+
+async function work(files: JpegSource[]): Promise<Reply> {
+  if (opened === undefined)
+    return files.map((file) => {
+      const { planes, error } = planesOf(file, network);
+      return planes ? { planes } : { failed: sendError(error as Error) };
+    });
+  try {
+    const results = await (await opened).run(files, fromFiles(network));
+    return results.map(({ outputs, error }) => (outputs ? { outputs } : { failed: sendError(error) }));
+  } catch (error) {
+    const failed = sendError(error as Error);
+    return files.map(() => ({ failed }));
+  }
+}
+
+function buffers(reply: Reply): ArrayBuffer[] {
+  const all = reply.flatMap((entry) => {
+    if ("planes" in entry) return [entry.planes.buffer];
+    return "outputs" in entry ? Object.values(entry.outputs).map(({ data }) => data.buffer) : [];
+  });
+  return all as ArrayBuffer[];
+}
+
+// One request at a time: the next one may come while this one runs.
+let last: Promise<void> = Promise.resolve();
+port.on("message", (request: Request) => {
+  last = last.then(async () => {
+    if (request === "close") {
+      await (await opened?.catch(() => undefined))?.close();
+      port.close();
+      return;
+    }
+    const reply = await work(request.files);
+    port.postMessage(reply, buffers(reply));
+  });
+});

@@ -1,0 +1,256 @@
+import { spawn } from "node:child_process";
+import { existsSync, statSync } from "node:fs";
+import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { loadSplit } from "../src/data/mnist.js";
+import { GraphBuilder } from "../src/onnx/builder.js";
+import { readOnnx, writeOnnx } from "../src/onnx/file.js";
+import { encodeJpeg } from "../src/transform/encode.js";
+import { mnistJpegs, picture } from "./runtime-material.js";
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
+const MAIN = path("../dist/src/cli/main.js");
+const MODEL = path("../models/mnist-resnet.onnx");
+const NOTEBOOK = ["--mean", "0.1307", "--std", "0.3081"];
+
+let folder: string;
+let labels: Uint8Array;
+beforeAll(async () => {
+  if (!existsSync(MAIN)) throw new Error(`${MAIN} is missing: npm run build makes it`);
+  folder = await mkdtemp(join(tmpdir(), "jpeg-domain-classify-"));
+  labels = (await loadSplit(undefined, "test")).labels;
+  await mkdir(join(folder, "digits/more"), { recursive: true });
+  const { files } = await mnistJpegs(6, 95);
+  const names = [
+    "digits/a.jpg",
+    "digits/b.JPEG",
+    "digits/c.jfif",
+    "digits/more/d.jpg",
+    "digits/more/e.jpe",
+    "f.txt",
+  ];
+  await Promise.all(names.map((name, i) => writeFile(join(folder, name), files[i] as Uint8Array)));
+  await writeFile(join(folder, "digits/notes.txt"), "no picture");
+  await writeFile(join(folder, "bad.jpg"), (files[0] as Uint8Array).subarray(0, 300));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+interface Result {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs the command; `interrupt` tells, every few milliseconds, whether it is time for the one Ctrl-C. */
+function jpegDomain(args: string[], interrupt?: () => boolean): Promise<Result> {
+  const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.on("data", (data: Buffer) => {
+    stdout += data;
+  });
+  child.stderr.on("data", (data: Buffer) => {
+    stderr += data;
+  });
+  const timer = setInterval(() => {
+    if (interrupt?.() && child.kill("SIGINT")) clearInterval(timer);
+  }, 3);
+  return new Promise((done, failed) => {
+    child.on("error", failed);
+    child.on("close", (code) => {
+      clearInterval(timer);
+      done({ code, stdout, stderr });
+    });
+  });
+}
+
+interface Line {
+  file: string;
+  top?: { class: number; label?: string; probability: number }[];
+  error?: string;
+}
+
+const classify = (...args: string[]) => jpegDomain(["classify", MODEL, ...args, ...NOTEBOOK]);
+const parse = (text: string) =>
+  text
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Line);
+
+describe("classify", () => {
+  test("names files, folders and globs, each file once, with its classes", async () => {
+    const { code, stdout, stderr } = await classify("f.txt", "digits", "**/*.jp*g", "--jsonl", "--top", "2");
+    expect(stderr).toMatch(/assumed resize to 32x32, bilinear, grayscale, mean 0.1307, std 0.3081$/m);
+    const lines = parse(stdout);
+    expect(lines.map(({ file }) => file)).toEqual(
+      [
+        "f.txt",
+        "digits/a.jpg",
+        "digits/b.JPEG",
+        "digits/c.jfif",
+        "digits/more/d.jpg",
+        "digits/more/e.jpe",
+        "bad.jpg",
+      ].map((file) => join(file)),
+    );
+    const classes = lines.slice(0, 6).map(({ top }) => top?.[0]?.class);
+    expect(classes).toEqual([5, 0, 1, 2, 3, 4].map((i) => labels[i]));
+    for (const { top } of lines.slice(0, 6)) {
+      expect(top).toHaveLength(2);
+      expect(top?.[0]?.probability).toBeGreaterThan(top?.[1]?.probability as number);
+    }
+    expect(lines[6]).toEqual({ file: "bad.jpg", error: expect.stringMatching(/^byte \d+/) as string });
+    expect(stderr).toMatch(/^7 of 7 files, 1 failed$/m);
+    expect(code).toBe(1);
+  });
+
+  test("prints lines of text, with labels from lines or JSON", async () => {
+    const names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+    await writeFile(join(folder, "labels.txt"), `${names.join("\n")}\n`);
+    const id2label = Object.fromEntries(names.map((name, i) => [i, name]));
+    await writeFile(join(folder, "labels.json"), JSON.stringify({ id2label }));
+    for (const file of ["labels.txt", "labels.json"]) {
+      const { code, stdout } = await classify("digits/a.jpg", "--top", "1", "--labels", file);
+      expect(stdout).toMatch(/^digits\/a\.jpg: seven \d+\.\d %\n$/);
+      expect(code).toBe(0);
+    }
+  });
+
+  test("says each thing that is off in one line", async () => {
+    await writeFile(join(folder, "short.txt"), "zero\none\n");
+    const plane = new Uint8Array(32 * 32).fill(100);
+    const cmyk = { width: 32, height: 32, colorSpace: "cmyk" as const, planes: [plane, plane, plane, plane] };
+    await writeFile(join(folder, "cmyk.jpg"), encodeJpeg(cmyk));
+    await writeFile(join(folder, "small.jpg"), picture(20, 40));
+    const g = new GraphBuilder("words");
+    g.output(g.node("Relu", [g.input("words", "float32", ["N", 16])]), "y", "float32", ["N", 16]);
+    await writeFile(join(folder, "words.onnx"), writeOnnx(g.build()));
+    await mkdir(join(folder, "empty"), { recursive: true });
+    const cases: [args: string[], line: RegExp, code: number][] = [
+      [[MODEL, "empty", "none*.jpg"], /^error: empty, none\*\.jpg: no JPEG files there, expected/, 1],
+      [[MODEL, "missing.jpg"], /^error: missing\.jpg: no such file/, 1],
+      [[MODEL, "cmyk.jpg"], /^error: cmyk\.jpg: .*cmyk/i, 1],
+      [
+        ["words.onnx", "digits"],
+        /^error: words\.onnx: the model's inputs are words: float32 \[N, 16\]; expected/,
+        1,
+      ],
+      [["missing.onnx", "digits"], /^error: missing\.onnx: no such file/, 1],
+      [["bad.jpg", "digits"], /^error: bad\.jpg: .*ONNX/i, 1],
+      [[MODEL, "digits", "--labels", "short.txt"], /^error: there are 2 labels, the model has 10 classes/, 1],
+      [[MODEL, "digits", "--resume"], /^error: --resume needs the file to go on with/, 2],
+      [[MODEL, "digits", "--size", "big"], /^error: option .*Expected pixels/, 2],
+      [[MODEL, "digits", "--preprocessor", "labels.missing"], /^error: labels\.missing: no such file/, 1],
+    ];
+    await Promise.all(
+      cases.map(async ([args, line, expected]) => {
+        const { code, stderr, stdout } = await jpegDomain(["classify", ...args]);
+        const lines = stderr.split("\n").filter((text) => text.startsWith("error"));
+        expect(lines, stderr).toHaveLength(1);
+        expect(lines[0]).toMatch(line);
+        expect(code).toBe(expected);
+        expect(stdout).toBe("");
+      }),
+    );
+  });
+
+  test("a file smaller than the crop is told so, where nothing enlarges it", async () => {
+    const config = { do_resize: false, do_center_crop: true, crop_size: 32, do_normalize: false };
+    await writeFile(join(folder, "preprocessor_config.json"), JSON.stringify(config));
+    const graph = readOnnx(await readFile(MODEL));
+    const [input] = graph.inputs;
+    // The same network behind the mean of three channels.
+    const color = structuredClone(graph.nodes);
+    const mean = {
+      op: "ReduceMean",
+      domain: "",
+      name: "gray",
+      inputs: ["rgb"],
+      outputs: [input?.name as string],
+    };
+    const attributes = new Map([
+      ["axes", { kind: "ints" as const, value: [1] }],
+      ["keepdims", { kind: "int" as const, value: 1 }],
+    ]);
+    const model = writeOnnx({
+      ...graph,
+      inputs: [{ name: "rgb", type: "float32", shape: ["N", 3, 32, 32] }],
+      nodes: [{ ...mean, attributes }, ...color],
+    });
+    await writeFile(join(folder, "color.onnx"), model);
+    await writeFile(join(folder, "small.jpg"), picture(20, 40));
+    await writeFile(join(folder, "large.jpg"), picture(50, 40));
+    const args = ["small.jpg", "large.jpg", "--preprocessor", "preprocessor_config.json", "--jsonl"];
+    const { code, stdout, stderr } = await jpegDomain(["classify", "color.onnx", ...args]);
+    expect(stderr).not.toContain("assumed");
+    const [small, large] = parse(stdout);
+    expect(small?.error).toMatch(/20x40/);
+    expect(large?.top).toHaveLength(5);
+    expect(code).toBe(1);
+  });
+});
+
+describe("interrupted work", () => {
+  const size = (file: string) => statSync(join(folder, file), { throwIfNoEntry: false })?.size ?? 0;
+  const slow = ["--batch", "1", "--threads", "1"];
+  beforeAll(async () => {
+    await mkdir(join(folder, "many"));
+    const { files } = await mnistJpegs(800, 90);
+    files[500] = (files[500] as Uint8Array).subarray(0, 250);
+    await Promise.all(files.map((file, i) => writeFile(join(folder, `many/${10000 + i}.jpg`), file)));
+  });
+
+  test("goes on with --resume, and gives the same file as work that was not", async () => {
+    const whole = await classify("many", "--out", "out/whole.jsonl", ...slow);
+    expect(whole.code).toBe(1);
+    expect(whole.stderr).toMatch(/^800 of 800 files, 1 failed$/m);
+    const args = ["classify", MODEL, "many", "--out", "parts.jsonl", ...slow, ...NOTEBOOK];
+    const first = await jpegDomain(args, () => size("parts.jsonl") > 20_000);
+    expect(first.code).toBe(130);
+    const text = await readFile(join(folder, "parts.jsonl"), "utf8");
+    expect(text.endsWith("}\n")).toBe(true);
+    const done = parse(text).length;
+    expect(done).toBeLessThan(800);
+    expect(first.stderr).toMatch(new RegExp(`^${done} of 800 files`, "m"));
+
+    const refused = await jpegDomain(args);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toMatch(/^error: parts\.jsonl holds results already; --resume goes on/);
+
+    // As a kill in the middle of a line leaves it.
+    await appendFile(join(folder, "parts.jsonl"), '{"file":"many/1');
+    const second = await jpegDomain([...args, "--resume"]);
+    expect(second.code).toBe(1);
+    expect(second.stderr).toMatch(/^800 of 800 files, 1 failed$/m);
+    const [parts, expected] = await Promise.all(
+      ["parts.jsonl", "out/whole.jsonl"].map((file) => readFile(join(folder, file), "utf8")),
+    );
+    expect(parts).toBe(expected);
+
+    const third = await jpegDomain([...args, "--resume"]);
+    expect(third.stderr).toMatch(/^800 of 800 files, 1 failed$/m);
+    expect(await readFile(join(folder, "parts.jsonl"), "utf8")).toBe(expected);
+  });
+
+  test("a file of something else is not gone on with", async () => {
+    await writeFile(join(folder, "other.jsonl"), '{"name":1}\n');
+    const { code, stderr } = await classify("digits", "--out", "other.jsonl", "--resume");
+    expect(stderr).toContain('error: other.jsonl: line 1 is no result, expected {"file": …}');
+    expect(code).toBe(1);
+    expect(await readFile(join(folder, "other.jsonl"), "utf8")).toBe('{"name":1}\n');
+  });
+});
+
+test("compare runs sharp and the spatial model beside ours", async () => {
+  const args = ["compare", MODEL, "digits", "bad.jpg", "--rounds", "2", "--json", ...NOTEBOOK];
+  const { code, stdout } = await jpegDomain(args);
+  const result = JSON.parse(stdout) as Record<string, unknown> & { files: Line[] };
+  expect(result).toMatchObject({ files: expect.any(Array) as Line[], failed: 1, sameTop1: 5 });
+  expect(result.planeDifference).toBeLessThan(0.5);
+  expect(result.files).toHaveLength(6);
+  expect(result.files[5]?.error).toMatch(/^byte/);
+  expect(result.files[0]).toMatchObject({ sameTop1: true, ours: { total: expect.any(Number) as number } });
+  expect(code).toBe(1);
+});

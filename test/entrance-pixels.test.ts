@@ -1,0 +1,157 @@
+/**
+ * The entrance's pixels against libjpeg-turbo's, and its resampling against PIL's, in levels of 0 to 255: a sample that
+ * falls on a half may be rounded either way, which chroma's share of the colours makes up to 3 of.
+ */
+import { describe, expect, test } from "vitest";
+import { geometry } from "../src/convert/geometry.js";
+import { planesOf } from "../src/convert/planes.js";
+import { type Preprocess, TORCHVISION } from "../src/convert/preprocess.js";
+import { readCoefficients } from "../src/index.js";
+import { PlaneWriter } from "../src/jpeg/pixels.js";
+import { scaledLayout } from "../src/jpeg/scaling.js";
+import { taps } from "../src/transform/resample.js";
+import { byGraph, filled, jpegOf, SAMPLINGS } from "./jpeg/entrance.js";
+import { crop, photographs, tool } from "./jpeg/photographs.js";
+import { compare, djpeg, oriented, PLAIN, pil, pythonWithPil, within } from "./jpeg/pixels.js";
+import { cjpeg, hasJpegTools } from "./jpeg/tools.js";
+
+const TOOLS = hasJpegTools();
+const PYTHON = pythonWithPil();
+
+/** Our planes of the whole image at a scale, by WebAssembly. */
+function pixelsAt(jpeg: Uint8Array, scale: number): Float32Array {
+  const image = readCoefficients(jpeg);
+  const { width, height } = scaledLayout(image, scale);
+  const writer = new PlaneWriter(image, {
+    scale,
+    rows: taps("bilinear", height, height),
+    columns: taps("bilinear", width, width),
+    outputs: [0, 1, 2].map((plane) => ({ plane, factor: 1, summand: 0 })),
+  });
+  for (let row = writer.firstRow; row < writer.endRow; row++)
+    writer.add(row, (component, blockRow) => {
+      const { coefficients, blocksWide } = image.components[component] as (typeof image.components)[number];
+      return { data: coefficients, start: blockRow * blocksWide * 64, kept: 64 };
+    });
+  const out = new Float32Array(3 * width * height);
+  writer.finish(out);
+  writer.release();
+  return out;
+}
+
+describe.skipIf(!TOOLS)("pixels against libjpeg-turbo's, djpeg -dct int", () => {
+  const [photograph] = photographs();
+  const part = photograph && crop(tool("djpeg", [], photograph), 397, 301);
+  const cases = SAMPLINGS.flatMap(([name, args]) => [50, 75, 85, 95].map((q) => [name, q, args] as const));
+
+  test.skipIf(part === undefined).each(cases)("a photograph, %s, quality %i", async (name, quality, args) => {
+    const jpeg = new Uint8Array(cjpeg(["-quality", String(quality), ...args], part as Uint8Array));
+    const { data: expected, ...size } = djpeg(jpeg);
+    const [graph = []] = await byGraph([jpeg], PLAIN, size);
+    within(filled(jpeg, PLAIN, size), expected, 0.1, 3, `WebAssembly, ${name}`);
+    within(graph, expected, 0.1, 3, `graph, ${name}`);
+    within(planesOf(readCoefficients(jpeg), PLAIN).data, expected, 0.1, 3, `definition, ${name}`);
+  });
+
+  test.each([
+    [1, 1],
+    [17, 33],
+    [8, 8],
+    [3, 40],
+    [250, 7],
+  ])("%i x %i", (width, height) => {
+    for (const [name, args] of SAMPLINGS)
+      for (const mode of [[], ["-progressive"]]) {
+        const jpeg = jpegOf(width, height, [...args, ...mode]);
+        within(pixelsAt(jpeg, 8), djpeg(jpeg).data, 0.1, 3, `${name} ${mode}`);
+      }
+  });
+
+  test.each([3, 5, 6, 7])("at %i/8", (scale) => {
+    for (const [name, args] of SAMPLINGS)
+      for (const [width, height] of [
+        [100, 75],
+        [17, 33],
+        [1, 1],
+      ] as const) {
+        const jpeg = jpegOf(width, height, args);
+        within(pixelsAt(jpeg, scale), djpeg(jpeg, scale).data, 0.15, 3, `${name} ${width}x${height}`);
+      }
+  });
+
+  test("at 1/8 without chroma of its own scale, and near libjpeg's averages at 2/8 and 4/8", () => {
+    // libjpeg-turbo takes means of pixels for those (jidctred.c), and not the lowest frequencies alone.
+    const gray = jpegOf(101, 75, ["-grayscale"]);
+    within(pixelsAt(gray, 1), djpeg(gray, 1).data, 0.1, 1, "1/8");
+    const fine = jpegOf(101, 75, ["-sample", "1x1"]);
+    within(pixelsAt(fine, 1), djpeg(fine, 1).data, 0.1, 3, "1/8, 4:4:4");
+    for (const scale of [2, 4]) {
+      const { mean } = compare(pixelsAt(gray, scale), djpeg(gray, scale).data);
+      expect(mean).toBeLessThan(1.5);
+    }
+  });
+
+  test("red, green and blue components", () => {
+    const jpeg = jpegOf(50, 41, ["-rgb"]);
+    within(pixelsAt(jpeg, 8), djpeg(jpeg).data, 0.1, 2, "rgb");
+  });
+});
+
+describe.skipIf(!TOOLS || PYTHON === undefined)("against PIL", () => {
+  const jpeg = TOOLS ? jpegOf(150, 100, ["-quality", "90", "-sample", "2x2"]) : new Uint8Array();
+
+  test.each(["nearest", "bilinear", "bicubic", "lanczos"] as const)("%s", (resample) => {
+    // Not below 7/8: the whole inverse transform is taken, and PIL's resampling is all that is left to differ.
+    // Sizes that put no centre between two pixels, where PIL's nearest goes by float32.
+    for (const [width, height] of [
+      [140, 96],
+      [150, 100],
+      [202, 264],
+    ] as const) {
+      const size = { width, height };
+      const expected = pil(PYTHON as string, jpeg, resample, [width, height, 0, 0, width, height]);
+      const found = filled(jpeg, { ...PLAIN, resize: size, resample }, size);
+      // PIL rounds to bytes after each direction.
+      within(
+        found,
+        expected,
+        resample === "nearest" ? 0.1 : 0.5,
+        resample === "lanczos" ? 6 : 4,
+        `${width}x${height}`,
+      );
+    }
+  });
+
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])("orientation %i", (orientation) => {
+    const preprocess: Preprocess = {
+      ...PLAIN,
+      resize: { shortestEdge: 99 },
+      crop: { height: 91, width: 88 },
+    };
+    const file = oriented(jpeg, orientation);
+    const { width, height } = orientation > 4 ? { width: 100, height: 150 } : { width: 150, height: 100 };
+    const { resized, crop: part } = geometry(preprocess, { width, height });
+    const numbers = [resized.width, resized.height, part.left, part.top, part.width, part.height];
+    const expected = pil(PYTHON as string, file, "bilinear", numbers);
+    within(filled(file, preprocess, { height: 91, width: 88 }), expected, 0.5, 4, "upright");
+  });
+
+  test("a photograph that shrinks: the scaled inverse transform stays near PIL's way from all pixels", () => {
+    const [photograph] = photographs();
+    if (photograph === undefined) return;
+    const part = crop(tool("djpeg", [], photograph), 1200, 900);
+    const small = new Uint8Array(cjpeg(["-quality", "85"], part));
+    const { resized, crop: middle } = geometry(TORCHVISION, { width: 1200, height: 900 });
+    const numbers = [resized.width, resized.height, middle.left, middle.top, 224, 224];
+    const expected = pil(PYTHON as string, small, "bilinear", numbers);
+    const found = filled(
+      small,
+      { ...TORCHVISION, rescale: 1, mean: [0, 0, 0], std: [1, 1, 1] },
+      {
+        height: 224,
+        width: 224,
+      },
+    );
+    expect(compare(found, expected).mean).toBeLessThan(2.5);
+  });
+});

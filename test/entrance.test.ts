@@ -1,0 +1,340 @@
+/**
+ * The entrance of JPEG files: its definition, WebAssembly and graph against each other, and what it refuses.
+ *
+ * What each is held to, in levels of 0 to 255: a sample that falls on a half may be rounded either way (most often at
+ * scale 2/8, whose values are eighths), which colours and chroma's share of them make up to 3 of.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { convertGraph } from "../src/convert/convert.js";
+import { planesOf } from "../src/convert/planes.js";
+import {
+  type Area,
+  checkPreprocess,
+  type Preprocess,
+  parsePreprocessorConfig,
+  TORCHVISION,
+} from "../src/convert/preprocess.js";
+import {
+  ConvertError,
+  JpegDomainError,
+  JpegError,
+  type JpegImage,
+  readCoefficients,
+  readMetadata,
+  UnsupportedJpegError,
+  writeOnnx,
+} from "../src/index.js";
+import { coefficientsFor } from "../src/jpeg/scaling.js";
+import { fillFrom, fillPlanes, planJob } from "../src/runtime/entrance.js";
+import { feedsOf } from "../src/runtime/feeds.js";
+import { openSession } from "../src/runtime/session.js";
+import { ZIGZAG } from "../src/transform/frequency.js";
+import { mirrored, taps } from "../src/transform/resample.js";
+import { byGraph, filled, identity, jpegOf, SAMPLINGS } from "./jpeg/entrance.js";
+import { generate, mutate, Random } from "./jpeg/generate.js";
+import { oriented, PLAIN, within } from "./jpeg/pixels.js";
+import { hasJpegTools } from "./jpeg/tools.js";
+
+const TOOLS = hasJpegTools();
+describe.skipIf(!TOOLS)("definition, WebAssembly and graph agree", () => {
+  const preprocessings: [name: string, preprocess: Partial<Preprocess>, size: Area][] = [
+    [
+      "shortest edge and crop",
+      { resize: { shortestEdge: 64 }, crop: { height: 56, width: 48 } },
+      { height: 56, width: 48 },
+    ],
+    ["to a size, larger", { resize: { height: 190, width: 130 } }, { height: 190, width: 130 }],
+    [
+      "bicubic, bgr, normalised",
+      {
+        resize: { shortestEdge: 24 },
+        crop: { height: 24, width: 17 },
+        resample: "bicubic",
+        channels: "bgr",
+        rescale: 1 / 255,
+        mean: TORCHVISION.mean,
+        std: TORCHVISION.std,
+      },
+      { height: 24, width: 17 },
+    ],
+    [
+      "lanczos, gray",
+      {
+        resize: { shortestEdge: 44 },
+        crop: { height: 44, width: 44 },
+        resample: "lanczos",
+        channels: "grayscale",
+        mean: [0],
+        std: [1],
+      },
+      { height: 44, width: 44 },
+    ],
+    [
+      "nearest",
+      { resize: { shortestEdge: 31 }, crop: { height: 20, width: 30 }, resample: "nearest" },
+      { height: 20, width: 30 },
+    ],
+    ["crop alone", { crop: { height: 33, width: 57 } }, { height: 33, width: 57 }],
+  ];
+
+  test.each(preprocessings)("%s, every sampling and orientation", async (_, partial, size) => {
+    const preprocess = { ...PLAIN, ...partial };
+    const levels = preprocess.rescale / Math.min(...preprocess.std);
+    const samplings = [
+      ...SAMPLINGS,
+      ["rgb", ["-rgb"]],
+      ["mixed", ["-sample", "2x2,2x1"]],
+      ["chroma finer", ["-sample", "1x1,2x2"]],
+    ] as typeof SAMPLINGS;
+    const cases = samplings.flatMap(([name, args], index) => {
+      const jpeg = jpegOf(120 + index, 75 + 3 * index, args);
+      return [1, 2 + (index % 4), 5 + (index % 4)].map((orientation) => ({
+        what: `${name}, orientation ${orientation}`,
+        jpeg: oriented(jpeg, orientation),
+      }));
+    });
+    const graphs = await byGraph(
+      cases.map(({ jpeg }) => jpeg),
+      preprocess,
+      size,
+    );
+    cases.forEach(({ what, jpeg }, index) => {
+      const expected = planesOf(readCoefficients(jpeg), preprocess);
+      expect([expected.height, expected.width]).toEqual([size.height, size.width]);
+      within(filled(jpeg, preprocess, size), expected.data, 0.3 * levels, 4 * levels, `WebAssembly, ${what}`);
+      within(graphs[index] ?? [], expected.data, 0.1 * levels, 3.01 * levels, `graph, ${what}`);
+    });
+  });
+
+  test("only the coefficients that are needed give the same planes", () => {
+    const size = { height: 24, width: 24 };
+    const preprocess = { ...PLAIN, resize: { shortestEdge: 24 }, crop: size };
+    for (const edge of [190, 96, 60, 40]) {
+      const jpeg = jpegOf(edge + 9, edge, ["-progressive", "-sample", "2x2"]);
+      const image = readCoefficients(jpeg);
+      const all = new Float32Array(3 * 24 * 24);
+      fillFrom(image, planJob(image, preprocess, { ...size, channels: 3 }), preprocess, all);
+      expect(filled(jpeg, preprocess, size)).toEqual(all);
+    }
+  });
+
+  test("behind the entrance a network on coefficients takes the same planes", async () => {
+    const size = { height: 20, width: 24 };
+    const preprocess = { ...PLAIN, resize: size };
+    const jpeg = jpegOf(61, 47, []);
+    const { graph } = convertGraph(identity(3, size), { input: "jpeg", preprocess, plan: "blockwise" });
+    expect(readMetadata(graph)).toMatchObject({ input: "jpeg", preprocess, ...size });
+    const session = await openSession(graph);
+    const { planes } = await session.run(feedsOf(readCoefficients(jpeg), preprocess));
+    within(planes?.data as Float32Array, planesOf(readCoefficients(jpeg), preprocess).data, 0.1, 3, "planes");
+  });
+});
+
+describe("resampling", () => {
+  test("weights add up to 1 and stay among the inputs; mirrored taps are those of the mirrored axis", () => {
+    for (const filter of ["nearest", "bilinear", "bicubic", "lanczos"] as const)
+      for (const [inputs, outputs] of [
+        [7, 7],
+        [100, 33],
+        [5, 64],
+        [1, 3],
+      ] as const) {
+        const straight = taps(filter, inputs, outputs);
+        const turned = mirrored(straight, inputs);
+        const signal = Float64Array.from({ length: inputs }, (_, i) => Math.sin(i * i));
+        const value = ({ first, count, weights }: typeof straight, x: number, from: Float64Array) =>
+          Array.from({ length: count }, (_, t) => t).reduce(
+            (sum, t) => sum + (weights[x * count + t] as number) * (from[(first[x] as number) + t] as number),
+            0,
+          );
+        for (let x = 0; x < outputs; x++) {
+          const total = straight.weights
+            .subarray(x * straight.count, (x + 1) * straight.count)
+            .reduce((sum, weight) => sum + weight, 0);
+          expect(total).toBeCloseTo(1, 12);
+          expect((straight.first[x] as number) + straight.count).toBeLessThanOrEqual(inputs);
+          const backwards = value(turned, outputs - 1 - x, signal.slice().reverse());
+          expect(backwards).toBeCloseTo(value(straight, x, signal), 12);
+        }
+      }
+  });
+
+  test("how many coefficients in zigzag order n x n frequencies need", () => {
+    for (let n = 1; n <= 8; n++) {
+      const last = Math.max(...ZIGZAG.map((place, k) => (place >> 3 < n && (place & 7) < n ? k : -1)));
+      expect(coefficientsFor(n)).toBe(last + 1);
+    }
+    expect(coefficientsFor(14)).toBe(64);
+  });
+});
+
+describe("preprocessing", () => {
+  const mean = [0.5, 0.5, 0.5];
+  const base = { do_normalize: true, image_mean: mean, image_std: mean };
+
+  test.each<[string, object, Partial<Preprocess>]>([
+    ["a square", { ...base, size: 224, do_resize: true }, { resize: { height: 224, width: 224 } }],
+    [
+      "edge and crop",
+      { ...base, size: { shortest_edge: 256 }, crop_size: 224, do_center_crop: true, resample: 3 },
+      { resize: { shortestEdge: 256 }, crop: { height: 224, width: 224 }, resample: "bicubic" },
+    ],
+    [
+      "a number before a crop",
+      { ...base, size: 256, crop_size: { height: 200, width: 224 }, do_center_crop: true },
+      { resize: { shortestEdge: 256 }, crop: { height: 200, width: 224 } },
+    ],
+    [
+      "crop_pct",
+      { ...base, size: { shortest_edge: 224 }, crop_pct: 0.875, resample: "lanczos" },
+      { resize: { shortestEdge: 256 }, crop: { height: 224, width: 224 }, resample: "lanczos" },
+    ],
+    [
+      "no rescaling, no normalising, flipped channels",
+      { size: { height: 8, width: 9 }, do_rescale: false, do_normalize: false, do_flip_channel_order: true },
+      { resize: { height: 8, width: 9 }, rescale: 1, mean: [0, 0, 0], std: [1, 1, 1], channels: "bgr" },
+    ],
+  ])("preprocessor_config.json: %s", (_, config, expected) => {
+    const parsed = parsePreprocessorConfig(JSON.stringify(config));
+    expect(parsed).toMatchObject(expected);
+    expect(checkPreprocess(JSON.parse(JSON.stringify(parsed)))).toEqual(parsed);
+  });
+
+  test.each<[string, () => unknown, RegExp]>([
+    ["no JSON", () => parsePreprocessorConfig("{"), /not JSON/],
+    [
+      "longest edge",
+      () => parsePreprocessorConfig({ ...base, size: { longest_edge: 9 } }),
+      /size is .*expected/,
+    ],
+    [
+      "a filter",
+      () => parsePreprocessorConfig({ ...base, size: 8, resample: 5 }),
+      /resample is 5; expected 0/,
+    ],
+    ["no mean", () => parsePreprocessorConfig({ size: 8, do_normalize: true }), /image_mean is missing/],
+    ["a deviation of 0", () => checkPreprocess({ ...PLAIN, std: [1, 0, 1] }), /none of them 0/],
+    [
+      "a side",
+      () => checkPreprocess({ ...PLAIN, crop: { height: 0, width: 1 } }),
+      /preprocess.crop.height is 0/,
+    ],
+    ["no object", () => checkPreprocess(3), /preprocess is 3; expected an object/],
+  ])("refuses %s", (_, make, message) => {
+    expect(make).toThrow(ConvertError);
+    expect(make).toThrow(message);
+  });
+});
+
+describe("what is refused", () => {
+  const size = { height: 32, width: 32 };
+  const preprocess: Preprocess = { ...PLAIN, crop: size };
+
+  test.skipIf(!TOOLS)("images smaller than the crop, or of another size than the network's", () => {
+    const jpeg = jpegOf(31, 40, []);
+    expect(() => filled(jpeg, preprocess, size)).toThrow(/31x40, smaller than the crop of 32x32/);
+    expect(() => filled(jpeg, PLAIN, size)).toThrow(/gives 3 planes of 31x40; the network takes 3 of 32x32/);
+  });
+
+  test.skipIf(!TOOLS)("CMYK", () => {
+    const image = { ...readCoefficients(jpegOf(40, 40, [])), colorSpace: "cmyk" as const };
+    const out = new Float32Array(3 * 32 * 32);
+    const fill = () => fillFrom(image, planJob(image, preprocess, { ...size, channels: 3 }), preprocess, out);
+    expect(fill).toThrow(UnsupportedJpegError);
+    expect(fill).toThrow(/CMYK; expected grayscale, YCbCr or RGB/);
+    expect(() => feedsOf(image, preprocess)).toThrow(UnsupportedJpegError);
+    expect(() => planesOf(image, preprocess)).toThrow(UnsupportedJpegError);
+  });
+
+  test("networks that the entrance does not fit", () => {
+    const jpeg = { input: "jpeg", preprocess } as const;
+    expect(() => convertGraph(identity(1, size), jpeg)).toThrow(
+      /gives 3 planes \(rgb\), the network takes 1/,
+    );
+    expect(() => convertGraph(identity(3, { height: 9, width: 32 }), jpeg)).toThrow(
+      /gives images of height 32, the network takes 9/,
+    );
+    expect(() => convertGraph(identity(3, size, 8), jpeg)).toThrow(/opset 9 or later; this one has 8/);
+  });
+
+  test("malformed and unusual files: an error of this package, or finite planes; memory does not grow", () => {
+    const random = new Random(7);
+    const small: Preprocess = { ...PLAIN, resize: { height: 16, width: 16 }, resample: "bicubic" };
+    const size16 = { channels: 3, height: 16, width: 16 };
+    const out = new Float32Array(3 * 16 * 16);
+    let [read, refused] = [0, 0];
+    let before = 0;
+    for (let round = 0; round < 3000; round++) {
+      const file = generate(random);
+      const jpeg = round % 2 === 0 ? file : mutate(random, file, generate(random));
+      const fill = (image: JpegImage) => {
+        out.fill(Number.NaN);
+        fillFrom(image, planJob(image, small, size16), small, out);
+        expect(out.every((value) => value >= 0 && value <= 255)).toBe(true);
+        return out.slice();
+      };
+      try {
+        fill(readCoefficients(jpeg, { tolerant: true, maxPixels: 2 ** 20 }));
+        read++;
+        const expected = fill(readCoefficients(jpeg, { maxPixels: 2 ** 20 }));
+        fillPlanes(jpeg, small, size16, out);
+        expect(out).toEqual(expected);
+      } catch (error) {
+        if (!(error instanceof JpegDomainError)) throw error;
+        refused++;
+      }
+      if (round === 500) before = process.memoryUsage().rss;
+    }
+    expect(read).toBeGreaterThan(500);
+    expect(refused).toBeGreaterThan(100);
+    expect(process.memoryUsage().rss - before).toBeLessThan(2 ** 28);
+    expect(() => fillPlanes(new Uint8Array(9), small, size16, out)).toThrow(JpegError);
+  });
+});
+
+describe("the file", () => {
+  test("passes the ONNX checker", () => {
+    const python = ["python3", "/usr/bin/python3"].find((path) => {
+      try {
+        execFileSync(path, ["-c", "import onnx"], { stdio: "ignore" });
+        return true;
+      } catch {
+        return false;
+      }
+    });
+    if (python === undefined) {
+      if (process.env.CI) throw new Error("missing python3-onnx");
+      console.warn("SKIPPED: the ONNX checker, for lack of python3-onnx");
+      return;
+    }
+    const folder = mkdtempSync(join(tmpdir(), "jpeg-domain-"));
+    try {
+      for (const opset of [9, 13, 17])
+        for (const preprocess of [TORCHVISION, { ...PLAIN, resize: { height: 20, width: 24 } }]) {
+          const size = preprocess === TORCHVISION ? { height: 224, width: 224 } : { height: 20, width: 24 };
+          const path = join(folder, `${opset}.onnx`);
+          writeFileSync(
+            path,
+            writeOnnx(convertGraph(identity(3, size, opset), { input: "jpeg", preprocess }).graph),
+          );
+          execFileSync(python, [
+            "-c",
+            "import sys, onnx; onnx.checker.check_model(onnx.load(sys.argv[1]), full_check=True)",
+            path,
+          ]);
+        }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test("says in its metadata what it takes", () => {
+    const { graph } = convertGraph(identity(3, { height: 224, width: 224 }), { input: "jpeg" });
+    expect(readMetadata(graph)).toMatchObject({ input: "jpeg", preprocess: TORCHVISION, planes: "image" });
+    expect(graph.inputs.map(({ name }) => name)).toContain("quantization");
+  });
+});

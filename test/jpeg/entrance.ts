@@ -1,0 +1,50 @@
+import { convertGraph } from "../../src/convert/convert.js";
+import { type Area, channelCount, type Preprocess } from "../../src/convert/preprocess.js";
+import { type Graph, GraphBuilder, readCoefficients } from "../../src/index.js";
+import { fillPlanes } from "../../src/runtime/entrance.js";
+import { feedsOf } from "../../src/runtime/feeds.js";
+import { openSession } from "../../src/runtime/session.js";
+import { cjpeg, testPicture } from "./tools.js";
+
+export const SAMPLINGS: [name: string, args: string[]][] = [
+  ["4:4:4", ["-sample", "1x1"]],
+  ["4:2:2", ["-sample", "2x1"]],
+  ["4:2:0", ["-sample", "2x2"]],
+  ["4:4:0", ["-sample", "1x2"]],
+  ["4:1:1", ["-sample", "4x1"]],
+  ["grey", ["-grayscale"]],
+];
+
+export const jpegOf = (width: number, height: number, args: string[]) =>
+  new Uint8Array(cjpeg(args, testPicture(width, height, 3).pnm));
+
+/** A network that gives back what it is given. */
+export function identity(channels: number, { height, width }: Area, opset = 17): Graph {
+  const g = new GraphBuilder("identity", opset);
+  const x = g.input("image", "float32", ["N", channels, height, width]);
+  g.output(g.node("Identity", [x]), "planes", "float32", ["N", channels, height, width]);
+  return g.build();
+}
+
+export async function byGraph(
+  jpegs: Uint8Array[],
+  preprocess: Preprocess,
+  size: Area,
+): Promise<Float32Array[]> {
+  const { graph } = convertGraph(identity(channelCount(preprocess), size), { input: "jpeg", preprocess });
+  const session = await openSession(graph);
+  const results: Float32Array[] = [];
+  for (const jpeg of jpegs) {
+    const { planes } = await session.run(feedsOf(readCoefficients(jpeg), preprocess));
+    results.push(planes?.data as Float32Array);
+  }
+  await session.release();
+  return results;
+}
+
+export function filled(jpeg: Uint8Array, preprocess: Preprocess, size: Area): Float32Array {
+  const channels = channelCount(preprocess);
+  const out = new Float32Array(channels * size.height * size.width);
+  fillPlanes(jpeg, preprocess, { channels, ...size }, out);
+  return out;
+}
