@@ -17,7 +17,7 @@ import type { Frame } from "./headers.js";
 import type { JpegDamage } from "./image.js";
 import { SOS } from "./markers.js";
 import type { ScanFinder } from "./scan-finder.js";
-import { DC_FIRST, DC_REFINE, type Scan } from "./scans.js";
+import { DC_FIRST, DC_REFINE, type Scan, SEQUENTIAL } from "./scans.js";
 import type { HuffmanTable } from "./tables.js";
 
 /** A reading whose scans are known. */
@@ -64,7 +64,7 @@ export function decodeScans(engine: Engine, decoding: Decoding): Int16Array[] {
   });
   const { u32 } = engine;
   u32[TOLERANT_AT / 4] = tolerant ? 1 : 0;
-  const dcOnly = kept === 1 && scans.every(({ mode }) => mode === DC_FIRST || mode === DC_REFINE);
+  const dcOnly = kept === 1 && scans.every(({ mode }) => [DC_FIRST, DC_REFINE, SEQUENTIAL].includes(mode));
   const blockBytes = held === 1 && dcOnly ? 2 : 128;
   u32[BLOCK_BYTES_AT / 4] = blockBytes;
   groups.forEach((group, index) => {

@@ -2,6 +2,7 @@
 import {
   BAD_CODE,
   BITS,
+  BLOCK_BYTES_AT,
   BLOCK_RECORD,
   BLOCKS,
   BUFFER,
@@ -26,6 +27,8 @@ export function sequentialRow(scan: u32, row: u32, blocks: u32): u32 {
   const columns = load<u32>(scan + MCUS_PER_ROW);
   const interval = load<u32>(scan + RESTART_INTERVAL);
   const tolerant = load<u32>(TOLERANT_AT);
+  // Where only DC coefficients are kept, blocks are 2 bytes, and the others go where nobody reads them.
+  const keepsAc = load<u32>(BLOCK_BYTES_AT) != 2;
   let column: u32 = 0;
   while (column < columns) {
     let count = columns - column;
@@ -77,6 +80,7 @@ export function sequentialRow(scan: u32, row: u32, blocks: u32): u32 {
           }
           const address = load<u32>(record);
           const block = column < load<u32>(record + 8) ? address : TRASH;
+          const others = keepsAc ? block : TRASH;
           store<u32>(record, address + load<u32>(record + 4));
           let damage: u32 = 0;
 
@@ -134,7 +138,7 @@ export function sequentialRow(scan: u32, row: u32, blocks: u32): u32 {
               k = 63;
               damage = RUN_TOO_LONG;
             }
-            store<i16>(block + (k << 1), i16((((value ^ sign) >> u64(entry >> 16)) ^ sign) - sign));
+            store<i16>(others + (k << 1), i16((((value ^ sign) >> u64(entry >> 16)) ^ sign) - sign));
           } while (k < 63);
 
           if (damage != 0) {
