@@ -1,0 +1,302 @@
+/** The sections of `bench end-to-end`. */
+
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import type { Preprocess } from "../../src/convert/preprocess.js";
+import { labelledPlanes, loadSplit } from "../../src/data/mnist.js";
+import { columns, formatBytes, formatPercent } from "../../src/report/format.js";
+import { median } from "../../src/report/measure.js";
+import { openClassifier } from "../../src/runtime/classifier.js";
+import { evaluate } from "../../src/runtime/evaluate.js";
+import { openNetwork } from "../../src/runtime/network.js";
+import { openPipeline } from "../../src/runtime/pipeline.js";
+import { type Flags, SECTIONS, type Section } from "../end-to-end.js";
+import { folder, large, mnist, mobilenet, type Photograph, photographs } from "./material.js";
+import { memoryOfClassify } from "./memory.js";
+import { compareNetworks } from "./networks.js";
+import { PLAIN, type Throughput, throughput } from "./throughput.js";
+import { OURS, SHARP, type Stages, TURBO, type Way, ways } from "./ways.js";
+
+/** A number that is claimed, and what it has to be at least. */
+interface Claim {
+  section: Section;
+  name: string;
+  value: number;
+  required: number;
+}
+
+/** What a section measured: its claims, and all of it for `--json`; `lines` for people. */
+interface Measured {
+  claims: Claim[];
+  results: object;
+  lines: string[];
+}
+
+const SHIPPED = fileURLToPath(new URL("../../../models/mnist-resnet.onnx", import.meta.url));
+const NOTEBOOK: Partial<Preprocess> = { mean: [0.1307], std: [0.3081] };
+const QUALITY = 90;
+
+const MEASURE: Record<Section, (flags: Flags) => Promise<Measured | undefined>> = {
+  network: measureNetwork,
+  single: measureSingle,
+  large: measureLarge,
+  folder: measureFolder,
+  mnist: measureMnist,
+  memory: measureMemory,
+};
+
+const say = (line: string) => console.error(line);
+
+export async function run(flags: Flags): Promise<void> {
+  const claims: Claim[] = [];
+  const results: Record<string, object> = {};
+  for (const section of SECTIONS.filter((name) => flags.only.includes(name))) {
+    const measured = await MEASURE[section](flags);
+    if (measured === undefined) continue;
+    claims.push(...measured.claims);
+    results[section] = measured.results;
+    if (!flags.json) console.log(`${section}\n${measured.lines.join("\n")}\n`);
+  }
+  const told = claims.map((claim) => ({ ...claim, holds: claim.value >= claim.required }));
+  if (flags.json) {
+    console.log(JSON.stringify({ claims: told, ...results }));
+    return;
+  }
+  const rows = told.map(({ section, name, value, required, holds }) => [
+    `${section}: ${name}`,
+    value.toFixed(3),
+    String(required),
+    holds ? "holds" : "DOES NOT HOLD",
+  ]);
+  if (rows.length > 0) console.log(columns([["", "measured", "required", ""], ...rows]));
+}
+
+async function measureNetwork({ rounds }: Flags): Promise<Measured | undefined> {
+  const model = mobilenet(say);
+  if (model === undefined) return undefined;
+  const rows = await compareNetworks(await readFile(model), [1, 16], rounds);
+  const name = (batch: number) => `fused over spatial, batch ${batch}`;
+  return {
+    claims: rows.map(({ batch, ratio }) => ({
+      section: "network",
+      name: name(batch),
+      value: ratio,
+      required: 0.97,
+    })),
+    results: rows,
+    lines: rows.map(
+      ({ batch, spatial, fused, ratio }) =>
+        `  batch ${batch}: spatial ${spatial.toFixed(2)} ms, fused ${fused.toFixed(2)} ms an image, ${ratio.toFixed(3)}`,
+    ),
+  };
+}
+
+async function measureSingle(flags: Flags): Promise<Measured | undefined> {
+  const files = spread(await photographs(say), flags.files);
+  const rows = await oneByOne(files, flags);
+  if (rows === undefined) return undefined;
+  return {
+    claims: [
+      { section: "single", name: `ours over ${SHARP}`, value: overall(rows, SHARP), required: 1.5 },
+      { section: "single", name: `ours over ${TURBO}`, value: overall(rows, TURBO), required: 1.15 },
+    ],
+    results: rows,
+    lines: stageLines(rows),
+  };
+}
+
+async function measureLarge(flags: Flags): Promise<Measured | undefined> {
+  const rows = await oneByOne(await large(say), flags);
+  if (rows === undefined) return undefined;
+  const [baseline, progressive] = rows.map((row) => overall([row], SHARP)) as [number, number];
+  return {
+    claims: [
+      { section: "large", name: `12 MP baseline, ours over ${SHARP}`, value: baseline, required: 1.1 },
+      { section: "large", name: `12 MP progressive, ours over ${SHARP}`, value: progressive, required: 4 },
+    ],
+    results: rows,
+    lines: stageLines(rows),
+  };
+}
+
+interface Row {
+  file: string;
+  bytes: number;
+  /** By way: medians in milliseconds. */
+  times: Record<string, Stages>;
+  /** By way: the median of its total by ours of the same round. */
+  ratios: Record<string, number>;
+  /** By way: its fastest total by our fastest, which other processes disturb least. */
+  fastest: Record<string, number>;
+}
+
+/** Every file by every way in turn. */
+async function oneByOne(files: Photograph[], { rounds, threads }: Flags): Promise<Row[] | undefined> {
+  const model = mobilenet(say);
+  if (model === undefined || files.length === 0) return undefined;
+  const network = await openNetwork(model);
+  const pipeline = await openPipeline(
+    network,
+    1,
+    threads === undefined ? {} : { intraOpNumThreads: threads },
+  );
+  const all = await ways(network, pipeline);
+  // Until the code of all of them is compiled.
+  for (let i = 0; i < 20; i++)
+    for (const { run } of all) await run((files[i % files.length] as Photograph).bytes);
+  const rows: Row[] = [];
+  for (const file of files) rows.push(await measureFile(file, all, rounds));
+  await pipeline.close();
+  return rows;
+}
+
+async function measureFile({ name, bytes }: Photograph, all: Way[], rounds: number): Promise<Row> {
+  const turns: Record<string, Stages[]> = Object.fromEntries(all.map((way) => [way.name, []]));
+  for (let round = 0; round <= rounds; round++)
+    for (const way of all) {
+      const { planes, network, total } = await way.run(bytes);
+      // The first turn fills caches.
+      if (round > 0) turns[way.name]?.push({ planes, network, total });
+    }
+  const middle = (name: string, stage: keyof Stages) =>
+    median((turns[name] ?? []).map((turn) => turn[stage]));
+  const ours = turns[OURS] as Stages[];
+  return {
+    file: name,
+    bytes: bytes.length,
+    times: Object.fromEntries(
+      all.map((way) => [
+        way.name,
+        {
+          planes: middle(way.name, "planes"),
+          network: middle(way.name, "network"),
+          total: middle(way.name, "total"),
+        },
+      ]),
+    ),
+    ratios: Object.fromEntries(
+      all.map((way) => [
+        way.name,
+        median((turns[way.name] ?? []).map(({ total }, i) => total / (ours[i] as Stages).total)),
+      ]),
+    ),
+    fastest: Object.fromEntries(all.map((way) => [way.name, least(turns[way.name] ?? []) / least(ours)])),
+  };
+}
+
+const least = (turns: Stages[]): number => Math.min(...turns.map(({ total }) => total));
+
+/** The geometric mean over the files. */
+const overall = (rows: Row[], name: string, of: "ratios" | "fastest" = "ratios"): number =>
+  Math.exp(rows.reduce((sum, row) => sum + Math.log(row[of][name] as number), 0) / rows.length);
+
+function stageLines(rows: Row[]): string[] {
+  const names = [OURS, SHARP, TURBO];
+  const cell = ({ planes, network, total }: Stages) =>
+    `${planes.toFixed(2)} + ${network.toFixed(2)} = ${total.toFixed(2)}`;
+  const table = rows.map(({ file, bytes, times, ratios }) => [
+    `  ${file} (${formatBytes(bytes)})`,
+    ...names.map((name) => cell(times[name] as Stages)),
+    (ratios[SHARP] as number).toFixed(2),
+    (ratios[TURBO] as number).toFixed(2),
+  ]);
+  const fastest = [SHARP, TURBO].map((name) => `${overall(rows, name, "fastest").toFixed(2)} over ${name}`);
+  return [
+    ...columns([["  ms: to planes + network", ...names, "over sharp", "over turbo"], ...table]).split("\n"),
+    `  by the fastest turn of each: ${fastest.join(", ")}`,
+  ];
+}
+
+/** `count` of the items from all over them: steps of the golden section meet every kind, whatever their order. */
+function spread<T>(items: T[], count: number): T[] {
+  if (count >= items.length) return items;
+  const step = (Math.sqrt(5) - 1) / 2;
+  const places = Array.from({ length: count }, (_, i) => Math.floor(((i * step) % 1) * items.length));
+  return [...new Set(places)].map((place) => items[place] as T);
+}
+
+async function measureFolder({ files, rounds }: Flags): Promise<Measured | undefined> {
+  const model = mobilenet(say);
+  const paths = spread(await folder(500, say), 10 * files);
+  if (model === undefined || paths.length === 0) return undefined;
+  const results = await throughput({ model, preprocess: {}, paths, rounds: Math.min(3, rounds) });
+  const value = overUsual(results);
+  return {
+    claims: [
+      { section: "folder", name: `${paths.length} photographs, ours over ${SHARP}`, value, required: 1.4 },
+    ],
+    results,
+    lines: throughputLines(results),
+  };
+}
+
+async function measureMnist({ files, rounds }: Flags): Promise<Measured> {
+  const { paths, labels } = await mnist(Math.min(10_000, 10 * files), QUALITY);
+  const options = { model: SHIPPED, preprocess: NOTEBOOK, paths, labels, rounds: Math.min(3, rounds) };
+  const results = await throughput(options);
+  const classifier = await openClassifier(await readFile(SHIPPED));
+  const samples = { ...labelledPlanes(await loadSplit(undefined, "test")), count: paths.length };
+  const { correct } = await evaluate(classifier, samples);
+  await classifier.close();
+  const [onPixels, ours] = [correct / paths.length, results[0]?.accuracy as number];
+  return {
+    claims: [
+      {
+        section: "mnist",
+        name: `${paths.length} files, ours over ${PLAIN}`,
+        value: speed(results, OURS) / speed(results, PLAIN),
+        required: 8,
+      },
+      {
+        section: "mnist",
+        name: `0.1 % less the difference of accuracies`,
+        value: 0.1 - 100 * Math.abs(onPixels - ours),
+        required: 0,
+      },
+    ],
+    results: { ways: results, onPixels, overBestArrangement: overUsual(results) },
+    lines: [
+      ...throughputLines(results),
+      `  accuracy on pixels ${formatPercent(onPixels)}; ours over the best arrangement of sharp ${overUsual(results).toFixed(2)}`,
+    ],
+  };
+}
+
+const speed = (results: Throughput[], wanted: string): number =>
+  results.find(({ name }) => name === wanted)?.filesPerSecond ?? Number.NaN;
+
+/** Ours over the fastest of the usual ones. */
+function overUsual([ours, ...usual]: Throughput[]): number {
+  return (ours?.filesPerSecond ?? 0) / Math.max(...usual.map(({ filesPerSecond }) => filesPerSecond));
+}
+
+const throughputLines = (results: Throughput[]): string[] =>
+  results.map(
+    ({ name, filesPerSecond, cpuMilliseconds, accuracy }) =>
+      `  ${name.padEnd(30)} ${filesPerSecond.toFixed(0).padStart(7)} files/s, ${cpuMilliseconds.toFixed(2)} ms of processor time each` +
+      (accuracy === undefined ? "" : `, accuracy ${formatPercent(accuracy)}`),
+  );
+
+/** Growth after the warm-up that still counts as flat: what garbage collection leaves to chance. */
+const FLAT_MIB = 16;
+
+async function measureMemory({ files }: Flags): Promise<Measured> {
+  const { paths } = await mnist(Math.min(10_000, 10 * files), QUALITY);
+  const parent = (paths[0] as string).replace(/\/[^/]*$/, "");
+  const memory = await memoryOfClassify(SHIPPED, parent, [
+    "--batch",
+    "16",
+    "--mean",
+    "0.1307",
+    "--std",
+    "0.3081",
+  ]);
+  const growth = memory.growth / 2 ** 20;
+  return {
+    claims: [
+      { section: "memory", name: `${FLAT_MIB} MiB less the growth`, value: FLAT_MIB - growth, required: 0 },
+    ],
+    results: memory,
+    lines: [`  ${paths.length} files, resident by quarter: ${memory.quarters.map(formatBytes).join(", ")}`],
+  };
+}
