@@ -31,7 +31,7 @@ export const command = () =>
     .description("throughput of every plan over the spatial model's")
     .option("--model <file>", "a spatial model of 32x32 planes", SHIPPED)
     .option("--batch <n>", "images at a time", positiveInteger, 128)
-    .option("--rounds <n>", "turns of each, one after another", positiveInteger, 15)
+    .option("--rounds <n>", "turns of each, one after another", positiveInteger, 30)
     .option("--no-exploded", "leave out the plan that needs gigabytes")
     .option("--json", "print the result as one JSON object")
     .action(run);

@@ -45,7 +45,7 @@ export interface NotebookOptions {
 }
 
 const BATCH = 128;
-const ROUNDS = 6;
+const ROUNDS = 10;
 
 /**
  * Runs the story for a spatial model and a data set.

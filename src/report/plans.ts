@@ -52,7 +52,7 @@ export function convertedCandidate(spatial: Uint8Array, options: ConvertOptions)
 }
 
 export interface ComparisonOptions {
-  /** Turns of each small model; a large one has a third of them. */
+  /** Turns of each small model; a large one has a fifth of them. */
   rounds: number;
   onProgress?: (done: number, total: number) => void;
   /** Told before a model is loaded that takes a lot of memory. */
@@ -62,7 +62,7 @@ export interface ComparisonOptions {
 /** A turn of each model lasts about this long, so that all are timed alike. */
 const TURN_SECONDS = 0.1;
 /** How often the small models are opened anew. */
-const OPENINGS = 3;
+const OPENINGS = 5;
 /** A model that needs more bytes than this to load is announced, and timed beside the spatial one alone. */
 const LARGE = 1e9;
 
