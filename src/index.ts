@@ -31,7 +31,8 @@ export { type WriteOptions, writeCoefficients } from "./jpeg/write.js";
 // Conversion: a network trained on pixels → a network on JPEG coefficients.
 export { type Converted, convert, convertGraph } from "./convert/convert.js";
 export { type Metadata, readMetadata } from "./convert/metadata.js";
-export { ConvertError, type ConvertOptions, type PlanName, type Relu } from "./convert/options.js";
+export { ConvertError } from "./convert/errors.js";
+export type { ConvertOptions, PlanName, Relu } from "./convert/options.js";
 export type { Cost, Domain } from "./convert/plan.js";
 export type { NodeReport } from "./convert/report.js";
 

@@ -6,15 +6,10 @@ import fc from "fast-check";
 import { Tensor } from "onnxruntime-node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { convert, convertGraph } from "../src/convert/convert.js";
+import { ConvertError } from "../src/convert/errors.js";
 import { foldBatchNormalization } from "../src/convert/fold-batch-normalization.js";
 import { readMetadata } from "../src/convert/metadata.js";
-import {
-  ConvertError,
-  type ConvertOptions,
-  formatRelu,
-  PLAN_NAMES,
-  type Relu,
-} from "../src/convert/options.js";
+import { type ConvertOptions, formatRelu, PLAN_NAMES, type Relu } from "../src/convert/options.js";
 import { type LabelledImages, labelledPlanes, loadSplit, planes } from "../src/data/mnist.js";
 import { float, GraphBuilder } from "../src/onnx/builder.js";
 import { readOnnx, writeOnnx } from "../src/onnx/file.js";

@@ -4,7 +4,7 @@ import { type Dimension, float32, type Graph, int64, type Node } from "../onnx/g
 import { DEFAULT_TABLE, ZIGZAG } from "../transform/frequency.js";
 import { cosine } from "../transform/tensors.js";
 import { entranceGraph } from "./entrance-graph.js";
-import { ConvertError } from "./options.js";
+import { ConvertError } from "./errors.js";
 import { channelCount, type Preprocess } from "./preprocess.js";
 
 /** A network behind the entrance. */

@@ -8,8 +8,8 @@ import {
   type Node,
   type ValueInfo,
 } from "../onnx/graph.js";
+import { ConvertError } from "./errors.js";
 import type { Planes } from "./layers.js";
-import { ConvertError } from "./options.js";
 
 /** The model's image, as planes float32 `[N, C, H, W]`. */
 export interface ImageInput extends Planes {

@@ -1,5 +1,5 @@
 import type { Dimension, Graph } from "../onnx/graph.js";
-import { ConvertError } from "./options.js";
+import { ConvertError } from "./errors.js";
 import type { Preprocess } from "./preprocess.js";
 
 /** What a converted file says of itself, so that whoever loads it knows what to feed it. */

@@ -1,6 +1,5 @@
-import { JpegDomainError } from "../errors.js";
-import { describe, type Node } from "../onnx/graph.js";
 import { DEFAULT_TABLE, MAX_FREQUENCIES } from "../transform/frequency.js";
+import { ConvertError } from "./errors.js";
 import type { Preprocess } from "./preprocess.js";
 
 /** How ReLU is carried out: exactly, or from the spatial frequencies alpha + beta <= n alone (ASM, APX). */
@@ -26,22 +25,6 @@ export interface ConvertOptions {
   table?: ArrayLike<number>;
   /** Bytes that plan `exploded` may need to be loaded; one that needs more is refused. Default: no limit. */
   memoryLimit?: number;
-}
-
-/** A model, or a node of it, that cannot be converted. */
-export class ConvertError extends JpegDomainError {
-  override name = "ConvertError";
-  /** The operator and name of the node at fault, if it is one. */
-  readonly op: string | undefined;
-  readonly node: string | undefined;
-  constructor(
-    readonly reason: string,
-    node?: Node,
-  ) {
-    super(node ? `${describe(node)} cannot be converted: ${reason}` : reason);
-    this.op = node?.op;
-    this.node = node?.name || node?.outputs[0];
-  }
 }
 
 /** A ReLU as plans see it: `kind` and the n of its spatial frequencies. n = 14 is exact whatever the kind. */

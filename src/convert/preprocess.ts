@@ -5,7 +5,7 @@
  *
  * as torchvision's transforms and Hugging Face's `preprocessor_config.json` describe it.
  */
-import { ConvertError } from "./options.js";
+import { ConvertError } from "./errors.js";
 
 export interface Preprocess {
   /** To the shortest edge, the other one in proportion, or to a size whatever the proportions; none: as it is. */

@@ -1,8 +1,8 @@
 import type { GraphBuilder } from "../onnx/builder.js";
 import type { Facts } from "../onnx/facts.js";
 import type { Constant, Dimension, Graph, Node } from "../onnx/graph.js";
+import { ConvertError } from "./errors.js";
 import { isWholeBlocks, type Size } from "./layers.js";
-import { ConvertError } from "./options.js";
 import type { Note, Plan } from "./plan.js";
 
 /** A value of the converted graph: a feature map in the plan's keeping, or any other tensor under its name. */

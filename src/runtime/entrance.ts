@@ -1,6 +1,7 @@
 /** JPEG files into the planes that a network takes: `bytes → coefficients → pixels → planes`. */
+
+import { ConvertError } from "../convert/errors.js";
 import { type Geometry, geometry, isTransposed, scaleFor } from "../convert/geometry.js";
-import { ConvertError } from "../convert/options.js";
 import { flips, LUMA, seen } from "../convert/planes.js";
 import { channelCount, type Preprocess } from "../convert/preprocess.js";
 import type { JpegComponent, JpegImage } from "../jpeg/image.js";

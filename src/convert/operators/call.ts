@@ -1,7 +1,7 @@
 /** What a rule of the coefficient domain is given, and what it gives. */
 import { type Constant, type Dimension, float32, floats, type Node, volume } from "../../onnx/graph.js";
+import { ConvertError } from "../errors.js";
 import type { Size } from "../layers.js";
-import { ConvertError } from "../options.js";
 import type { CoefficientMap, Coefficients } from "../plans/coefficients.js";
 import { toBlocks } from "../plans/padding.js";
 
