@@ -5,9 +5,9 @@
  * time and nothing else took any.
  */
 import { readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { positiveInteger } from "../src/cli/arguments.js";
+import { SHIPPED_MODEL } from "../src/cli/files.js";
 import { openProgress } from "../src/cli/progress.js";
 import { labelledPlanes, loadSplit } from "../src/data/mnist.js";
 import { columns, formatCount } from "../src/report/format.js";
@@ -22,14 +22,13 @@ interface Flags {
   json?: boolean;
 }
 
-const SHIPPED = fileURLToPath(new URL("../../models/mnist-resnet.onnx", import.meta.url));
 const REQUIRED: Record<string, number> = { "fused, exact": 0.95, "fused, asm:10": 0.45 };
 const REQUIRED_OVER_EXPLODED = 50;
 
 export const command = () =>
   new Command("plans")
     .description("throughput of every plan over the spatial model's")
-    .option("--model <file>", "a spatial model of 32x32 planes", SHIPPED)
+    .option("--model <file>", "a spatial model of 32x32 planes", SHIPPED_MODEL)
     .option("--batch <n>", "images at a time", positiveInteger, 128)
     .option("--rounds <n>", "turns of each, one after another", positiveInteger, 30)
     .option("--no-exploded", "leave out the plan that needs gigabytes")

@@ -246,6 +246,7 @@ describe("train", () => {
 
 describe.concurrent("bad arguments: one line, exit status 2:", () => {
   test.each<[string, RegExp]>([
+    ["convert in.onnx out.onnx --crop 224", /how photographs are prepared is a matter of --input jpeg/],
     ["convert in.onnx out.onnx --relu asm:99", /--relu.*'asm:99' is invalid.*from 0 to 14, found 99/],
     ["convert in.onnx out.onnx --relu asm", /--relu.*'asm' is invalid.*expected exact, asm:N or apx:N/],
     ["convert in.onnx out.onnx --plan foo", /--plan.*'foo' is invalid.*fused, blockwise, exploded/],

@@ -1,7 +1,6 @@
 /** The sections of `bench end-to-end`. */
-
 import { readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
+import { SHIPPED_MODEL } from "../../src/cli/files.js";
 import type { Preprocess } from "../../src/convert/preprocess.js";
 import { labelledPlanes, loadSplit } from "../../src/data/mnist.js";
 import { columns, formatBytes, formatPercent } from "../../src/report/format.js";
@@ -32,7 +31,6 @@ interface Measured {
   lines: string[];
 }
 
-const SHIPPED = fileURLToPath(new URL("../../../models/mnist-resnet.onnx", import.meta.url));
 const NOTEBOOK: Partial<Preprocess> = { mean: [0.1307], std: [0.3081] };
 const QUALITY = 90;
 
@@ -232,9 +230,9 @@ async function measureFolder({ files, rounds }: Flags): Promise<Measured | undef
 
 async function measureMnist({ files, rounds }: Flags): Promise<Measured> {
   const { paths, labels } = await mnist(Math.min(10_000, 10 * files), QUALITY);
-  const options = { model: SHIPPED, preprocess: NOTEBOOK, paths, labels, rounds: Math.min(3, rounds) };
+  const options = { model: SHIPPED_MODEL, preprocess: NOTEBOOK, paths, labels, rounds: Math.min(3, rounds) };
   const results = await throughput(options);
-  const classifier = await openClassifier(await readFile(SHIPPED));
+  const classifier = await openClassifier(await readFile(SHIPPED_MODEL));
   const samples = { ...labelledPlanes(await loadSplit(undefined, "test")), count: paths.length };
   const { correct } = await evaluate(classifier, samples);
   await classifier.close();
@@ -283,7 +281,7 @@ const FLAT_MIB = 16;
 async function measureMemory({ files }: Flags): Promise<Measured> {
   const { paths } = await mnist(Math.min(10_000, 10 * files), QUALITY);
   const parent = (paths[0] as string).replace(/\/[^/]*$/, "");
-  const memory = await memoryOfClassify(SHIPPED, parent, [
+  const memory = await memoryOfClassify(SHIPPED_MODEL, parent, [
     "--batch",
     "16",
     "--mean",

@@ -8,6 +8,23 @@ export function positiveInteger(text: string): number {
   return value;
 }
 
+/** Whole numbers from `least` to the largest int32. */
+export function whole(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || value > 2 ** 31 - 1)
+      throw new InvalidArgumentError(`Expected a whole number from ${least}.`);
+    return value;
+  };
+}
+
+export function positiveNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value) || value <= 0)
+    throw new InvalidArgumentError("Expected a number above 0.");
+  return value;
+}
+
 function relu(text: string): Relu {
   try {
     return parseRelu(text);

@@ -4,7 +4,6 @@ import type { PlanName, Relu } from "../convert/options.js";
 import { formatRelu } from "../convert/options.js";
 import { loadingBytes } from "../convert/plan.js";
 import { TORCHVISION } from "../convert/preprocess.js";
-import { JpegDomainError } from "../errors.js";
 import { writeOnnx } from "../onnx/file.js";
 import { formatBytes } from "../report/format.js";
 import { conversionLines } from "../report/model-text.js";
@@ -42,12 +41,17 @@ export function convertCommand(): Command {
   return addPreprocessOptions(command);
 }
 
-async function run(input: string, output: string, { relu, plan, json, ...flags }: Flags): Promise<void> {
-  const bytes = await readInput(input);
+async function run(
+  input: string,
+  output: string,
+  { relu, plan, json, ...flags }: Flags,
+  command: Command,
+): Promise<void> {
   const given = await preprocessOf(flags);
   const isGiven = Object.keys(given).length > 0;
   if (isGiven && flags.input !== "jpeg")
-    throw new JpegDomainError("how photographs are prepared is a matter of --input jpeg");
+    command.error("error: how photographs are prepared is a matter of --input jpeg");
+  const bytes = await readInput(input);
   const preprocess = isGiven ? { preprocess: { ...TORCHVISION, ...given } } : {};
   const start = performance.now();
   const { graph, cost, report } = await withFile(input, () =>

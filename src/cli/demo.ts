@@ -4,7 +4,7 @@ import { columns, formatBytes, formatCount, formatPercent, formatSmall } from ".
 import { runNotebook } from "../report/notebook.js";
 import { labelOf, type NotebookReport } from "../report/results.js";
 import { dataOption } from "./arguments.js";
-import { readInput, writeOutput } from "./files.js";
+import { readInput, SHIPPED_MODEL, writeOutput } from "./files.js";
 import { openProgress } from "./progress.js";
 import { trainCommand } from "./train.js";
 
@@ -16,8 +16,6 @@ interface Flags {
   train?: boolean;
   json?: boolean;
 }
-
-const SHIPPED = new URL("../../../models/mnist-resnet.onnx", import.meta.url).pathname;
 
 /** `jpeg-domain demo`: the notebook's story with the real data, as a table and a report. */
 export function demoCommand(): Command {
@@ -35,7 +33,7 @@ export function demoCommand(): Command {
 }
 
 async function run({ data, model, out, exploded, train, json }: Flags): Promise<void> {
-  const path = train ? `${out}/mnist-resnet.onnx` : (model ?? SHIPPED);
+  const path = train ? `${out}/mnist-resnet.onnx` : (model ?? SHIPPED_MODEL);
   if (train) {
     const dataFlags = data === undefined ? [] : ["--data", data];
     await trainCommand().parseAsync(["--out", path, ...dataFlags], { from: "user" });
@@ -44,7 +42,7 @@ async function run({ data, model, out, exploded, train, json }: Flags): Promise<
   const bytes = await readInput(path);
   const set = await loadImageSet(data);
   say(`${set.name}: ${formatCount(set.train.count)} training and ${formatCount(set.test.count)} test images`);
-  const modelName = path === SHIPPED ? "models/mnist-resnet.onnx" : path;
+  const modelName = path === SHIPPED_MODEL ? "models/mnist-resnet.onnx" : path;
   const report = await runNotebook(bytes, set, { modelName, exploded, stage });
   await writeOutput(`${out}/results.json`, `${JSON.stringify(withoutPictures(report), null, 2)}\n`);
   // Loaded here, since no other command should wait for a plotting library.

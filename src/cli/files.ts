@@ -1,7 +1,11 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { JpegDomainError } from "../errors.js";
 import { fileFailure } from "../runtime/failure.js";
+
+/** The trained network that comes with the package, as seen from dist/src/cli. */
+export const SHIPPED_MODEL = fileURLToPath(new URL("../../../models/mnist-resnet.onnx", import.meta.url));
 
 /** Runs `work`; what fails in it is told with the file's name, in one line. */
 export async function withFile<T>(path: string, work: () => T | Promise<T>): Promise<T> {

@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { type LabelledImages, loadImageSet, paddedSize, planes } from "../data/mnist.js";
 import { resnet } from "../networks/resnet.js";
 import { writeOnnx } from "../onnx/file.js";
+import { formatPercent } from "../report/format.js";
 import { writeAtomically } from "../train/checkpoint.js";
 import {
   SCHEDULE_NAMES,
@@ -13,6 +14,7 @@ import {
   train,
 } from "../train/loop.js";
 import type { Samples } from "../train/samples.js";
+import { dataOption, positiveNumber, whole } from "./arguments.js";
 import { makeFolderOf } from "./files.js";
 import { INTERRUPTED, interruptible } from "./interrupt.js";
 import { openProgress, type Progress } from "./progress.js";
@@ -35,20 +37,20 @@ interface TrainFlags {
 export function trainCommand(): Command {
   return new Command("train")
     .description("train the notebook's ResNet on pixels (MNIST) and write it as ONNX")
-    .option("--data <dir>", "folder of IDX files, gzipped or not (default: MNIST itself)")
+    .addOption(dataOption())
     .option("--out <file>", "the model to write", "out/mnist-resnet.onnx")
-    .option("--epochs <n>", "passes over the training images", count, TRAINING.epochs)
-    .option("--batch <n>", "images a step", count, TRAINING.batch)
-    .option("--lr <rate>", "learning rate of Adam at the start", positive, TRAINING.learningRate)
+    .option("--epochs <n>", "passes over the training images", whole(1), TRAINING.epochs)
+    .option("--batch <n>", "images a step", whole(1), TRAINING.batch)
+    .option("--lr <rate>", "learning rate of Adam at the start", positiveNumber, TRAINING.learningRate)
     .addOption(
       new Option("--schedule <name>", "how the learning rate goes on from there")
         .choices(SCHEDULE_NAMES)
         .default(TRAINING.schedule),
     )
-    .option("--seed <n>", "of the weights and the order of the images", seed, TRAINING.seed)
+    .option("--seed <n>", "of the weights and the order of the images", whole(0), TRAINING.seed)
     .option("--checkpoint <file>", "written after every epoch (default: --out with .checkpoint.onnx)")
     .option("--resume", "go on from the checkpoint, exactly where it stopped")
-    .option("--limit <n>", "use only the first n training and test images", count)
+    .option("--limit <n>", "use only the first n training and test images", whole(1))
     .option("--json", "print the result as one JSON object")
     .action(runTrain);
 }
@@ -110,7 +112,7 @@ function report(flags: TrainFlags, { step, history }: TrainingResult, summary: S
   console.log(
     flags.json
       ? JSON.stringify({ ...summary, seed, epochs, batch, learningRate, steps: step, accuracies })
-      : `${model}: ${correct} of ${total} test images right (${percent(testAccuracy)}) after ${epochs} epochs, ${seconds.toFixed(1)} s`,
+      : `${model}: ${correct} of ${total} test images right (${formatPercent(testAccuracy)}) after ${epochs} epochs, ${seconds.toFixed(1)} s`,
   );
 }
 
@@ -141,7 +143,7 @@ async function withProgress<T>(epochs: number, work: (hooks: TrainingHooks) => P
         progress?.update(step, `epoch ${epoch} of ${epochs}, loss ${loss.toFixed(4)}`);
       },
       onEpoch({ epoch, evaluation: { correct, total, meanLoss } }) {
-        const accuracy = `${correct} of ${total} (${percent(correct / total)})`;
+        const accuracy = `${correct} of ${total} (${formatPercent(correct / total)})`;
         progress?.line(`epoch ${epoch} of ${epochs}: test ${accuracy}, test loss ${meanLoss.toFixed(4)}`);
       },
     });
@@ -177,23 +179,4 @@ function commandLine(flags: TrainFlags, checkpoint: string, resume: boolean): st
 
 const quoted = (word: string) =>
   /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
-const percent = (share: number) => `${(100 * share).toFixed(2)} %`;
 const say = (text: string) => void process.stderr.write(`${text}\n`);
-
-function whole(least: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < least || value > 2 ** 31 - 1)
-      throw new InvalidArgumentError(`Expected a whole number from ${least}.`);
-    return value;
-  };
-}
-const count = whole(1);
-const seed = whole(0);
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isFinite(value) || value <= 0)
-    throw new InvalidArgumentError("Expected a number above 0.");
-  return value;
-}
