@@ -90,9 +90,9 @@ export function fused(g: GraphBuilder, { relu, table }: Settings, cost: Cost, no
   };
 }
 
-/** Whether an image takes long enough to transform to spare a product; few channels, for each has a copy of the matrix. */
+/** Whether an image takes long enough to transform to spare a product. */
 const isLarge = (planes: Planes): boolean =>
-  planes.channels <= 4 && (!isSized(planes) || planes.height * planes.width > 64 * 64);
+  !isSized(planes) || planes.channels * planes.height * planes.width > 64 * 64;
 
 /**
  * A map of one channel repeated over as many as `size` has, by a 1x1 convolution with ones. `Add` would repeat it too,
@@ -113,13 +113,14 @@ function activate(transforms: Transforms, relu: ReluKind, x: string, size: Size)
   if (relu.kind === "exact") return g.node("Relu", [x]);
   const blocksWide = size.width / 8;
   const inStrips = projectionCost(relu.n) * blocksWide <= TRANSPOSE_COST;
-  const lines = inStrips ? x : swapRows(g, x, size, [8, blocksWide]);
+  const strips = [-1, (size.channels * size.height) / 8];
+  const lines = inStrips ? x : transforms.swapRuns(x, strips, [8, blocksWide]);
   const blocks = inStrips ? blocksWide : 1;
   const flat = g.node("Reshape", [lines, g.ints([-1, 64 * blocks])]);
   transforms.count(projectionCost(relu.n) * blocks, size);
   const low = project(transforms, flat, relu.n, blocks);
   const y = relu.kind === "asm" ? g.node("Mul", [flat, isNotNegative(g, low)]) : g.node("Relu", [low]);
-  const back = inStrips ? y : swapRows(g, y, size, [blocksWide, 8]);
+  const back = inStrips ? y : transforms.swapRuns(y, strips, [blocksWide, 8]);
   return g.node("Reshape", [back, g.ints([-1, size.channels, size.height, size.width])], {}, relu.kind);
 }
 
@@ -127,20 +128,9 @@ function activate(transforms: Transforms, relu: ReluKind, x: string, size: Size)
  * A block's pixels lie 8 to a row of the image, between those of its neighbours. Either they are brought together,
  * which takes two transpositions, or a whole strip of 8 rows is projected as one vector, with a matrix that is zero
  * between blocks. Each zero costs a multiplication; a pair of transpositions takes as long as about this many
- * multiplications for each pixel (measured: equal at 160 to 220).
+ * multiplications for each pixel (measured: equal at 80 to 110).
  */
-const TRANSPOSE_COST = 160;
-
-/** In each strip of 8 rows, 8-pixel runs ordered by (row, block) become ordered by (block, row), or the reverse. */
-function swapRows(
-  g: GraphBuilder,
-  x: string,
-  { channels, height }: Size,
-  [outer, inner]: [number, number],
-): string {
-  const runs = g.node("Reshape", [x, g.ints([-1, (channels * height) / 8, outer, inner, 8])]);
-  return g.node("Transpose", [runs], { perm: [0, 1, 3, 2, 4] });
-}
+const TRANSPOSE_COST = 100;
 
 /**
  * x_n is what remains of x without the dropped frequencies, or, where those are almost all, P_n x. Measured on the
