@@ -1,10 +1,19 @@
 import { wasm } from "./generated/pixels.js";
 
 /** The functions of assembly/pixels.ts. */
-export interface PixelEngine {
+interface Exports {
   memory: WebAssembly.Memory;
   transform(component: number, row: number): void;
   advance(limit: number): void;
+}
+
+/** One instance of the pixel program, and its whole memory; renewed by {@link reserve}. */
+export interface PixelEngine extends Pick<Exports, "transform" | "advance"> {
+  memory: WebAssembly.Memory;
+  u32: Uint32Array;
+  i16: Int16Array;
+  f32: Float32Array;
+  f64: Float64Array;
 }
 
 // The offsets of assembly/pixels-layout.ts.
@@ -30,14 +39,20 @@ export function releasePixels(): void {
   pooled = undefined;
 }
 
-/** An instance with at least so much memory, whose content may be anything. */
-export function takeEngine(bytes: number): PixelEngine {
-  const exports = pooled ?? instantiate();
+/** An instance whose memory holds what its last use left there. */
+export function takeEngine(): PixelEngine {
+  const engine = pooled ?? instantiate();
   pooled = undefined;
-  const { memory } = exports;
+  return engine;
+}
+
+/** Makes the engine's memory at least `bytes` long. */
+export function reserve(engine: PixelEngine, bytes: number): void {
+  const { memory } = engine;
   const missing = bytes - memory.buffer.byteLength;
-  if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
-  return exports;
+  if (missing <= 0) return;
+  memory.grow(Math.ceil(missing / PAGE));
+  Object.assign(engine, views(memory));
 }
 
 /** Keeps an instance for the next image. */
@@ -47,8 +62,16 @@ export function giveBack(engine: PixelEngine): void {
 
 function instantiate(): PixelEngine {
   module ??= new WebAssembly.Module(Uint8Array.from(atob(wasm), (char) => char.charCodeAt(0)));
-  return new WebAssembly.Instance(module, {}).exports as unknown as PixelEngine;
+  const { memory, transform, advance } = new WebAssembly.Instance(module, {}).exports as unknown as Exports;
+  return { memory, transform, advance, ...views(memory) };
 }
+
+const views = ({ buffer }: WebAssembly.Memory) => ({
+  u32: new Uint32Array(buffer),
+  i16: new Int16Array(buffer),
+  f32: new Float32Array(buffer),
+  f64: new Float64Array(buffer),
+});
 
 const bases = new Map<number, Int16Array>();
 

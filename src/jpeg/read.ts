@@ -82,6 +82,10 @@ export function readHeader(bytes: Uint8Array): JpegHeader {
   const scan = nextScan(headers);
   const { frame } = headers;
   if (scan === undefined || frame === undefined) throw noScan(headers);
+  return headerOf(headers, frame, scan);
+}
+
+function headerOf(headers: Headers, frame: Frame, scan: ScanHeader): JpegHeader {
   return {
     width: frame.width,
     height: frame.height,
@@ -119,25 +123,27 @@ export function readCoefficients(bytes: Uint8Array, options: ReadOptions = {}): 
   return read(bytes, options);
 }
 
+/** How {@link readBands} reads a file, once its header is known. */
+export interface BandPlan {
+  /** How many coefficients of each block to keep, the first ones in zigzag order. */
+  coefficients: number;
+  /** Is given the image without coefficients before the first band, and makes the sink. */
+  start(image: JpegImage): BandSink;
+}
+
 /**
  * {@link readCoefficients} for who needs each row of blocks but once: they go to a sink, band by band, as they are
  * decoded, and the memory that all of them would take is saved.
  *
- * @param start - is given the image without coefficients before the first band, and makes the sink
  * @returns the image without coefficients
  */
-export function readBands(
-  bytes: Uint8Array,
-  options: ReadOptions,
-  start: (image: JpegImage) => BandSink,
-): JpegImage {
-  return read(bytes, options, start);
+export function readBands(bytes: Uint8Array, plan: (header: JpegHeader) => BandPlan): JpegImage {
+  return read(bytes, {}, plan);
 }
 
-function read(bytes: Uint8Array, options: ReadOptions, start?: (image: JpegImage) => BandSink): JpegImage {
-  const { coefficients: kept = 64, tolerant = false, keepSegments = false } = options;
-  if (!Number.isInteger(kept) || kept < 1 || kept > 64)
-    throw new RangeError(`coefficients: found ${kept}, expected a whole number from 1 to 64`);
+function read(bytes: Uint8Array, options: ReadOptions, plan?: (header: JpegHeader) => BandPlan): JpegImage {
+  const { tolerant = false, keepSegments = false } = options;
+  if (options.coefficients !== undefined) checkKept(options.coefficients);
   const headers = startHeaders(bytes, tolerant, keepSegments);
   const { missing } = headers;
   const first = nextScan(headers);
@@ -149,6 +155,8 @@ function read(bytes: Uint8Array, options: ReadOptions, start?: (image: JpegImage
       `the image has ${frame.width} x ${frame.height} pixels, the limit maxPixels is ${maxPixels}`,
       0,
     );
+  const bands = plan?.(headerOf(headers, frame, first));
+  const kept = bands?.coefficients ?? options.coefficients ?? 64;
 
   return withEngine((engine) => {
     const finder = new ScanFinder(engine, bytes, first.offset, frame);
@@ -175,7 +183,17 @@ function read(bytes: Uint8Array, options: ReadOptions, start?: (image: JpegImage
       ...(tolerant && { missing }),
     };
     const reuse = options.reuse?.components.map((component) => component.coefficients) ?? [];
-    const decoding = { bytes, frame, scans, finder, kept, tolerant, missing, reuse, sink: start?.(image) };
+    const decoding = {
+      bytes,
+      frame,
+      scans,
+      finder,
+      kept,
+      tolerant,
+      missing,
+      reuse,
+      sink: bands?.start(image),
+    };
     decodeScans(engine, decoding).forEach((coefficients, index) => {
       (image.components[index] as JpegComponent).coefficients = coefficients;
     });
@@ -184,6 +202,11 @@ function read(bytes: Uint8Array, options: ReadOptions, start?: (image: JpegImage
 }
 
 const NONE = new Int16Array(0);
+
+function checkKept(kept: number): void {
+  if (!Number.isInteger(kept) || kept < 1 || kept > 64)
+    throw new RangeError(`coefficients: found ${kept}, expected a whole number from 1 to 64`);
+}
 
 /** Walks through the file, from scan to scan, as far as the coefficients asked for need it. */
 function collectScans(

@@ -4,11 +4,13 @@ import { ConvertError } from "../convert/errors.js";
 import { type Geometry, geometry, isTransposed, scaleFor } from "../convert/geometry.js";
 import { flips, LUMA, seen } from "../convert/planes.js";
 import { channelCount, type Preprocess } from "../convert/preprocess.js";
+import type { BandSink } from "../jpeg/decode.js";
 import type { JpegComponent, JpegImage } from "../jpeg/image.js";
-import { type PlanesRequest, PlaneWriter } from "../jpeg/pixels.js";
-import { type JpegHeader, readBands, readHeader } from "../jpeg/read.js";
+import { PlaneWriter } from "../jpeg/pixels.js";
+import type { PlanesRequest } from "../jpeg/planes-program.js";
+import { type JpegHeader, readBands } from "../jpeg/read.js";
 import { coefficientsFor, scaledLayout } from "../jpeg/scaling.js";
-import { mirrored, type Taps, taps } from "../transform/resample.js";
+import { mirrored, taps } from "../transform/resample.js";
 
 /** The planes a network takes. */
 export interface PlaneSize {
@@ -40,28 +42,37 @@ export function fillPlanes(
   size: PlaneSize,
   out: Float32Array,
 ): Filled {
-  const job = planJob(readHeader(bytes), preprocess, size);
-  let writer: PlaneWriter | undefined;
+  const work: { job?: Job; writer?: PlaneWriter } = {};
   try {
-    const image = readBands(bytes, { coefficients: job.kept }, (head) => {
-      const { components } = seen(head, preprocess);
-      const started = new PlaneWriter({ ...seen(head, preprocess) }, job.request);
-      writer = started;
-      return (from, to, parts, kept) => {
-        for (let row = Math.max(from, started.firstRow); row < Math.min(to, started.endRow); row++)
-          started.add(row, (component, blockRow) => {
-            const { blocksWide, verticalSampling } = components[component] as JpegComponent;
-            const start = (blockRow - from * verticalSampling) * blocksWide * kept;
-            return { data: parts[component] as Int16Array, start, kept };
-          });
+    const { width, height } = readBands(bytes, (header) => {
+      const job = planJob(header, preprocess, size);
+      work.job = job;
+      const start = (head: JpegImage): BandSink => {
+        const image = seen(head, preprocess);
+        work.writer = new PlaneWriter(image, job.request);
+        return sinkOf(work.writer, image.components);
       };
+      return { coefficients: job.kept, start };
     });
-    finish(writer as PlaneWriter | undefined, job, preprocess, out);
-    return { width: image.width, height: image.height, scale: job.request.scale };
+    const { job, writer } = work as Required<typeof work>;
+    finish(writer, job, preprocess, out);
+    return { width, height, scale: job.request.scale };
   } finally {
-    writer?.release();
+    work.writer?.release();
   }
 }
+
+/** Gives a writer the rows that it needs of each band. */
+const sinkOf =
+  (writer: PlaneWriter, components: readonly JpegComponent[]): BandSink =>
+  (from, to, parts, kept) => {
+    for (let row = Math.max(from, writer.firstRow); row < Math.min(to, writer.endRow); row++)
+      writer.add(row, (component, blockRow) => {
+        const { blocksWide, verticalSampling } = components[component] as JpegComponent;
+        const start = (blockRow - from * verticalSampling) * blocksWide * kept;
+        return { data: parts[component] as Int16Array, start, kept };
+      });
+  };
 
 /** The same from coefficients that are read already: all of them, or as many as {@link planJob} says. */
 export function fillFrom(image: JpegImage, job: Job, preprocess: Preprocess, out: Float32Array): Filled {
@@ -82,17 +93,12 @@ export function fillFrom(image: JpegImage, job: Job, preprocess: Preprocess, out
 }
 
 /** The planes, upright and in the network's channels. */
-function finish(
-  writer: PlaneWriter | undefined,
-  job: Job,
-  { channels }: Preprocess,
-  out: Float32Array,
-): void {
+function finish(writer: PlaneWriter, job: Job, { channels }: Preprocess, out: Float32Array): void {
   const { outputs } = job.request;
   const isWeighted = channels === "grayscale" && outputs.length === 3;
   const isDirect = job.orientation === 1 && !isWeighted;
   const made = isDirect ? out : new Float32Array(outputs.length * job.crop.height * job.crop.width);
-  writer?.finish(made);
+  writer.finish(made);
   if (!isDirect) turn(isWeighted ? weighted(made) : made, job, out);
 }
 
@@ -107,8 +113,37 @@ export interface Job {
   request: PlanesRequest;
 }
 
-/** @throws {ConvertError} where the preprocessing of this file does not give `size` */
+/** Files of one folder tend to be alike, and taps take a tenth of a millisecond to compute. */
+const known = new Map<string, Job>();
+const MOST_KNOWN = 64;
+
+/**
+ * Plans a file's way to planes; files that are alike have the same job, the same object.
+ * @throws {ConvertError} where the preprocessing of this file does not give `size`
+ */
 export function planJob(header: JpegHeader | JpegImage, preprocess: Preprocess, size: PlaneSize): Job {
+  const { width, height, orientation, progressive, colorSpace, components } = header;
+  const samplings = components.map((component) => [component.horizontalSampling, component.verticalSampling]);
+  const key = JSON.stringify([
+    width,
+    height,
+    orientation,
+    progressive,
+    colorSpace,
+    samplings,
+    preprocess,
+    size,
+  ]);
+  let job = known.get(key);
+  if (job === undefined) {
+    job = makeJob(header, preprocess, size);
+    if (known.size === MOST_KNOWN) known.delete(known.keys().next().value as string);
+    known.set(key, job);
+  }
+  return job;
+}
+
+function makeJob(header: JpegHeader | JpegImage, preprocess: Preprocess, size: PlaneSize): Job {
   const { width, height, orientation = 1 } = header;
   const swapped = isTransposed(orientation);
   const { resized, crop } = geometry(preprocess, swapped ? { width: height, height: width } : header);
@@ -125,7 +160,7 @@ export function planJob(header: JpegHeader | JpegImage, preprocess: Preprocess, 
   const across: [number, number, number] = [resized.width, crop.left, crop.width];
   const down: [number, number, number] = [resized.height, crop.top, crop.height];
   const axis = (inputs: number, [outputs, from, length]: [number, number, number], flip: boolean) => {
-    const straight = cachedTaps(preprocess.resample, inputs, outputs, from, length);
+    const straight = taps(preprocess.resample, inputs, outputs, from, length);
     return flip ? mirrored(straight, inputs) : straight;
   };
   return {
@@ -180,19 +215,4 @@ function turn(planes: Float32Array, { crop, orientation }: Job, out: Float32Arra
   for (let plane = 0, to = 0; plane < planes.length; plane += area)
     for (let y = 0, line = plane + start; y < height; y++, line += down)
       for (let x = 0, at = line; x < width; x++, at += right) out[to++] = planes[at] as number;
-}
-
-/** Files of one folder tend to have one size, and taps take a tenth of a millisecond to compute. */
-const known = new Map<string, Taps>();
-const MOST_KNOWN = 64;
-
-function cachedTaps(...key: Parameters<typeof taps>): Taps {
-  const name = key.join();
-  let found = known.get(name);
-  if (found === undefined) {
-    found = taps(...key);
-    if (known.size === MOST_KNOWN) known.delete(known.keys().next().value as string);
-    known.set(name, found);
-  }
-  return found;
 }
