@@ -46,7 +46,9 @@ export function openPool({ threads, url, ...settings }: PoolOptions): Pool {
   let [isScheduled, isClosed] = [false, false];
 
   function start(): Thread {
-    const worker = new Worker(url ?? new URL("./worker.js", import.meta.url), { workerData: settings });
+    // Flags that the process has for a script of its own, as --input-type, would end a thread.
+    const started = { workerData: settings, execArgv: [] };
+    const worker = new Worker(url ?? new URL("./worker.js", import.meta.url), started);
     const thread: Thread = { worker, sent: [] };
     let reason = "";
     worker.on("message", (reply: Reply) => {
