@@ -167,6 +167,21 @@ describe("models", () => {
     },
   );
 
+  test("answers of other weights in those files are not mixed by classify --resume", LIMIT, async () => {
+    const model = await apart("weights");
+    await writeFile(join(folder, "gray.jpg"), picture(32, 32));
+    const command = ["classify", model, "gray.jpg", "--out", "weights.jsonl"];
+    expect((await jpegDomain(command)).code).toBe(0);
+    expect((await jpegDomain([...command, "--resume"])).code).toBe(0);
+    const weights = join(folder, "weights/weights/fc.bin");
+    await writeFile(weights, (await readFile(weights)).reverse());
+    const refused = await jpegDomain([...command, "--resume"]);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toMatch(
+      /^error: weights\.jsonl: line 1 was made with model [0-9a-f]{12}, expected [0-9a-f]{12}; --resume/m,
+    );
+  });
+
   test("that point out of their folder, by path or by link, are refused in a line", LIMIT, async () => {
     const upwards = await jpegDomain(["inspect", await apart("upwards", "../secret.bin")]);
     expect(upwards).toMatchObject({ code: 1, stdout: "" });

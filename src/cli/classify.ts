@@ -8,6 +8,7 @@ import { withFile } from "./files.js";
 import { findImages } from "./images.js";
 import { INTERRUPTED, interruptible } from "./interrupt.js";
 import { readLabels } from "./labels.js";
+import { madeBy } from "./made-by.js";
 import { addPreprocessOptions, type PreprocessFlags, preprocessOf } from "./preprocess.js";
 import { openProgress } from "./progress.js";
 import { openResults } from "./results-file.js";
@@ -31,16 +32,22 @@ export function classifyCommand(): Command {
     .argument("<paths...>", "JPEG files, folders (with those below), globs")
     .option("--top <n>", "classes a file", positiveInteger, 5)
     .option("--labels <file>", "their names: a line each, or JSON (a config.json with id2label will do)")
-    .option("--jsonl", "print JSON lines: a file with its classes, or its error")
+    .option(
+      "--jsonl",
+      "print JSON lines: a file with its classes, or its error; and by which model and options",
+    )
     .option("--out <file.jsonl>", "write the JSON lines to a file")
-    .option("--resume", "go on with --out where it was interrupted: files that it has are left out")
+    .option(
+      "--resume",
+      "go on with --out, of the same model and options: files with answers are left out, failed ones are tried again, in lines instead of their old ones",
+    )
     .option("--batch <n>", "images that go through the network at once", positiveInteger)
     .option("--threads <n>", "files in work side by side (default: one for each core)", positiveInteger)
     .option("--provider <name>", "ONNX Runtime's execution provider: cpu, cuda, webgpu, coreml, dml");
   return addPreprocessOptions(command).action(run);
 }
 
-/** One file's answer, as a JSON line has it. */
+/** One file's answer. */
 type Entry =
   | { file: string; top: { class: number; label?: string; probability: number }[] }
   | { file: string; error: string };
@@ -57,9 +64,6 @@ async function run(path: string, paths: string[], flags: Flags, command: Command
   const labels = flags.labels === undefined ? undefined : await readLabels(flags.labels);
   const preprocess = await preprocessOf(flags);
   const files = await findImages(paths);
-  const results = flags.out === undefined ? undefined : await openResults(flags.out, flags.resume ?? false);
-  const left = files.filter((file) => !results?.done.has(file));
-  const earlier = files.filter((file) => results?.done.get(file)).length;
   const model = await withFile(path, () =>
     loadModel(path, {
       preprocess,
@@ -68,20 +72,42 @@ async function run(path: string, paths: string[], flags: Flags, command: Command
       ...(flags.provider && { executionProviders: [flags.provider] }),
     }),
   );
-  if (model.assumed) console.error(`${path}: ${model.assumed}`);
-  const sink: Sink = results ?? (flags.jsonl ? jsonLines : textLines);
-  const work = { model, files: left, from: files.length - left.length, labels, top: flags.top, sink };
   try {
-    const { done, failed } = await interruptible((signal) => classify({ ...work, signal }));
-    const errors = earlier + failed;
-    if (errors > 0) process.exitCode = 1;
-    if (files.length > 1 || errors > 0)
-      console.error(`${work.from + done} of ${files.length} files, ${errors} failed`);
-    if (done < left.length) process.exitCode = INTERRUPTED;
+    if (model.assumed) console.error(`${path}: ${model.assumed}`);
+    const { sink, done } = await openSink(path, model, labels, flags);
+    const left = files.filter((file) => !done?.has(file));
+    const from = files.length - left.length;
+    try {
+      const work = { model, files: left, from, labels, top: flags.top, sink };
+      tell(files.length, from, await interruptible((signal) => classify({ ...work, signal })));
+    } finally {
+      sink.close();
+    }
   } finally {
-    sink.close();
     await model.close();
   }
+}
+
+/** Where answers go, and which of them are there already. */
+async function openSink(
+  path: string,
+  { preprocess }: JpegModel,
+  labels: string[] | undefined,
+  { top, out, jsonl, resume = false }: Flags,
+): Promise<{ sink: Sink; done?: Set<string> }> {
+  if (out === undefined && !jsonl) return { sink: textLines };
+  const by = await madeBy(path, preprocess, labels, top);
+  if (out === undefined)
+    return { sink: { write: (entry) => print(JSON.stringify({ ...entry, by })), close: () => undefined } };
+  const { done, write, close } = await openResults(out, by, resume);
+  return { sink: { write: (entry) => write({ ...entry, by }), close }, done };
+}
+
+/** Says how the work ended, and gives it its exit status. */
+function tell(total: number, from: number, { done, failed }: { done: number; failed: number }): void {
+  if (failed > 0) process.exitCode = 1;
+  if (total > 1 || failed > 0) console.error(`${from + done} of ${total} files, ${failed} failed`);
+  if (from + done < total) process.exitCode = INTERRUPTED;
 }
 
 interface Work {
@@ -144,8 +170,6 @@ function print(line: string): Promise<void> {
     process.stdout.write(`${line}\n`, () => done());
   });
 }
-
-const jsonLines: Sink = { write: (entry) => print(JSON.stringify(entry)), close: () => undefined };
 
 const textLines: Sink = {
   write(entry) {
