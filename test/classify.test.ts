@@ -139,6 +139,7 @@ describe("classify", () => {
 
   test("says each thing that is off in one line", async () => {
     await writeFile(join(folder, "short.txt"), "zero\none\n");
+    await writeFile(join(folder, "long.txt"), "background\n0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n");
     const plane = new Uint8Array(32 * 32).fill(100);
     const cmyk = { width: 32, height: 32, colorSpace: "cmyk" as const, planes: [plane, plane, plane, plane] };
     await writeFile(join(folder, "cmyk.jpg"), encodeJpeg(cmyk));
@@ -159,6 +160,8 @@ describe("classify", () => {
       [["missing.onnx", "digits"], /^error: missing\.onnx: no such file/, 1],
       [["bad.jpg", "digits"], /^error: bad\.jpg: .*ONNX/i, 1],
       [[MODEL, "digits", "--labels", "short.txt"], /^error: there are 2 labels, the model has 10 classes/, 1],
+      [[MODEL, "digits", "--labels", "long.txt"], /^error: there are 11 labels, the model has 10 classes/, 1],
+      [[MODEL, "digits", "--provider", "none"], /^error: .*: ONNX Runtime refuses the model: .*none/, 1],
       [[MODEL, "digits", "--resume"], /^error: --resume needs the file to go on with/, 2],
       [[MODEL, "digits", "--size", "big"], /^error: option .*Expected pixels/, 2],
       [[MODEL, "digits", "--preprocessor", "labels.missing"], /^error: labels\.missing: no such file/, 1],
@@ -232,7 +235,9 @@ describe("interrupted work", () => {
     expect(text.endsWith("}\n")).toBe(true);
     const done = parse(text).length;
     expect(done).toBeLessThan(800);
-    expect(first.stderr).toMatch(new RegExp(`^${done} of 800 files`, "m"));
+    expect(first.stderr).toMatch(
+      new RegExp(`^${done} of 800 files, .*; --resume goes on with the others$`, "m"),
+    );
 
     const refused = await jpegDomain(args);
     expect(refused.code).toBe(1);
@@ -265,6 +270,21 @@ describe("interrupted work", () => {
       lines.find((line) => line.file === file),
     );
     expect(after?.top).toEqual(before?.top);
+  });
+
+  test("ends quietly where the reader of its output does, whatever its threads are at", async () => {
+    const args = [MAIN, "classify", MODEL, "many", "--threads", "2", ...NOTEBOOK];
+    const child = spawn(process.execPath, args, { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
+    let stderr = "";
+    child.stderr.on("data", (data: Buffer) => {
+      stderr += data;
+    });
+    child.stdout.once("data", () => child.stdout.destroy());
+    const ended = await new Promise((done) => child.on("close", (...how) => done(how)));
+    expect(ended).toEqual([141, null]);
+    expect(stderr).not.toMatch(/terminate|Napi|Error/);
+    const [, done] = /^(\d+) of 800 files, \d failed$/m.exec(stderr) ?? [];
+    expect(Number(done)).toBeLessThan(800);
   });
 
   test("results of another model or other options are not gone on with, and stay", async () => {

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { env } from "onnxruntime-node";
 import { JpegDomainError } from "../errors.js";
 import { topClasses } from "../runtime/classes.js";
 import { type JpegModel, loadModel } from "../runtime/model.js";
@@ -6,7 +7,7 @@ import type { JpegResult, Outputs } from "../runtime/pipeline.js";
 import { positiveInteger } from "./arguments.js";
 import { withFile } from "./files.js";
 import { findImages } from "./images.js";
-import { INTERRUPTED, interruptible } from "./interrupt.js";
+import { interruptible } from "./interrupt.js";
 import { readLabels } from "./labels.js";
 import { madeBy } from "./made-by.js";
 import { addPreprocessOptions, type PreprocessFlags, preprocessOf } from "./preprocess.js";
@@ -64,6 +65,8 @@ async function run(path: string, paths: string[], flags: Flags, command: Command
   const labels = flags.labels === undefined ? undefined : await readLabels(flags.labels);
   const preprocess = await preprocessOf(flags);
   const files = await findImages(paths);
+  // A provider that cannot be loaded would be told of twice: by ONNX Runtime before there is a session, and as the error.
+  env.logLevel = "fatal";
   const model = await withFile(path, () =>
     loadModel(path, {
       preprocess,
@@ -79,7 +82,8 @@ async function run(path: string, paths: string[], flags: Flags, command: Command
     const from = files.length - left.length;
     try {
       const work = { model, files: left, from, labels, top: flags.top, sink };
-      tell(files.length, from, await interruptible((signal) => classify({ ...work, signal })));
+      const ended = await interruptible((signal) => classify({ ...work, signal }));
+      tell(files.length, { ...ended, done: from + ended.done }, flags);
     } finally {
       sink.close();
     }
@@ -103,11 +107,20 @@ async function openSink(
   return { sink: { write: (entry) => write({ ...entry, by }), close }, done };
 }
 
-/** Says how the work ended, and gives it its exit status. */
-function tell(total: number, from: number, { done, failed }: { done: number; failed: number }): void {
+interface Ended {
+  done: number;
+  failed: number;
+  /** Of the process, where the work was stopped. */
+  status: number | undefined;
+}
+
+/** Says how the work ended, and gives the process its exit status. */
+function tell(total: number, { done, failed, status }: Ended, { out }: Flags): void {
   if (failed > 0) process.exitCode = 1;
-  if (total > 1 || failed > 0) console.error(`${from + done} of ${total} files, ${failed} failed`);
-  if (from + done < total) process.exitCode = INTERRUPTED;
+  const isStopped = done < total;
+  if (isStopped && status !== undefined) process.exitCode = status;
+  const more = isStopped && out !== undefined ? "; --resume goes on with the others" : "";
+  if (total > 1 || failed > 0) console.error(`${done} of ${total} files, ${failed} failed${more}`);
 }
 
 interface Work {
@@ -121,7 +134,7 @@ interface Work {
   signal: AbortSignal;
 }
 
-async function classify({ model, files, from, labels, top, sink, signal }: Work) {
+async function classify({ model, files, from, labels, top, sink, signal }: Work): Promise<Ended> {
   // Lines on a terminal show how far it is.
   const isShown = sink !== textLines || !process.stdout.isTTY;
   const progress = isShown
@@ -140,7 +153,7 @@ async function classify({ model, files, from, labels, top, sink, signal }: Work)
   } finally {
     progress?.stop();
   }
-  return { done, failed };
+  return { done, failed, status: signal.aborted ? (signal.reason as number) : undefined };
 }
 
 function entryOf(
@@ -152,7 +165,7 @@ function entryOf(
   if (error) return { file, error: error.message };
   const classes = topClasses(outputs, top);
   const count = Object.values(outputs as Outputs)[0]?.data.length ?? 0;
-  if (labels !== undefined && labels.length < count)
+  if (labels !== undefined && labels.length !== count)
     throw new JpegDomainError(`there are ${labels.length} labels, the model has ${count} classes`);
   return {
     file,

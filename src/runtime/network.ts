@@ -197,7 +197,9 @@ function planeSize([, channels, height, width]: Shape, { crop, resize }: Preproc
         `the model takes images of any ${name}, and the preprocessing gives no size; expected a crop or a size of height and width`,
       );
     if (typeof own === "number" && made !== own)
-      throw new JpegDomainError(`the preprocessing gives images of ${name} ${made}, the network takes ${own}`);
+      throw new JpegDomainError(
+        `the preprocessing gives images of ${name} ${made}, the network takes ${own}`,
+      );
     return made;
   };
   return { channels, height: side(height, "height"), width: side(width, "width") };
