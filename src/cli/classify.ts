@@ -40,7 +40,7 @@ export function classifyCommand(): Command {
     .option("--out <file.jsonl>", "write the JSON lines to a file")
     .option(
       "--resume",
-      "go on with --out, of the same model and options: files with answers are left out, failed ones are tried again, in lines instead of their old ones",
+      "go on with --out where it was interrupted; files that failed are tried again, and their lines replaced; lines of another model or other options are refused",
     )
     .option("--batch <n>", "images that go through the network at once", positiveInteger)
     .option("--threads <n>", "files in work side by side (default: one for each core)", positiveInteger)
