@@ -5,21 +5,11 @@
 import { Command, Option } from "commander";
 import { positiveInteger } from "../src/cli/arguments.js";
 import { JpegDomainError } from "../src/errors.js";
-
-export const SECTIONS = ["network", "single", "large", "folder", "mnist", "memory"] as const;
-export type Section = (typeof SECTIONS)[number];
-
-export interface Flags {
-  only: Section[];
-  files: number;
-  rounds: number;
-  threads?: number;
-  json?: boolean;
-}
+import { type Flags, SECTIONS } from "./end-to-end/options.js";
 
 export const command = () =>
   new Command("end-to-end")
-    .description("bytes to logits, MobileNetV2 and MNIST: beside sharp and jpeg-turbo")
+    .description("bytes to logits, MobileNetV2 and MNIST: beside sharp and jpeg-turbo; pixels beside djpeg's")
     .addOption(new Option("--only <sections...>", "some of them").choices(SECTIONS).default([...SECTIONS]))
     .option("--files <n>", "photographs one at a time, and tenths of the folders", positiveInteger, 1000)
     .option("--rounds <n>", "turns of each, of which the median counts", positiveInteger, 5)

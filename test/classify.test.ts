@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
 import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -70,6 +71,7 @@ interface Line {
   file: string;
   top?: { class: number; label?: string; probability: number }[];
   error?: string;
+  by?: Record<string, string | number>;
 }
 
 const classify = (...args: string[]) => jpegDomain(["classify", MODEL, ...args, ...NOTEBOOK]);
@@ -81,7 +83,15 @@ const parse = (text: string) =>
 
 describe("classify", () => {
   test("names files, folders and globs, each file once, with its classes", async () => {
-    const { code, stdout, stderr } = await classify("f.txt", "digits", "**/*.jp*g", "--jsonl", "--top", "2");
+    const { code, stdout, stderr } = await classify(
+      "./f.txt",
+      "f.txt",
+      "digits",
+      "**/*.jp*g",
+      "--jsonl",
+      "--top",
+      "2",
+    );
     expect(stderr).toMatch(/assumed resize to 32x32, bilinear, grayscale, mean 0.1307, std 0.3081$/m);
     const lines = parse(stdout);
     expect(lines.map(({ file }) => file)).toEqual(
@@ -101,7 +111,16 @@ describe("classify", () => {
       expect(top).toHaveLength(2);
       expect(top?.[0]?.probability).toBeGreaterThan(top?.[1]?.probability as number);
     }
-    expect(lines[6]).toEqual({ file: "bad.jpg", error: expect.stringMatching(/^byte \d+/) as string });
+    const hash = createHash("sha256")
+      .update(await readFile(MODEL))
+      .digest("hex");
+    const by = {
+      model: hash.slice(0, 12),
+      preprocess: expect.stringMatching(/^[0-9a-f]{12}$/) as string,
+      top: 2,
+    };
+    expect(lines[6]).toEqual({ file: "bad.jpg", error: expect.stringMatching(/^byte \d+/) as string, by });
+    for (const line of lines) expect(line.by).toEqual(by);
     expect(stderr).toMatch(/^7 of 7 files, 1 failed$/m);
     expect(code).toBe(1);
   });
@@ -120,6 +139,7 @@ describe("classify", () => {
 
   test("says each thing that is off in one line", async () => {
     await writeFile(join(folder, "short.txt"), "zero\none\n");
+    await writeFile(join(folder, "long.txt"), "background\n0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n");
     const plane = new Uint8Array(32 * 32).fill(100);
     const cmyk = { width: 32, height: 32, colorSpace: "cmyk" as const, planes: [plane, plane, plane, plane] };
     await writeFile(join(folder, "cmyk.jpg"), encodeJpeg(cmyk));
@@ -140,6 +160,8 @@ describe("classify", () => {
       [["missing.onnx", "digits"], /^error: missing\.onnx: no such file/, 1],
       [["bad.jpg", "digits"], /^error: bad\.jpg: .*ONNX/i, 1],
       [[MODEL, "digits", "--labels", "short.txt"], /^error: there are 2 labels, the model has 10 classes/, 1],
+      [[MODEL, "digits", "--labels", "long.txt"], /^error: there are 11 labels, the model has 10 classes/, 1],
+      [[MODEL, "digits", "--provider", "none"], /^error: .*: ONNX Runtime refuses the model: .*none/, 1],
       [[MODEL, "digits", "--resume"], /^error: --resume needs the file to go on with/, 2],
       [[MODEL, "digits", "--size", "big"], /^error: option .*Expected pixels/, 2],
       [[MODEL, "digits", "--preprocessor", "labels.missing"], /^error: labels\.missing: no such file/, 1],
@@ -213,11 +235,13 @@ describe("interrupted work", () => {
     expect(text.endsWith("}\n")).toBe(true);
     const done = parse(text).length;
     expect(done).toBeLessThan(800);
-    expect(first.stderr).toMatch(new RegExp(`^${done} of 800 files`, "m"));
+    expect(first.stderr).toMatch(
+      new RegExp(`^${done} of 800 files, .*; --resume goes on with the others$`, "m"),
+    );
 
     const refused = await jpegDomain(args);
     expect(refused.code).toBe(1);
-    expect(refused.stderr).toMatch(/^error: parts\.jsonl holds results already; --resume goes on/);
+    expect(refused.stderr).toMatch(/^error: parts\.jsonl: it holds results already; --resume goes on/m);
 
     // As a kill in the middle of a line leaves it.
     await appendFile(join(folder, "parts.jsonl"), '{"file":"many/1');
@@ -229,9 +253,68 @@ describe("interrupted work", () => {
     );
     expect(parts).toBe(expected);
 
+    // A file that failed is tried again, and has one line whatever comes of it.
     const third = await jpegDomain([...args, "--resume"]);
     expect(third.stderr).toMatch(/^800 of 800 files, 1 failed$/m);
-    expect(await readFile(join(folder, "parts.jsonl"), "utf8")).toBe(expected);
+    const sorted = (text: string) => text.split("\n").sort();
+    const later = await readFile(join(folder, "parts.jsonl"), "utf8");
+    expect(sorted(later)).toEqual(sorted(expected as string));
+    await writeFile(join(folder, "many/10500.jpg"), await readFile(join(folder, "many/10499.jpg")));
+    const repaired = await jpegDomain([...args, "--resume"]);
+    expect(repaired.code).toBe(0);
+    expect(repaired.stderr).toMatch(/^800 of 800 files, 0 failed$/m);
+    const lines = parse(await readFile(join(folder, "parts.jsonl"), "utf8"));
+    expect(new Set(lines.map(({ file }) => file)).size).toBe(800);
+    expect(lines).toHaveLength(800);
+    const [before, after] = ["many/10499.jpg", "many/10500.jpg"].map((file) =>
+      lines.find((line) => line.file === file),
+    );
+    expect(after?.top).toEqual(before?.top);
+  });
+
+  test("ends quietly where the reader of its output does, whatever its threads are at", async () => {
+    const args = [MAIN, "classify", MODEL, "many", "--threads", "2", ...NOTEBOOK];
+    const child = spawn(process.execPath, args, { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
+    let stderr = "";
+    child.stderr.on("data", (data: Buffer) => {
+      stderr += data;
+    });
+    child.stdout.once("data", () => child.stdout.destroy());
+    const ended = await new Promise((done) => child.on("close", (...how) => done(how)));
+    expect(ended).toEqual([141, null]);
+    expect(stderr).not.toMatch(/terminate|Napi|Error/);
+    const [, done] = /^(\d+) of 800 files, \d failed$/m.exec(stderr) ?? [];
+    expect(Number(done)).toBeLessThan(800);
+  });
+
+  test("results of another model or other options are not gone on with, and stay", async () => {
+    await writeFile(join(folder, "letters.txt"), "abcdefghij".split("").join("\n"));
+    await classify("digits/a.jpg", "--out", "kept.jsonl");
+    const kept = await readFile(join(folder, "kept.jsonl"), "utf8");
+    const { by } = parse(kept)[0] as Line;
+    const other = path("reference/mnist-resnet-pytorch.onnx");
+    const cases: [model: string, args: string[], found: string][] = [
+      [other, NOTEBOOK, `model ${by?.model}`],
+      [MODEL, ["--mean", "0.5", "--std", "0.5"], `preprocess ${by?.preprocess}`],
+      [MODEL, [...NOTEBOOK, "--labels", "letters.txt"], "labels none"],
+      [MODEL, [...NOTEBOOK, "--top", "3"], "top 5, expected 3"],
+    ];
+    for (const [model, args, found] of cases) {
+      const command = ["classify", model, "digits", "--out", "kept.jsonl", "--resume", ...args];
+      const { code, stderr } = await jpegDomain(command);
+      const lines = stderr
+        .trimEnd()
+        .split("\n")
+        .filter((line) => line.startsWith("error"));
+      expect(lines, stderr).toEqual([expect.stringContaining(`kept.jsonl: line 1 was made with ${found}`)]);
+      expect(code).toBe(1);
+      expect(await readFile(join(folder, "kept.jsonl"), "utf8")).toBe(kept);
+    }
+    // Other files are.
+    expect((await classify("digits", "--out", "kept.jsonl", "--resume")).code).toBe(0);
+    const more = await readFile(join(folder, "kept.jsonl"), "utf8");
+    expect(more.startsWith(kept)).toBe(true);
+    expect(parse(more)).toHaveLength(5);
   });
 
   test("a file of something else is not gone on with", async () => {

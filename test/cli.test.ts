@@ -11,6 +11,7 @@ import { readOnnx } from "../src/onnx/file.js";
 import { ModelProtoSchema, StringStringEntryProtoSchema } from "../src/onnx/generated/onnx_pb.js";
 import { readNpy } from "./reference/arrays.js";
 import { lehmer } from "./reference/lehmer.js";
+import { picture } from "./runtime-material.js";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 const MAIN = path("../dist/src/cli/main.js");
@@ -166,6 +167,21 @@ describe("models", () => {
     },
   );
 
+  test("answers of other weights in those files are not mixed by classify --resume", LIMIT, async () => {
+    const model = await apart("weights");
+    await writeFile(join(folder, "gray.jpg"), picture(32, 32));
+    const command = ["classify", model, "gray.jpg", "--out", "weights.jsonl"];
+    expect((await jpegDomain(command)).code).toBe(0);
+    expect((await jpegDomain([...command, "--resume"])).code).toBe(0);
+    const weights = join(folder, "weights/weights/fc.bin");
+    await writeFile(weights, (await readFile(weights)).reverse());
+    const refused = await jpegDomain([...command, "--resume"]);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toMatch(
+      /^error: weights\.jsonl: line 1 was made with model [0-9a-f]{12}, expected [0-9a-f]{12}; --resume/m,
+    );
+  });
+
   test("that point out of their folder, by path or by link, are refused in a line", LIMIT, async () => {
     const upwards = await jpegDomain(["inspect", await apart("upwards", "../secret.bin")]);
     expect(upwards).toMatchObject({ code: 1, stdout: "" });
@@ -286,6 +302,7 @@ describe.concurrent("work that cannot be done: one line, exit status 1:", () => 
     await writeFile(join(folder, "cut.onnx"), (await readFile(PYTORCH)).subarray(0, 200_000));
     await mkdir(join(folder, "pictures"));
     await writeFile(join(folder, "pictures/0001.png"), png);
+    await writeFile(join(folder, "photo.jpg"), picture(32, 32));
     const whole = await imageSet("whole-set", 20, 20);
     const cut = await imageSet("cut-set", 20, 20);
     const images = await readFile(join(whole, "t10k-images-idx3-ubyte"));
@@ -294,6 +311,27 @@ describe.concurrent("work that cannot be done: one line, exit status 1:", () => 
   });
 
   const MODEL = PYTORCH;
+  /** Folders that cannot be made below one that is there. */
+  const NO_FOLDERS = [
+    ["convert", MODEL, "/proc/none/below/out.onnx"],
+    ["coefficients", "photo.jpg", "--out", "/proc/none/below/photo.npz"],
+    ["coefficients", "photo.jpg", "--png", "/proc/none/below/photo.png"],
+    [
+      "classify",
+      MODEL,
+      "photo.jpg",
+      "--size",
+      "32x32",
+      ...["--mean", "0", "--std", "1"],
+      "--out",
+      "/proc/none/below/o.jsonl",
+    ],
+    ["train", "--data", "whole-set", "--out", "/proc/none/below/m.onnx"],
+    ["demo", "--data", "whole-set", "--out", "/proc/none/below"],
+  ].map((args): [string[], RegExp] => [
+    args,
+    /^error: \/proc\/none\/below\S* no folder can be made at \/proc\/none, expected a place for files$/,
+  ]);
   test.each<[string[], RegExp]>([
     [["convert", "missing.onnx", "out.onnx"], /^error: missing.onnx: no such file$/],
     [["convert", "pictures", "out.onnx"], /^error: pictures: it is a folder, expected a file$/],
@@ -309,6 +347,7 @@ describe.concurrent("work that cannot be done: one line, exit status 1:", () => 
       ["convert", MODEL, "notes.txt/out.onnx"],
       /notes.txt\/out.onnx: part of the path is a file, expected a folder/,
     ],
+    ...(process.platform === "linux" ? NO_FOLDERS : []),
     [["eval", "missing.onnx"], /missing.onnx: no such file/],
     [["eval", "pictures"], /pictures: it is a folder, expected a file/],
     [["eval", "picture.png"], /picture.png: not an ONNX model/],

@@ -313,10 +313,21 @@ describe("every image model converts with plan fused:", () => {
     const graph = network(["N", 3, 16, 16], (g, x) => small(g, g.node("Cast", [x], { to: 1 })), {
       type: "float16",
     });
+    // Of both signs and sizes 1/4 to 2: sign, 5 bits of exponent, 10 of fraction.
+    const bits = Uint16Array.from(uniform(4, 768, 0x3400, 0x4000), (value, i) => value | ((i % 2) << 15));
+    const values = Float32Array.from(bits, (half) => {
+      const magnitude = 2 ** (((half >> 10) & 31) - 15) * (1 + (half & 1023) / 1024);
+      return half >> 15 ? -magnitude : magnitude;
+    });
+    const wanted = await run(graph, new Tensor("float16", bits, [1, 3, 16, 16]));
     const { graph: converted } = convertGraph(graph);
     expect(converted.inputs[0]?.type).toBe("float32");
-    const y = await run(converted, coefficientsOf(uniform(4, 768), [1, 3, 16, 16]));
-    expect(y.dims).toEqual([1, 5]);
+    // Less than half a step away: rounded to what they were.
+    for (const planes of [values, values.map((value) => value * (1 + 2 ** -13))]) {
+      const found = await run(converted, coefficientsOf(planes, [1, 3, 16, 16]));
+      expect(found.dims).toEqual([1, 5]);
+      expect(largestDifference(found.data as Float32Array, wanted.data as Float32Array)).toBeLessThan(1e-6);
+    }
   });
 
   test("what the image alone does not give is refused in a line", () => {

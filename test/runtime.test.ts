@@ -214,6 +214,24 @@ describe("models", () => {
     await told.close();
   });
 
+  test("of any size take the size that is given, whole", async () => {
+    const graph = api.readOnnx(await readFile(MODEL));
+    const [input] = graph.inputs as [Api.ValueInfo];
+    const inputs = [{ ...input, shape: ["N", 1, "H", "W"] }];
+    const model = await api.loadModel(api.writeOnnx({ ...graph, inputs }), {
+      threads: 1,
+      preprocess: { resize: { height: 32, width: 32 } },
+    });
+    expect(model.planes).toEqual({ channels: 1, height: 32, width: 32 });
+    expect(model.assumed).toMatch(/assumed resize to 32x32, bilinear, grayscale, mean 0, std 1$/);
+    const fixed = await api.loadModel(MODEL, { threads: 1 });
+    const { files } = await mnistJpegs(2, 90);
+    const expected = await fixed.run(files);
+    for (const [i, result] of (await model.run(files)).entries()) expectClose(result, expected[i]);
+    await model.close();
+    await fixed.close();
+  });
+
   test("errors say what was found and expected", async () => {
     const load = (model: Uint8Array | string, options: Api.ModelOptions = {}) =>
       expect(api.loadModel(model, { threads: 1, ...options })).rejects;
@@ -229,6 +247,19 @@ describe("models", () => {
     await load(MODEL, {
       preprocess: { ...NOTEBOOK, channels: "rgb", mean: [0, 0, 0], std: [1, 1, 1] },
     }).toThrow("the preprocessing gives 3 planes (rgb), the model takes 1");
+    // Whatever the file: told once, not of each.
+    const crop = { height: 28, width: 28 };
+    await load(MODEL, { preprocess: { ...NOTEBOOK, crop } }).toThrow(
+      "the preprocessing gives images of height 28, the network takes 32",
+    );
+    const resample = "bilinear" as const;
+    for (const [resize, told] of [
+      [{ shortestEdge: 27 }, "resize the shortest edge to 27"],
+      [{ height: 28, width: 27 }, "resize to 28x27"],
+    ] as const)
+      await load(MODEL, { preprocess: { ...NOTEBOOK, resample, resize, crop } }).toThrow(
+        `the preprocessing is ${told}, then the middle 28x28, which is larger`,
+      );
   });
 
   test("a graph is cut behind a value", () => {

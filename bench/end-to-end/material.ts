@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { mersenne } from "pure-rand/generator/mersenne";
 import sharp from "sharp";
+import type { Area } from "../../src/convert/preprocess.js";
 import { loadSplit } from "../../src/data/mnist.js";
 import { encodeJpeg } from "../../src/transform/encode.js";
 
@@ -12,6 +13,9 @@ export interface Photograph {
   name: string;
   path: string;
   bytes: Uint8Array;
+  quality: number;
+  /** Of the luminance, as cjpeg takes it, or "grey". */
+  sampling: string;
 }
 
 type Say = (line: string) => void;
@@ -22,10 +26,15 @@ const QUALITIES = [50, 75, 90, 98];
 const MODES = ["baseline", "progressive"] as const;
 const SIZES = { "0.3MP": [640, 480], "0.8MP": [1024, 768], "2MP": [1632, 1224] } as const;
 const LARGE = [4000, 3000] as const;
+/** No multiple of a block of any sampling. */
+const ODD = [637, 481] as const;
+const GREY = "grey";
+
+const SOURCES = ["kleiber", "garden", "raindrops"];
 
 /** Photographs of 0.3 to 2 MP, of every quality, baseline and progressive. */
 export async function photographs(say: Say): Promise<Photograph[]> {
-  const wanted = ["kleiber", "garden", "raindrops"].flatMap((source) =>
+  const wanted = SOURCES.flatMap((source) =>
     Object.entries(SIZES).flatMap(([label, size]) =>
       QUALITIES.flatMap((quality) => MODES.map((mode) => ({ source, label, size, quality, mode }))),
     ),
@@ -40,6 +49,23 @@ export const large = (say: Say): Promise<Photograph[]> =>
     "large",
     MODES.map((mode) => ({ source: "kleiber", label: "12MP", size: LARGE, quality: 85, mode })),
   );
+
+/** Photographs of one size, of every sampling and of qualities 50 to 95. */
+export async function sampled(say: Say): Promise<{ files: Photograph[]; size: Area }> {
+  const wanted = SOURCES.flatMap((source) =>
+    ["1x1", "2x1", "2x2", GREY].flatMap((sampling) =>
+      [50, 75, 85, 95].map((quality) => ({
+        source,
+        label: `odd_${sampling}`,
+        size: ODD,
+        quality,
+        mode: "baseline" as const,
+        sampling,
+      })),
+    ),
+  );
+  return { files: await make(say, "pixels", wanted), size: { width: ODD[0], height: ODD[1] } };
+}
 
 interface Wanted {
   source: string;
@@ -65,7 +91,8 @@ async function make(say: Say, part: string, wanted: Wanted[]): Promise<Photograp
       }
       const key = `${source} ${size}`;
       if (pixels?.key !== key) pixels = { key, ppm: await ppmOf(from, size) };
-      const options = ["-quality", String(quality), "-sample", sampling];
+      const colors = sampling === GREY ? ["-grayscale"] : ["-sample", sampling];
+      const options = ["-quality", String(quality), ...colors];
       if (mode === "progressive") options.push("-progressive");
       try {
         writeFileSync(path, execFileSync("cjpeg", options, { input: pixels.ppm, maxBuffer: 2 ** 28 }));
@@ -74,7 +101,7 @@ async function make(say: Say, part: string, wanted: Wanted[]): Promise<Photograp
         return [];
       }
     }
-    made.push({ name, path, bytes: new Uint8Array(readFileSync(path)) });
+    made.push({ name, path, bytes: new Uint8Array(readFileSync(path)), quality, sampling });
   }
   return made;
 }

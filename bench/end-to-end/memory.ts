@@ -6,7 +6,7 @@ import { median } from "../../src/report/measure.js";
 export interface Memory {
   /** Bytes of resident memory, the median of each quarter of the run. */
   quarters: number[];
-  /** What the last quarter has more than the second. */
+  /** What the last quarter has more than the third: a run of a few seconds warms up until its middle. */
   growth: number;
 }
 
@@ -36,5 +36,5 @@ export async function memoryOfClassify(model: string, folder: string, flags: str
   const quarters = [0, 1, 2, 3].map((i) =>
     median(kept.slice(Math.floor(i * quarter), Math.floor((i + 1) * quarter))),
   );
-  return { quarters, growth: (quarters[3] as number) - (quarters[1] as number) };
+  return { quarters, growth: (quarters[3] as number) - (quarters[2] as number) };
 }

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { env } from "onnxruntime-node";
 import { JpegDomainError } from "../errors.js";
 import { topClasses } from "../runtime/classes.js";
 import { type JpegModel, loadModel } from "../runtime/model.js";
@@ -6,8 +7,9 @@ import type { JpegResult, Outputs } from "../runtime/pipeline.js";
 import { positiveInteger } from "./arguments.js";
 import { withFile } from "./files.js";
 import { findImages } from "./images.js";
-import { INTERRUPTED, interruptible } from "./interrupt.js";
+import { interruptible } from "./interrupt.js";
 import { readLabels } from "./labels.js";
+import { madeBy } from "./made-by.js";
 import { addPreprocessOptions, type PreprocessFlags, preprocessOf } from "./preprocess.js";
 import { openProgress } from "./progress.js";
 import { openResults } from "./results-file.js";
@@ -31,16 +33,22 @@ export function classifyCommand(): Command {
     .argument("<paths...>", "JPEG files, folders (with those below), globs")
     .option("--top <n>", "classes a file", positiveInteger, 5)
     .option("--labels <file>", "their names: a line each, or JSON (a config.json with id2label will do)")
-    .option("--jsonl", "print JSON lines: a file with its classes, or its error")
+    .option(
+      "--jsonl",
+      "print JSON lines: a file with its classes, or its error; and by which model and options",
+    )
     .option("--out <file.jsonl>", "write the JSON lines to a file")
-    .option("--resume", "go on with --out where it was interrupted: files that it has are left out")
+    .option(
+      "--resume",
+      "go on with --out where it was interrupted; files that failed are tried again, and their lines replaced; lines of another model or other options are refused",
+    )
     .option("--batch <n>", "images that go through the network at once", positiveInteger)
     .option("--threads <n>", "files in work side by side (default: one for each core)", positiveInteger)
     .option("--provider <name>", "ONNX Runtime's execution provider: cpu, cuda, webgpu, coreml, dml");
   return addPreprocessOptions(command).action(run);
 }
 
-/** One file's answer, as a JSON line has it. */
+/** One file's answer. */
 type Entry =
   | { file: string; top: { class: number; label?: string; probability: number }[] }
   | { file: string; error: string };
@@ -57,9 +65,8 @@ async function run(path: string, paths: string[], flags: Flags, command: Command
   const labels = flags.labels === undefined ? undefined : await readLabels(flags.labels);
   const preprocess = await preprocessOf(flags);
   const files = await findImages(paths);
-  const results = flags.out === undefined ? undefined : await openResults(flags.out, flags.resume ?? false);
-  const left = files.filter((file) => !results?.done.has(file));
-  const earlier = files.filter((file) => results?.done.get(file)).length;
+  // A provider that cannot be loaded would be told of twice: by ONNX Runtime before there is a session, and as the error.
+  env.logLevel = "fatal";
   const model = await withFile(path, () =>
     loadModel(path, {
       preprocess,
@@ -68,20 +75,52 @@ async function run(path: string, paths: string[], flags: Flags, command: Command
       ...(flags.provider && { executionProviders: [flags.provider] }),
     }),
   );
-  if (model.assumed) console.error(`${path}: ${model.assumed}`);
-  const sink: Sink = results ?? (flags.jsonl ? jsonLines : textLines);
-  const work = { model, files: left, from: files.length - left.length, labels, top: flags.top, sink };
   try {
-    const { done, failed } = await interruptible((signal) => classify({ ...work, signal }));
-    const errors = earlier + failed;
-    if (errors > 0) process.exitCode = 1;
-    if (files.length > 1 || errors > 0)
-      console.error(`${work.from + done} of ${files.length} files, ${errors} failed`);
-    if (done < left.length) process.exitCode = INTERRUPTED;
+    if (model.assumed) console.error(`${path}: ${model.assumed}`);
+    const { sink, done } = await openSink(path, model, labels, flags);
+    const left = files.filter((file) => !done?.has(file));
+    const from = files.length - left.length;
+    try {
+      const work = { model, files: left, from, labels, top: flags.top, sink };
+      const ended = await interruptible((signal) => classify({ ...work, signal }));
+      tell(files.length, { ...ended, done: from + ended.done }, flags);
+    } finally {
+      sink.close();
+    }
   } finally {
-    sink.close();
     await model.close();
   }
+}
+
+/** Where answers go, and which of them are there already. */
+async function openSink(
+  path: string,
+  { preprocess }: JpegModel,
+  labels: string[] | undefined,
+  { top, out, jsonl, resume = false }: Flags,
+): Promise<{ sink: Sink; done?: Set<string> }> {
+  if (out === undefined && !jsonl) return { sink: textLines };
+  const by = await madeBy(path, preprocess, labels, top);
+  if (out === undefined)
+    return { sink: { write: (entry) => print(JSON.stringify({ ...entry, by })), close: () => undefined } };
+  const { done, write, close } = await openResults(out, by, resume);
+  return { sink: { write: (entry) => write({ ...entry, by }), close }, done };
+}
+
+interface Ended {
+  done: number;
+  failed: number;
+  /** Of the process, where the work was stopped. */
+  status: number | undefined;
+}
+
+/** Says how the work ended, and gives the process its exit status. */
+function tell(total: number, { done, failed, status }: Ended, { out }: Flags): void {
+  if (failed > 0) process.exitCode = 1;
+  const isStopped = done < total;
+  if (isStopped && status !== undefined) process.exitCode = status;
+  const more = isStopped && out !== undefined ? "; --resume goes on with the others" : "";
+  if (total > 1 || failed > 0) console.error(`${done} of ${total} files, ${failed} failed${more}`);
 }
 
 interface Work {
@@ -95,7 +134,7 @@ interface Work {
   signal: AbortSignal;
 }
 
-async function classify({ model, files, from, labels, top, sink, signal }: Work) {
+async function classify({ model, files, from, labels, top, sink, signal }: Work): Promise<Ended> {
   // Lines on a terminal show how far it is.
   const isShown = sink !== textLines || !process.stdout.isTTY;
   const progress = isShown
@@ -114,7 +153,7 @@ async function classify({ model, files, from, labels, top, sink, signal }: Work)
   } finally {
     progress?.stop();
   }
-  return { done, failed };
+  return { done, failed, status: signal.aborted ? (signal.reason as number) : undefined };
 }
 
 function entryOf(
@@ -126,7 +165,7 @@ function entryOf(
   if (error) return { file, error: error.message };
   const classes = topClasses(outputs, top);
   const count = Object.values(outputs as Outputs)[0]?.data.length ?? 0;
-  if (labels !== undefined && labels.length < count)
+  if (labels !== undefined && labels.length !== count)
     throw new JpegDomainError(`there are ${labels.length} labels, the model has ${count} classes`);
   return {
     file,
@@ -144,8 +183,6 @@ function print(line: string): Promise<void> {
     process.stdout.write(`${line}\n`, () => done());
   });
 }
-
-const jsonLines: Sink = { write: (entry) => print(JSON.stringify(entry)), close: () => undefined };
 
 const textLines: Sink = {
   write(entry) {

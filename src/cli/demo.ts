@@ -4,7 +4,7 @@ import { columns, formatBytes, formatCount, formatPercent, formatSmall } from ".
 import { runNotebook } from "../report/notebook.js";
 import { labelOf, type NotebookReport } from "../report/results.js";
 import { dataOption } from "./arguments.js";
-import { readInput, SHIPPED_MODEL, writeOutput } from "./files.js";
+import { makeFolderOf, readInput, SHIPPED_MODEL, writeOutput } from "./files.js";
 import { openProgress } from "./progress.js";
 import { trainCommand } from "./train.js";
 
@@ -40,6 +40,8 @@ async function run({ data, model, out, exploded, train, json }: Flags): Promise<
     if (process.exitCode) return;
   }
   const bytes = await readInput(path);
+  // Before the work, so that a folder that cannot be made costs none.
+  await makeFolderOf(`${out}/results.json`);
   const set = await loadImageSet(data);
   say(`${set.name}: ${formatCount(set.train.count)} training and ${formatCount(set.test.count)} test images`);
   const modelName = path === SHIPPED_MODEL ? "models/mnist-resnet.onnx" : path;

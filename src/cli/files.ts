@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { JpegDomainError } from "../errors.js";
@@ -20,9 +20,30 @@ export async function withFile<T>(path: string, work: () => T | Promise<T>): Pro
 
 export const readInput = (path: string): Promise<Uint8Array> => withFile(path, () => readFile(path));
 
-/** Makes the folder that a file is to be written to. */
-export const makeFolderOf = (path: string): Promise<void> =>
-  withFile(path, async () => void (await mkdir(dirname(path), { recursive: true })));
+/** Makes the folder that a file is to be written to, with those above it. */
+export const makeFolderOf = (path: string): Promise<void> => withFile(path, () => makeFolder(dirname(path)));
+
+/** Node's own recursive mkdir never ends below a folder that is there and can hold no new ones, such as /proc. */
+async function makeFolder(path: string): Promise<void> {
+  if (await isFolder(path)) return;
+  const parent = dirname(path);
+  if (parent !== path) await makeFolder(parent);
+  try {
+    await mkdir(path);
+  } catch (error) {
+    // Another process may have made it in between.
+    if (await isFolder(path)) return;
+    if ((error as NodeJS.ErrnoException).code === "ENOENT")
+      throw new JpegDomainError(`no folder can be made at ${path}, expected a place for files`);
+    throw error;
+  }
+}
+
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
 
 /** Writes a file, making its folder. */
 export async function writeOutput(path: string, content: string | Uint8Array): Promise<void> {

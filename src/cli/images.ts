@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { join } from "node:path";
+import { join, normalize } from "node:path";
 import { glob, isDynamicPattern } from "tinyglobby";
 import { JpegDomainError } from "../errors.js";
 
@@ -9,12 +9,12 @@ const IN_FOLDERS = `**/*.{${EXTENSIONS.join(",")}}`;
 
 /**
  * Files that arguments name: files as they are, folders' JPEG files with those of the folders below, and globs; in this
- * order, each sorted by name, and each file once.
+ * order, each sorted by name, and each file once, however its path is written.
  * @throws {JpegDomainError} where there are none at all
  */
 export async function findImages(paths: readonly string[]): Promise<string[]> {
   const found = new Set<string>();
-  for (const path of paths) for (const file of await expand(path)) found.add(file);
+  for (const path of paths) for (const file of await expand(path)) found.add(normalize(file));
   if (found.size === 0)
     throw new JpegDomainError(
       `${paths.join(", ")}: no JPEG files there, expected files, folders of .${EXTENSIONS.join(", .")}, or globs`,

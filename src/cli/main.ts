@@ -10,11 +10,11 @@ import { convertCommand } from "./convert.js";
 import { demoCommand } from "./demo.js";
 import { evalCommand } from "./eval.js";
 import { inspectCommand } from "./inspect.js";
+import { BROKEN_PIPE, endWith } from "./interrupt.js";
 import { trainCommand } from "./train.js";
 
 /** Exit status: the work failed, or the arguments are off. */
 const [FAILED, MISUSED] = [1, 2];
-const BROKEN_PIPE = 141;
 
 const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
   version: string;
@@ -43,8 +43,8 @@ for (const command of [
 
 // A reader that has enough, such as head, is no failure: end as SIGPIPE would.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(BROKEN_PIPE);
-  throw error;
+  if (error.code !== "EPIPE") throw error;
+  endWith(BROKEN_PIPE);
 });
 
 try {

@@ -9,12 +9,13 @@ import { fileFailure } from "./failure.js";
 /**
  * Reads a model whose bytes were read from `path`, and the files beside it that hold its constants; none that a link
  * would have outside its folder.
+ * @param beside is given each of those files, once
  */
-export function parseModel(path: string, bytes: Uint8Array): Graph {
-  return readOnnx(bytes, { external: filesBeside(path) });
+export function parseModel(path: string, bytes: Uint8Array, beside?: (file: Uint8Array) => void): Graph {
+  return readOnnx(bytes, { external: filesBeside(path, beside) });
 }
 
-function filesBeside(path: string): ExternalFiles {
+function filesBeside(path: string, beside: (file: Uint8Array) => void = () => {}): ExternalFiles {
   const read = new Map<string, Uint8Array>();
   const folder = dirname(resolve(path));
   return (location) => {
@@ -29,6 +30,7 @@ function filesBeside(path: string): ExternalFiles {
         );
       const bytes = readFileSync(real);
       read.set(location, bytes);
+      beside(bytes);
       return bytes;
     } catch (error) {
       throw fileFailure(error, `external file "${location}"`);

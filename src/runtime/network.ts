@@ -128,7 +128,9 @@ function preprocessing(
 ): { preprocess: Preprocess; assumed: string | undefined } {
   const channels = shape[1];
   // A whole description stands for itself: without a resize, it means none.
-  const preprocess = checkPreprocess(isWhole(given) ? given : { ...(known ?? usual(shape)), ...given });
+  const preprocess = checkPreprocess(
+    isWhole(given) ? given : { ...(known ?? usual(shape, given)), ...given },
+  );
   if (channelCount(preprocess) !== channels)
     throw new JpegDomainError(
       `the preprocessing gives ${channelCount(preprocess)} planes (${preprocess.channels}), the model takes ${channels}`,
@@ -146,19 +148,20 @@ function preprocessing(
 const isWhole = ({ resample, rescale, mean, std, channels }: Partial<Preprocess>): boolean =>
   [resample, rescale, mean, std, channels].every((field) => field !== undefined);
 
-/** Torchvision's for photographs; small images as they are. */
-function usual([, channels, height, width]: Shape): Preprocess {
+/** Torchvision's for photographs; small images as they are. A given size is the whole of it where the model has none. */
+function usual([, channels, height, width]: Shape, given: Partial<Preprocess>): Preprocess {
   const area = TORCHVISION.crop as Area;
   const size = {
     height: typeof height === "number" ? height : area.height,
     width: typeof width === "number" ? width : area.width,
   };
   const edge = Math.max(size.height, size.width);
+  const isSized = typeof height !== "number" && given.resize !== undefined && "height" in given.resize;
   const { crop: _, resize: __, ...color } = TORCHVISION;
   return {
     ...color,
     ...(channels === 1 && { mean: [0], std: [1], channels: "grayscale" as const }),
-    ...(edge <= SMALL
+    ...(edge <= SMALL || isSized
       ? { resize: size }
       : { resize: { shortestEdge: Math.round(edge / SHARE) }, crop: size }),
   };
@@ -166,8 +169,7 @@ function usual([, channels, height, width]: Shape): Preprocess {
 
 function told({ resize, crop, channels, resample, mean, std }: Preprocess): string {
   const steps = [
-    resize &&
-      `resize ${"height" in resize ? `to ${resize.height}x${resize.width}` : `the shortest edge to ${resize.shortestEdge}`}, ${resample}`,
+    resize && `${toldResize(resize)}, ${resample}`,
     crop && `the middle ${crop.height}x${crop.width}`,
     channels,
     `mean ${mean.join(" ")}`,
@@ -176,17 +178,40 @@ function told({ resize, crop, channels, resample, mean, std }: Preprocess): stri
   return steps.filter(Boolean).join(", ");
 }
 
-/** The model's own size where its file has one, else what the preprocessing comes out at. */
-function planeSize([, channels, height, width]: Shape, preprocess: Preprocess): PlaneSize {
-  const { crop, resize } = preprocess;
+const toldResize = (resize: NonNullable<Preprocess["resize"]>): string =>
+  "height" in resize
+    ? `resize to ${resize.height}x${resize.width}`
+    : `resize the shortest edge to ${resize.shortestEdge}`;
+
+/**
+ * The model's own size where its file has one, else what the preprocessing comes out at.
+ * @throws {JpegDomainError} where there is none, or where no file at all would come out at it
+ */
+function planeSize([, channels, height, width]: Shape, { crop, resize }: Preprocess): PlaneSize {
+  if (crop && resize) checkCrop(crop, resize);
   const area = crop ?? (resize && "height" in resize ? resize : undefined);
   const side = (own: Dimension, name: "height" | "width"): number => {
-    if (typeof own === "number") return own;
-    if (area === undefined)
+    const made = area?.[name] ?? own;
+    if (typeof made !== "number")
       throw new JpegDomainError(
         `the model takes images of any ${name}, and the preprocessing gives no size; expected a crop or a size of height and width`,
       );
-    return area[name];
+    if (typeof own === "number" && made !== own)
+      throw new JpegDomainError(
+        `the preprocessing gives images of ${name} ${made}, the network takes ${own}`,
+      );
+    return made;
   };
   return { channels, height: side(height, "height"), width: side(width, "width") };
+}
+
+function checkCrop(crop: Area, resize: NonNullable<Preprocess["resize"]>): void {
+  const isLarger =
+    "height" in resize
+      ? crop.height > resize.height || crop.width > resize.width
+      : Math.min(crop.height, crop.width) > resize.shortestEdge;
+  if (isLarger)
+    throw new JpegDomainError(
+      `the preprocessing is ${toldResize(resize)}, then the middle ${crop.height}x${crop.width}, which is larger`,
+    );
 }

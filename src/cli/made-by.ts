@@ -1,0 +1,39 @@
+import { createHash } from "node:crypto";
+import type { Preprocess } from "../convert/preprocess.js";
+import { parseModel } from "../runtime/model-files.js";
+import { readInput, withFile } from "./files.js";
+
+/** What decides about a file's answers: those of one kind can stand in one list. */
+export interface MadeBy {
+  /** Start of the SHA-256 of the model's file, followed by the files beside it that hold its constants. */
+  model: string;
+  /** The same of how images are prepared. */
+  preprocess: string;
+  /** The same of the names of classes, where there are some. */
+  labels?: string;
+  /** Classes a file, at most. */
+  top: number;
+}
+
+/** Enough that no two models of a user have the same. */
+const DIGITS = 12;
+
+export async function madeBy(
+  model: string,
+  preprocess: Preprocess,
+  labels: string[] | undefined,
+  top: number,
+): Promise<MadeBy> {
+  const bytes = await readInput(model);
+  const hash = createHash("sha256").update(bytes);
+  await withFile(model, () => parseModel(model, bytes, (file) => void hash.update(file)));
+  return {
+    model: hash.digest("hex").slice(0, DIGITS),
+    preprocess: digest(preprocess),
+    ...(labels && { labels: digest(labels) }),
+    top,
+  };
+}
+
+const digest = (value: object): string =>
+  createHash("sha256").update(JSON.stringify(value)).digest("hex").slice(0, DIGITS);
