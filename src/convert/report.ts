@@ -7,7 +7,7 @@ export interface NodeReport {
   op: string;
   domain: Domain;
   /** Why the operator is carried out on pixels, or how on coefficients. */
-  reason?: string;
+  reason?: string | undefined;
   /** Multiplications for one image, those of transforms that the operator is the first to need included. */
   multiplyAdds: number;
 }
