@@ -3,6 +3,7 @@ import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import { convertGraph } from "../src/convert/convert.js";
 import type { ConvertOptions, Relu } from "../src/convert/options.js";
+import { approximations } from "../src/convert/report.js";
 import { float, GraphBuilder, makeNode } from "../src/onnx/builder.js";
 import { writeOnnx } from "../src/onnx/file.js";
 import { float32, type Graph, volume } from "../src/onnx/graph.js";
@@ -372,6 +373,8 @@ describe("plan blockwise", () => {
       [3, 16, 16],
     );
     expect(domains(graph)).toEqual(["GlobalAveragePool", "(Conv)", "(Relu)", "(Conv)", "(Sigmoid)", "Mul"]);
+    const { report } = convertGraph(graph, { plan: "blockwise", relu: { asm: 6 } });
+    expect(approximations(report)).toEqual({ approximate: 0, exact: 0 });
   });
 
   test("transforms once for several operators on single pixels in a row", () => {

@@ -7,6 +7,7 @@ import type { Dimension, Graph, Node } from "../onnx/graph.js";
 import { reads } from "../onnx/subgraph.js";
 import type { Size } from "./layers.js";
 import type { Plan } from "./plan.js";
+import { NO_MAP } from "./report.js";
 import { hasOwnRules, type PlanWithRules, sizeOf, type Value } from "./rule.js";
 
 /**
@@ -51,8 +52,7 @@ export class Border {
     if (hasOwnRules(plan) && node.domain === "" && plan.rules[node.op]) this.takeBack(node);
     const maps = this.mapsOf(node);
     if (maps.some(({ outside }) => !outside)) return undefined;
-    if (maps.length === 0 && !node.inputs.some((input) => this.mayBeImage(input)))
-      return "it reads no feature map";
+    if (maps.length === 0 && !node.inputs.some((input) => this.mayBeImage(input))) return NO_MAP;
     const readers = this.readersOf(node.outputs[0] ?? "");
     const isConverted = maps.length > 0 && (!hasOwnRules(plan) || plan.reenters(node, readers));
     return isConverted ? undefined : "its inputs are pixels already";

@@ -17,7 +17,7 @@ import { isSized, isWholeBlocks } from "./layers.js";
 import { multiplications } from "./operations.js";
 import { RULES } from "./operators/table.js";
 import type { Cost, Domain, Note, Plan } from "./plan.js";
-import { EXACT, type NodeReport } from "./report.js";
+import { EXACT, NO_MAP, type NodeReport } from "./report.js";
 import { Conversion, hasOwnRules, type PlanWithRules, type Value } from "./rule.js";
 
 export interface CarryOptions {
@@ -137,7 +137,8 @@ function convertNode(work: Work, node: Node): void {
 function copy(work: Work, node: Node, reason: string): void {
   const { g, facts, values, cost, image, approximate, border, note } = work;
   const inputs = node.inputs.map((input) => (input === "" ? "" : tensor(work, input)));
-  note("pixels", approximate && node.op === "Relu" ? `${EXACT}${reason}` : reason);
+  const isExact = approximate && node.op === "Relu" && reason !== NO_MAP;
+  note("pixels", isExact ? `${EXACT}${reason}` : reason);
   const outputs = node.outputs.map((output) => (output === "" ? "" : g.unique(output)));
   g.copy(
     renameInSubgraphs(node, (name) => tensor(work, name)),
