@@ -363,6 +363,31 @@ describe("plan blockwise", () => {
     expect(largestDifference(data, await run(graph, planes, [1, 3, 18, 16]))).toBeLessThan(1e-5);
   });
 
+  test.each([
+    ["asymmetric", "floor", [2, 2], [9, 20], true],
+    ["asymmetric", "floor", [3, 1], [5, 8], true],
+    ["half_pixel", "round_prefer_floor", [4, 2], [17, 3], true],
+    ["half_pixel", "round_prefer_ceil", [8, 8], [4, 8], true],
+    ["half_pixel", "floor", [2, 2], [9, 20], false],
+    ["asymmetric", "floor", [2.2, 2], [5, 8], false],
+    ["asymmetric", "floor", [0.5, 0.5], [16, 16], false],
+  ])("enlarges by repetition: %s, %s, %j times %j: %s", async (mode, rounding, scales, sides, isRule) => {
+    const attributes = { coordinate_transformation_mode: mode, nearest_mode: rounding };
+    const [height, width] = sides.map((side, i) => Math.floor(side * (scales[i] as number))) as [
+      number,
+      number,
+    ];
+    const graph = oneNode(
+      (g, x) => g.node("Neg", [g.node("Resize", [x, "", g.floats([1, 1, ...scales])], attributes)]),
+      [3, ...sides],
+      [3, height, width],
+    );
+    expect(domains(graph)).toEqual(isRule ? ["Resize", "Neg"] : ["(Resize)", "(Neg)"]);
+    const planes = uniform(1, 2 * 3 * volume(sides));
+    const { data } = await converted(graph, planes, [2, 3, ...sides]);
+    expect(largestDifference(data, await run(graph, planes, [2, 3, ...sides]))).toBeLessThan(1e-5);
+  });
+
   test("leaves gates, of one number a channel, alone", () => {
     const graph = oneNode(
       (g, x) => {
