@@ -2,14 +2,17 @@ import fc from "fast-check";
 import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import { convertGraph } from "../src/convert/convert.js";
-import type { ConvertOptions } from "../src/convert/options.js";
-import { float, GraphBuilder } from "../src/onnx/builder.js";
+import type { ConvertOptions, Relu } from "../src/convert/options.js";
+import { approximations } from "../src/convert/report.js";
+import { float, GraphBuilder, makeNode } from "../src/onnx/builder.js";
 import { writeOnnx } from "../src/onnx/file.js";
 import { float32, type Graph, volume } from "../src/onnx/graph.js";
+import { inferShapes } from "../src/onnx/infer.js";
 import { openSession } from "../src/runtime/session.js";
 import { compress } from "../src/transform/images.js";
 import { D_n } from "../src/transform/tensors.js";
 import { largestDifference, uniform } from "./reference/arrays.js";
+import { lehmer } from "./reference/lehmer.js";
 import { buildMaps, mapRecipes } from "./reference/random-maps.js";
 
 const ONE_THREAD = { intraOpNumThreads: 1 };
@@ -46,12 +49,28 @@ async function converted(graph: Graph, planes: Float32Array, shape: number[], op
 }
 
 /** Why what follows a mean, or another tensor that is no feature map, is not on coefficients. */
-const AFTER = "its inputs are pixels already";
+const NO_MAP = "it reads no feature map";
 
 const imageShape = (graph: Graph, batch: number) => [
   batch,
   ...((graph.inputs[0]?.shape ?? []).slice(1) as number[]),
 ];
+
+/** The graph with a pooling, for which there is no rule, behind every other feature map or so. */
+function withIslands(graph: Graph, seed: number): Graph {
+  const facts = inferShapes(graph);
+  const random = lehmer(seed);
+  const nodes = graph.nodes.flatMap((node) => {
+    const [name, ...others] = node.outputs as [string, ...string[]];
+    // ONNX Runtime takes a Pad into the pooling after it, and then refuses pads larger than the kernel.
+    if (facts.get(name)?.shape.length !== 4 || node.op === "Pad" || random() < 0.5) return node;
+    const before = `${name}.before`;
+    const attributes = { kernel_shape: [3, 3], pads: [1, 1, 1, 1] };
+    const pooling = { ...makeNode("MaxPool", [before], [name], attributes), name: before };
+    return [{ ...node, outputs: [before, ...others] }, pooling];
+  });
+  return { ...graph, nodes };
+}
 
 describe("random networks over maps of any side", () => {
   const tables = fc.constantFrom(
@@ -75,7 +94,7 @@ describe("random networks over maps of any side", () => {
           const way = /^(dense|factored|pointwise|shared) [\d.e+-]+ million/.exec(reason)?.[1];
           if (way !== undefined) ways.set(way, (ways.get(way) ?? 0) + 1);
         }
-        const left = report.filter(({ domain, reason }) => domain === "pixels" && reason !== AFTER);
+        const left = report.filter(({ domain, reason }) => domain === "pixels" && reason !== NO_MAP);
         expect(left.map(({ op }) => op)).toEqual(recipe.ending === "flatten" ? ["Flatten"] : []);
       }),
       { numRuns: 200, seed: 1957 },
@@ -83,6 +102,27 @@ describe("random networks over maps of any side", () => {
     // Every way to carry out a convolution has been taken.
     for (const way of ["dense", "factored", "pointwise", "shared"])
       expect(ways.get(way), way).toBeGreaterThan(10);
+  });
+
+  test("have them with operators on pixels in between, exactly and by ASM of all frequencies", {
+    timeout: 300_000,
+  }, async () => {
+    let reentered = 0;
+    const relus = fc.constantFrom<Relu>("exact", { asm: 14 });
+    await fc.assert(
+      fc.asyncProperty(mapRecipes, relus, async (recipe, relu) => {
+        const graph = withIslands(buildMaps(recipe), recipe.seed);
+        const shape = imageShape(graph, 2);
+        const planes = uniform(77, volume(shape), -2, 2);
+        const expected = await run(graph, planes, shape);
+        const { data, report } = await converted(graph, planes, shape, { relu });
+        const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+        expect(largestDifference(data, expected) / scale).toBeLessThanOrEqual(5e-5);
+        reentered += report.filter(({ reason }) => reason?.startsWith("re-enters")).length;
+      }),
+      { numRuns: 200, seed: 1958 },
+    );
+    expect(reentered).toBeGreaterThan(50);
   });
 });
 
@@ -206,31 +246,173 @@ describe("approximate activations", () => {
       }
     }
   });
+
+  test("ReLU behind an operator without rule: by ASM", async () => {
+    const planes = uniform(5, volume(shape), -4, 7);
+    // Of a window of one pixel, the largest is that pixel.
+    const graph = oneNode((g, x) => {
+      const same = g.node("MaxPool", [x], { kernel_shape: [1, 1] });
+      return g.node("Neg", [g.node("Relu", [same])]);
+    }, shape.slice(1));
+    const low = lowFrequencies(planes, 6);
+    const { data, report } = await converted(graph, planes, shape, { relu: { asm: 6 } });
+    expect(report.map(({ domain }) => domain)).toEqual(["pixels", "coefficients", "coefficients"]);
+    const isDecided = (i: number) => Math.abs(low[i] as number) > 2e-5;
+    const found = data.filter((_, i) => isDecided(i));
+    const expected = planes.map((x, i) => ((low[i] as number) < 0 ? 0 : -x)).filter((_, i) => isDecided(i));
+    expect(expected.length).toBeGreaterThan(planes.length - 5);
+    expect(largestDifference(found, expected)).toBeLessThan(2e-5);
+  });
 });
 
 describe("plan blockwise", () => {
   const weight = (g: GraphBuilder, ...dims: number[]) =>
     g.constant("w", float32(uniform(4, volume(dims), -0.1, 0.1), dims));
 
-  test("leaves the coefficients at an operator without rule, and says why", async () => {
+  const pad = { pads: [1, 1, 1, 1] };
+  const pool = (g: GraphBuilder, x: string, name?: string) =>
+    g.node("MaxPool", [x], { kernel_shape: [2, 2], strides: [2, 2] }, name);
+  const domains = (graph: Graph, options: ConvertOptions = {}) =>
+    convertGraph(graph, { ...options, plan: "blockwise" }).report.map(({ op, domain }) =>
+      domain === "pixels" ? `(${op})` : op,
+    );
+  const operations = (graph: Graph) => convertGraph(graph, { plan: "blockwise" }).cost.multiplyAdds;
+
+  test("leaves the coefficients at an operator without rule and comes back after it, and says why", async () => {
     const graph = oneNode(
       (g, x) => {
-        const y = g.node("Relu", [g.node("Conv", [x, weight(g, 4, 3, 3, 3)], { pads: [1, 1, 1, 1] })]);
-        const pooled = g.node("MaxPool", [y], { kernel_shape: [2, 2], strides: [2, 2] }, "pool");
-        return g.node("Conv", [pooled, weight(g, 4, 4, 3, 3)], { pads: [1, 1, 1, 1] });
+        const y = g.node("Relu", [g.node("Conv", [x, weight(g, 4, 3, 3, 3)], pad)]);
+        const deep = g.node("Conv", [pool(g, y, "pool"), weight(g, 4, 4, 3, 3)], pad);
+        return g.node("Add", [g.node("Relu", [deep]), "pool"]);
       },
       [3, 18, 21],
       [4, 9, 10],
     );
     const planes = uniform(1, 3 * 18 * 21);
     const { data, report } = await converted(graph, planes, [1, 3, 18, 21]);
-    expect(report.map(({ domain }) => domain)).toEqual(["coefficients", "coefficients", "pixels", "pixels"]);
-    expect(report[2]).toMatchObject({
-      op: "MaxPool",
-      node: "pool",
-      reason: expect.stringContaining("no rule"),
-    });
+    expect(
+      report.map(({ op, domain, reason }) => [op, domain, reason?.split(" ").slice(0, 4).join(" ")]),
+    ).toEqual([
+      ["Conv", "coefficients", expect.stringMatching(/^factored [\d.]+ million multiplications;/)],
+      ["Relu", "coefficients", undefined],
+      ["MaxPool", "pixels", "no rule for this"],
+      ["Conv", "coefficients", expect.stringMatching(/^re-enters: factored [\d.]+ million/)],
+      ["Relu", "coefficients", undefined],
+      ["Add", "coefficients", "re-enters with input 1"],
+    ]);
+    expect(report[2]?.node).toBe("pool");
+    // The pooled pixels are convolved as they are; only what that makes is compressed: 128 multiplications a pixel.
+    const compression = 128 * 4 * 16 * 16;
+    expect(report[2]?.multiplyAdds).toBe(0);
+    expect(report[3]?.multiplyAdds).toBe(4 * 4 * 9 * 9 * 10);
+    expect(report[4]?.multiplyAdds).toBe(2 * compression);
+    expect(report[5]?.multiplyAdds).toBe(2 * compression);
     expect(largestDifference(data, await run(graph, planes, [1, 3, 18, 21]))).toBeLessThan(1e-5);
+  });
+
+  test("comes back only for what coefficients are for", async () => {
+    const between = (make: (g: GraphBuilder, x: string) => string) =>
+      oneNode((g, x) => pool(g, make(g, pool(g, x))), [3, 32, 32], [3, 8, 8]);
+    const alone = between((g, x) => g.node("Conv", [x, weight(g, 3, 3, 3, 3)], pad));
+    expect(domains(alone)).toEqual(["(MaxPool)", "(Conv)", "(MaxPool)"]);
+    const pixelByPixel = between((g, x) => g.node("Relu", [g.node("Neg", [x])]));
+    expect(domains(pixelByPixel)).toEqual(["(MaxPool)", "(Neg)", "(Relu)", "(MaxPool)"]);
+    const approximate = domains(pixelByPixel, { relu: { asm: 6 } });
+    expect(approximate).toEqual(["(MaxPool)", "(Neg)", "(Relu)", "(MaxPool)"]);
+    // The image is decompressed, and nothing is compressed.
+    expect(operations(alone)).toBe(128 * 3 * 32 * 32 + 3 * 3 * 9 * 16 * 16);
+    expect(operations(pixelByPixel)).toBe(128 * 3 * 32 * 32);
+    for (const graph of [alone, pixelByPixel]) {
+      const planes = uniform(1, 3 * 32 * 32);
+      const { data } = await converted(graph, planes, [1, 3, 32, 32]);
+      expect(largestDifference(data, await run(graph, planes, [1, 3, 32, 32]))).toBeLessThan(1e-5);
+    }
+    const two = between((g, x) => g.node("Relu", [g.node("Conv", [x, weight(g, 3, 3, 3, 3)], pad)]));
+    expect(domains(two)).toEqual(["(MaxPool)", "Conv", "Relu", "(MaxPool)"]);
+    expect(operations(two)).toBe(operations(alone) + 2 * 128 * 3 * 16 * 16);
+  });
+
+  test("takes the pixels that an operator makes to one without rule as they are", () => {
+    const graph = oneNode(
+      (g, x) => pool(g, g.node("Relu", [g.node("Conv", [x, weight(g, 3, 3, 3, 3)], pad)])),
+      [3, 32, 32],
+      [3, 16, 16],
+    );
+    const { report } = convertGraph(graph, { plan: "blockwise" });
+    expect(report.map(({ op, domain }) => [op, domain])).toEqual([
+      ["Conv", "coefficients"],
+      ["Relu", "coefficients"],
+      ["MaxPool", "pixels"],
+    ]);
+    expect(report[2]?.multiplyAdds).toBe(0);
+  });
+
+  test("comes back after a change of shape, to a convolution, whose input is an image", async () => {
+    const graph = oneNode(
+      (g, x) => {
+        const rows = g.node("Reshape", [x, g.ints([0, 3, 288])]);
+        const image = g.node("Reshape", [g.node("Relu", [rows]), g.ints([0, 3, 16, 18])]);
+        return g.node("Relu", [g.node("Conv", [image, weight(g, 4, 3, 3, 3)], pad)]);
+      },
+      [3, 18, 16],
+      [4, 16, 18],
+    );
+    expect(domains(graph)).toEqual(["(Reshape)", "(Relu)", "(Reshape)", "Conv", "Relu"]);
+    const planes = uniform(1, 3 * 18 * 16);
+    const { data } = await converted(graph, planes, [1, 3, 18, 16]);
+    expect(largestDifference(data, await run(graph, planes, [1, 3, 18, 16]))).toBeLessThan(1e-5);
+  });
+
+  test.each([
+    ["asymmetric", "floor", [2, 2], [9, 20], true],
+    ["asymmetric", "floor", [3, 1], [5, 8], true],
+    ["half_pixel", "round_prefer_floor", [4, 2], [17, 3], true],
+    ["half_pixel", "round_prefer_ceil", [8, 8], [4, 8], true],
+    ["half_pixel", "floor", [2, 2], [9, 20], false],
+    ["asymmetric", "floor", [2.2, 2], [5, 8], false],
+    ["asymmetric", "floor", [0.5, 0.5], [16, 16], false],
+  ])("enlarges by repetition: %s, %s, %j times %j: %s", async (mode, rounding, scales, sides, isRule) => {
+    const attributes = { coordinate_transformation_mode: mode, nearest_mode: rounding };
+    const [height, width] = sides.map((side, i) => Math.floor(side * (scales[i] as number))) as [
+      number,
+      number,
+    ];
+    const graph = oneNode(
+      (g, x) => g.node("Neg", [g.node("Resize", [x, "", g.floats([1, 1, ...scales])], attributes)]),
+      [3, ...sides],
+      [3, height, width],
+    );
+    expect(domains(graph)).toEqual(isRule ? ["Resize", "Neg"] : ["(Resize)", "(Neg)"]);
+    const planes = uniform(1, 2 * 3 * volume(sides));
+    const { data } = await converted(graph, planes, [2, 3, ...sides]);
+    expect(largestDifference(data, await run(graph, planes, [2, 3, ...sides]))).toBeLessThan(1e-5);
+  });
+
+  test("leaves gates, of one number a channel, alone", () => {
+    const graph = oneNode(
+      (g, x) => {
+        const squeezed = g.node("GlobalAveragePool", [x]);
+        const mixed = g.node("Relu", [g.node("Conv", [squeezed, weight(g, 3, 3, 1, 1)])]);
+        return g.node("Mul", [x, g.node("Sigmoid", [g.node("Conv", [mixed, weight(g, 3, 3, 1, 1)])])]);
+      },
+      [3, 16, 16],
+    );
+    expect(domains(graph)).toEqual(["GlobalAveragePool", "(Conv)", "(Relu)", "(Conv)", "(Sigmoid)", "Mul"]);
+    const { report } = convertGraph(graph, { plan: "blockwise", relu: { asm: 6 } });
+    expect(approximations(report)).toEqual({ approximate: 0, exact: 0 });
+  });
+
+  test("transforms once for several operators on single pixels in a row", () => {
+    const graph = oneNode(
+      (g, x) => {
+        const erf = g.node("Erf", [g.node("Div", [x, g.floats([Math.SQRT2], [])])]);
+        const product = g.node("Mul", [x, g.node("Add", [erf, g.floats([1], [])])]);
+        return g.node("Neg", [g.node("Mul", [product, g.floats([0.5], [])])]);
+      },
+      [2, 16, 16],
+    );
+    // x and x / √2 are decompressed, the product is compressed, and the output decompressed.
+    expect(operations(graph)).toBe(4 * 128 * 2 * 16 * 16);
   });
 
   test("leaves a pooling to pixels whose last window runtimes do not agree on", async () => {

@@ -1,23 +1,24 @@
 /**
- * The engine of a conversion: carries every node of a model over, on coefficients as far as rules reach, then on pixels.
+ * The engine of a conversion: carries every node of a model over, on coefficients as far as rules reach, else on pixels.
  *
  * Every value is a feature map in the plan's keeping, or a tensor under its name. A node that reads a feature map goes
  * by its operator's rule. Where there is none, or it does not apply, is the border: the map's pixels are taken, and the
- * node is copied as it is, with all that depends on it, unless the plan takes feature maps back from their pixels.
+ * node is copied as it is, with all that depends on it, as far as the plan does not take feature maps back (border.ts).
  */
 import type { GraphBuilder } from "../onnx/builder.js";
 import type { Facts } from "../onnx/facts.js";
 import type { Graph, Node } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
-import { reads, renameInSubgraphs } from "../onnx/subgraph.js";
+import { renameInSubgraphs } from "../onnx/subgraph.js";
+import { Border } from "./border.js";
 import { ConvertError } from "./errors.js";
 import type { ImageInput } from "./image-input.js";
-import { isSized, isWholeBlocks, type Size } from "./layers.js";
+import { isSized, isWholeBlocks } from "./layers.js";
 import { multiplications } from "./operations.js";
 import { RULES } from "./operators/table.js";
 import type { Cost, Domain, Note, Plan } from "./plan.js";
-import { EXACT, type NodeReport } from "./report.js";
-import { Conversion, sizeOf, type Value } from "./rule.js";
+import { EXACT, NO_MAP, type NodeReport } from "./report.js";
+import { Conversion, hasOwnRules, type PlanWithRules, type Value } from "./rule.js";
 
 export interface CarryOptions {
   /** What the plan counts in; copied nodes are added to it. */
@@ -27,26 +28,28 @@ export interface CarryOptions {
   /** Whether ReLUs are approximated where they can be; it is told of those that cannot. */
   approximate: boolean;
   /** Makes the plan, which tells `note` where and how it carries out the node in hand. */
-  plan: (note: Note) => Plan;
+  plan: (note: Note) => Plan | PlanWithRules;
 }
 
 /** Where a node is carried out, and why there. */
 interface Place {
   domain: Domain;
-  reason?: string;
+  reason?: string | undefined;
 }
 
 interface Work {
   source: Graph;
   image: ImageInput;
   g: GraphBuilder;
-  plan: Plan;
+  plan: Plan | PlanWithRules;
+  note: Note;
   cost: Cost;
   strict: boolean;
   approximate: boolean;
   facts: Map<string, Facts>;
   /** What each value of `source` has become; initialisers are added when they are read. */
   values: Map<string, Value>;
+  border: Border;
 }
 
 /**
@@ -65,18 +68,18 @@ export function carry(
   };
   const plan = makePlan(note);
   const facts = inferShapes(source, { partial: true });
-  const work: Work = { source, image, g, plan, cost, strict, approximate, facts, values: new Map() };
+  const values = new Map<string, Value>();
+  const border = new Border(source, plan, facts, values);
+  const work: Work = { source, image, g, plan, note, cost, strict, approximate, facts, values, border };
   const unsized = enter(work);
 
   const report = source.nodes.map((node) => {
     const before = cost.multiplyAdds;
     place = { domain: "coefficients" };
-    const onMaps = reads(node).some((input) => work.values.get(input)?.kind === "map");
-    if (onMaps) convertNode(work, node, note);
-    else {
-      const ofImage = node.inputs.includes(image.name);
-      copy(work, node, (ofImage && unsized) || "its inputs are pixels already", note);
-    }
+    const outside = border.reasonToCopy(node);
+    if (outside === undefined) convertNode(work, node);
+    else copy(work, node, (node.inputs.includes(image.name) && unsized) || outside);
+    if (place.domain === "coefficients") place.reason = joined(border.reentrance(node), place.reason);
     const operator = node.domain ? `${node.domain}.${node.op}` : node.op;
     const name = node.name || node.outputs[0] || "";
     return { node: name, op: operator, ...place, multiplyAdds: cost.multiplyAdds - before };
@@ -86,8 +89,11 @@ export function carry(
   return report;
 }
 
+const joined = (...parts: (string | undefined)[]): string | undefined =>
+  parts.filter((part) => part !== undefined).join(": ") || undefined;
+
 /** Makes the image of the coefficients. Returns why it is no feature map of the plan, if it is none. */
-function enter({ source, image, g, plan, strict, values }: Work): string | undefined {
+function enter({ image, g, plan, strict, values, border }: Work): string | undefined {
   const { name, batch, channels, height, width } = image;
   const blocks = [height, width].map((length) =>
     typeof length === "number" ? Math.ceil(length / 8) : `${length}_blocks`,
@@ -99,11 +105,10 @@ function enter({ source, image, g, plan, strict, values }: Work): string | undef
       ? `input "${name}" is ${height}x${width}, which is not whole 8x8 blocks; expected multiples of 8`
       : undefined;
   if (why !== undefined && strict) throw new ConvertError(why);
-  const readers = source.nodes.filter((node) => reads(node).includes(name)).length;
   values.set(
     name,
     why === undefined && isSized(image)
-      ? { kind: "map", map: plan.enter(coefficients, image, readers), size: image }
+      ? { kind: "map", map: plan.enter(coefficients, image, border.readersOf(name).length), size: image }
       : { kind: "tensor", name: plan.planes(coefficients, image) },
   );
   return why;
@@ -112,11 +117,11 @@ function enter({ source, image, g, plan, strict, values }: Work): string | undef
 const KNOWN = `rules exist for ${Object.keys(RULES).join(", ")}`;
 
 /** Converts a node that reads a feature map by its rule, or else copies it. */
-function convertNode(work: Work, node: Node, note: Note): void {
-  const { plan, g, source, facts, values } = work;
+function convertNode(work: Work, node: Node): void {
+  const { plan, g, source, facts, values, note } = work;
   const call = new Conversion(node, plan, g, source, facts, values, note);
   try {
-    const rules = plan.rules ?? RULES;
+    const rules = hasOwnRules(plan) ? plan.rules : RULES;
     const rule = node.domain === "" ? rules[node.op] : undefined;
     const results =
       rule?.(call) ??
@@ -124,15 +129,16 @@ function convertNode(work: Work, node: Node, note: Note): void {
     for (const [i, result] of [results].flat().entries()) values.set(node.outputs[i] as string, result);
   } catch (error) {
     if (work.strict || !(error instanceof ConvertError)) throw error;
-    copy(work, node, error.reason, note);
+    copy(work, node, error.reason);
   }
 }
 
 /** Takes a node over as it is: it works on tensors. */
-function copy(work: Work, node: Node, reason: string, note: Note): void {
-  const { g, plan, facts, values, cost, image, approximate } = work;
+function copy(work: Work, node: Node, reason: string): void {
+  const { g, facts, values, cost, image, approximate, border, note } = work;
   const inputs = node.inputs.map((input) => (input === "" ? "" : tensor(work, input)));
-  note("pixels", approximate && node.op === "Relu" ? `${EXACT}${reason}` : reason);
+  const isExact = approximate && node.op === "Relu" && reason !== NO_MAP;
+  note("pixels", isExact ? `${EXACT}${reason}` : reason);
   const outputs = node.outputs.map((output) => (output === "" ? "" : g.unique(output)));
   g.copy(
     renameInSubgraphs(node, (name) => tensor(work, name)),
@@ -141,15 +147,8 @@ function copy(work: Work, node: Node, reason: string, note: Note): void {
   );
   const images = typeof image.batch === "number" ? image.batch : 1;
   cost.multiplyAdds += multiplications(node, facts) / images;
-  for (const [i, output] of node.outputs.entries()) {
-    const name = outputs[i] as string;
-    const size = plan.lift && i === 0 ? imageSize(work, node) : undefined;
-    if (output === "") continue;
-    values.set(
-      output,
-      size && plan.lift ? { kind: "map", map: plan.lift(name, size), size } : { kind: "tensor", name },
-    );
-  }
+  for (const [i, output] of node.outputs.entries())
+    if (output !== "") values.set(output, border.made(node, i, outputs[i] as string));
 }
 
 /** The name of a value's tensor in the graph being built. */
@@ -161,24 +160,4 @@ function tensor({ source, g, plan, values }: Work, name: string): string {
   const added = g.constant(name, constant);
   values.set(name, { kind: "tensor", name: added });
   return added;
-}
-
-/** Operators whose result is an image, whatever its size is; of others it must be the size of a feature map they read. */
-const MAKE_IMAGES = new Set([
-  ...["Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "LRN", "Pad"],
-  ...["MaxPool", "AveragePool", "Resize", "Upsample", "DepthToSpace", "SpaceToDepth"],
-]);
-/** Operators after which the last two axes are no longer height and width, though the lengths may be the same. */
-const REARRANGE = new Set(["MatMul", "Gemm", "Transpose", "Reshape", "Flatten", "Einsum", "Gather", "Shape"]);
-
-/** The size of the feature map that a copied node makes, if it is one. */
-function imageSize({ facts, values }: Work, node: Node): Size | undefined {
-  const made = facts.get(node.outputs[0] as string);
-  const size = made?.type === "float32" ? sizeOf(made.shape) : undefined;
-  if (size === undefined || node.domain !== "" || REARRANGE.has(node.op)) return undefined;
-  const isOf = (input: string) => {
-    const value = values.get(input);
-    return value?.kind === "map" && value.size.height === size.height && value.size.width === size.width;
-  };
-  return MAKE_IMAGES.has(node.op) || node.inputs.some(isOf) ? size : undefined;
 }

@@ -1,7 +1,6 @@
 import type { GraphBuilder } from "../onnx/builder.js";
 import type { BatchNormalization, Convolution, Planes, Size } from "./layers.js";
 import type { Settings } from "./options.js";
-import type { Rule } from "./rule.js";
 
 /**
  * One way to carry out the operators of a converted network. `M` is what stands for a feature map in the graph
@@ -17,10 +16,8 @@ export interface Plan<M = unknown> {
   enter(coefficients: string, size: Size, readers: number): M;
   /** The pixels `[N, C, H, W]` of a coefficient tensor that is no feature map of this plan: its size is not known. */
   planes(coefficients: string, planes: Planes): string;
-  /** The feature map whose pixels are the value `pixels`. A plan that has it takes every image back from a border. */
-  lift?(pixels: string, size: Size): M;
-  /** Rules of the plan's own, in the place of those of operators/table.ts. */
-  readonly rules?: Record<string, Rule>;
+  /** The feature map whose pixels are the value `pixels`, if the plan takes it back from beyond a border. */
+  lift?(pixels: string, size: Size): M | undefined;
   convolution(x: M, layer: Convolution): M;
   batchNormalization(x: M, layer: BatchNormalization): M;
   relu(x: M): M;

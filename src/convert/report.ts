@@ -7,7 +7,7 @@ export interface NodeReport {
   op: string;
   domain: Domain;
   /** Why the operator is carried out on pixels, or how on coefficients. */
-  reason?: string;
+  reason?: string | undefined;
   /** Multiplications for one image, those of transforms that the operator is the first to need included. */
   multiplyAdds: number;
 }
@@ -15,9 +15,12 @@ export interface NodeReport {
 /** Begins the reason of a ReLU that is carried out exactly although an approximation was asked for. */
 export const EXACT = "exact: ";
 
-/** How many of a network's ReLUs are approximated, and how many cannot be. */
+/** The reason of an operator that works on vectors, as those of a gate or a classifier do: no transform is about them. */
+export const NO_MAP = "it reads no feature map";
+
+/** How many of the ReLUs on feature maps are approximated, and how many cannot be. */
 export function approximations(report: readonly NodeReport[]): { approximate: number; exact: number } {
-  const relus = report.filter(({ op }) => op === "Relu");
+  const relus = report.filter(({ op, reason }) => op === "Relu" && reason !== NO_MAP);
   const exact = relus.filter(({ reason }) => reason?.startsWith(EXACT)).length;
   return { approximate: relus.length - exact, exact };
 }

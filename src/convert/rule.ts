@@ -5,8 +5,26 @@ import { ConvertError } from "./errors.js";
 import { isWholeBlocks, type Size } from "./layers.js";
 import type { Note, Plan } from "./plan.js";
 
-/** A value of the converted graph: a feature map in the plan's keeping, or any other tensor under its name. */
-export type Value = { kind: "map"; map: unknown; size: Size } | { kind: "tensor"; name: string };
+/**
+ * A value of the converted graph: a feature map in the plan's keeping, or any other tensor under its name. `outside` is
+ * a feature map that a copied node has made, of which the plan knows the pixels.
+ */
+export type Value =
+  | { kind: "map"; map: unknown; size: Size; outside?: boolean }
+  | { kind: "tensor"; name: string };
+
+/** A plan that has rules of its own, in the place of those of operators/table.ts. */
+export interface PlanWithRules<M = unknown> extends Plan<M> {
+  readonly rules: Readonly<Record<string, Rule>>;
+  /**
+   * Whether a node that reads no feature map but such as copied nodes have made is to be converted, rather than copied
+   * as well.
+   * @param readers The nodes that read what it makes.
+   */
+  reenters(node: Node, readers: Node[]): boolean;
+}
+
+export const hasOwnRules = (plan: Plan | PlanWithRules): plan is PlanWithRules => "rules" in plan;
 
 /** One node being converted: what its inputs have become, and the plan to carry it out with. */
 export class Conversion {

@@ -118,7 +118,7 @@ if __name__ == "__main__":
     arguments.add_argument("folder", type=pathlib.Path)
     arguments.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MODELS)}; all by default")
     arguments.add_argument("--full", action="store_true", help="as published, for 224x224 images")
-    options = arguments.parse_args()
+    options = arguments.parse_intermixed_args()
     unknown = [name for name in options.names if name not in MODELS]
     if unknown:
         sys.exit(f"no model {unknown[0]}; there are {', '.join(MODELS)}")

@@ -1,7 +1,8 @@
 /**
  * Arithmetic on feature maps. The transform is linear, so sums of maps, and products with one number a channel, are the
  * same on coefficients as on pixels; adding one number to a channel changes only its mean. A product of two maps, or
- * with one number a pixel, needs the pixels.
+ * with one number a pixel, needs the pixels. Between other operators that need them, as in x (1 + erf(x / √2)) / 2, all of it
+ * is done on pixels.
  */
 import type { Dimension } from "../../onnx/graph.js";
 import { intAttribute } from "../../onnx/graph.js";
@@ -45,17 +46,26 @@ function term(call: CoefficientCall, operand: Operand, size: Size): string {
   return domain.constantImages(values, size);
 }
 
+/** Whether all maps are pixels that nothing has compressed: what is done next to single pixels needs no transform. */
+const areStillPixels = (operands: Operand[]): boolean =>
+  operands.every(
+    (operand) => operand.kind !== "map" || (operand.map.made !== undefined && operand.map.isPending),
+  );
+
+/** The operands beside each other as blocks of pixels, constants with `outside` beyond the map. */
+const blocksOf = (call: CoefficientCall, operands: Operand[], size: Size, outside = 0): string[] =>
+  operands.map((_, i) => besideBlocks({ ...call, operands }, i, size, outside));
+
+/** `Add`, `Sub`, or `Sum` of any number of operands. */
 const sum: (op: "Add" | "Sub") => CoefficientRule = (op) => (call) => {
   const size = outputSize(call);
-  const terms = operandsOf(call, size).map((operand) => term(call, operand, size));
-  return [{ size, name: call.domain.g.node(op, terms, {}, call.node.outputs[0]) }];
-};
-
-/** `Sum` of any number of operands. */
-const sumOfAll: CoefficientRule = (call) => {
-  const size = outputSize(call);
-  const terms = operandsOf(call, size).map((operand) => term(call, operand, size));
-  return [{ size, name: terms.reduce((all, one) => call.domain.g.node("Add", [all, one])) }];
+  const operands = operandsOf(call, size);
+  const added = (terms: string[]) => terms.reduce((all, one) => call.domain.g.node(op, [all, one]));
+  if (areStillPixels(operands)) {
+    const isZeroOutside = operands.every(({ kind }) => kind === "map");
+    return [call.domain.ofSingle(added(blocksOf(call, operands, size)), size, isZeroOutside)];
+  }
+  return [{ size, name: added(operands.map((operand) => term(call, operand, size))) }];
 };
 
 /** Whether an operand has the same number for all pixels of a channel. */
@@ -70,7 +80,8 @@ const product: (op: "Mul" | "Div") => CoefficientRule = (op) => (call) => {
   const operands = operandsOf(call, size);
   const [a, b] = operands;
   const hint = call.node.outputs[0];
-  if (isEven(call, b) || (op === "Mul" && isEven(call, a))) {
+  const isScaled = isEven(call, b) || (op === "Mul" && isEven(call, a));
+  if (isScaled && !areStillPixels(operands)) {
     const factors = operands.map((operand) =>
       operand.kind === "map"
         ? operand.map.name
@@ -81,10 +92,8 @@ const product: (op: "Mul" | "Div") => CoefficientRule = (op) => (call) => {
     return [{ size, name: domain.g.node(op, factors, {}, hint) }];
   }
   // A constant divisor is 1 outside the map, where 0 / 0 would be no number.
-  const resized = { ...call, operands };
-  const outside = op === "Mul" ? 0 : 1;
-  const factors = operands.map((_, i) => besideBlocks(resized, i, size, outside));
-  const zeroOutside = op === "Mul" || b.kind === "constant";
+  const factors = blocksOf(call, operands, size, op === "Mul" ? 0 : 1);
+  const zeroOutside = op === "Mul" || isScaled || b.kind === "constant";
   return [domain.ofSingle(domain.g.node(op, factors, {}, hint), size, zeroOutside)];
 };
 
@@ -112,7 +121,7 @@ const batchNormalization: CoefficientRule = (call) => {
 export const ARITHMETIC: Record<string, CoefficientRule> = {
   Add: sum("Add"),
   Sub: sum("Sub"),
-  Sum: sumOfAll,
+  Sum: sum("Add"),
   Mul: product("Mul"),
   Div: product("Div"),
   Neg: negation,

@@ -4,6 +4,7 @@ import { ACTIVATIONS } from "./activations.js";
 import { ARITHMETIC } from "./arithmetic.js";
 import type { CoefficientCall, CoefficientRule, Operand } from "./call.js";
 import { CHANNELS } from "./channels.js";
+import { RESIZE } from "./resize.js";
 import { WINDOWS } from "./windows.js";
 
 /** Every operator that takes coefficients to coefficients. Another one, as MaxPool, has none: it needs pixels. */
@@ -12,6 +13,7 @@ const COEFFICIENT_RULES: Record<string, CoefficientRule> = {
   ...ARITHMETIC,
   ...ACTIVATIONS,
   ...CHANNELS,
+  ...RESIZE,
 };
 
 /** The rules as the engine calls them. */

@@ -26,12 +26,42 @@ export interface CoefficientMap {
   size: Size;
   /** `[N, C, X, Y, 64]`. */
   readonly name: string;
+  /** Whether asking for `name` would compress pixels first. */
+  readonly isPending?: boolean;
   /** The pixels `[N, C, X, Y, 64]` that these are the coefficients of, where an operator on single pixels made them. */
   readonly made?: string;
   /** The pixels that the coefficients decompress to, once an operator has asked for them. */
   blocks?: string;
   /** The same side by side, `[N, C, H, W]`. */
   pixels?: string;
+  /** The same for operators outside the coefficient domain: what made the map may have made pixels. */
+  planes?: string;
+}
+
+/** A map of pixels, which are compressed the first time that something asks for coefficients. */
+class Uncompressed implements CoefficientMap {
+  private coefficients?: string;
+  readonly made?: string;
+  blocks?: string;
+  pixels?: string;
+  planes?: string;
+
+  constructor(
+    readonly size: Size,
+    private readonly compress: (x: CoefficientMap) => string,
+    known: Pick<CoefficientMap, "made" | "pixels" | "planes">,
+  ) {
+    Object.assign(this, known);
+  }
+
+  get name(): string {
+    this.coefficients ??= this.compress(this);
+    return this.coefficients;
+  }
+
+  get isPending(): boolean {
+    return this.coefficients === undefined;
+  }
 }
 
 /**
@@ -39,6 +69,9 @@ export interface CoefficientMap {
  * what a shift leaves outside the map is cut off.
  */
 const LARGEST_IMAGES = 1e6;
+
+/** Multiplications to compress or decompress a map. */
+export const transformation = (size: Size): number => 128 * pixelCount(blockwide(size)) * size.channels;
 
 /** Carries out a convolution, bias included. */
 export type Convolve = (domain: Coefficients, x: CoefficientMap, layer: Convolution) => CoefficientMap;
@@ -66,11 +99,13 @@ export class Coefficients {
 
   /** The map's pixels by blocks, `[N, C, X, Y, 64]`. */
   blocks(x: CoefficientMap): string {
-    if (x.blocks === undefined) {
-      x.blocks = this.transforms.decompress(x.name);
-      this.transforms.count(128, blockwide(x.size));
-    }
+    x.blocks ??= x.pixels === undefined ? this.decompress(x) : apart(this.g, x.pixels, x.size);
     return x.blocks;
+  }
+
+  private decompress({ name, size }: CoefficientMap): string {
+    this.transforms.count(128, blockwide(size));
+    return this.transforms.decompress(name);
   }
 
   /** The pixels that the spatial frequencies alpha + beta <= n make, `[N, C, X, Y, 64]`. */
@@ -81,20 +116,11 @@ export class Coefficients {
 
   /**
    * The map of pixels by blocks that an operator on single pixels has made. `zeroOutside` tells whether they are zero
-   * outside as they are. They are compressed when something asks for coefficients.
+   * outside as they are.
    */
   ofSingle(pixels: string, size: Size, zeroOutside: boolean, hint?: string): CoefficientMap {
     const made = zeroOutside ? pixels : insideBlocks(this.transforms, pixels, size);
-    const compress = () => this.compress(made, size, hint);
-    let name: string | undefined;
-    return {
-      size,
-      made,
-      get name() {
-        name ??= compress();
-        return name;
-      },
-    };
+    return new Uncompressed(size, () => this.compress(made, size, hint), { made });
   }
 
   private compress(blocks: string, size: Size, hint?: string): string {
@@ -108,11 +134,26 @@ export class Coefficients {
     return x.pixels;
   };
 
-  /** The map of pixels `[N, C, H, W]`. */
-  ofPixels = (pixels: string, size: Size): CoefficientMap => ({
-    size,
-    name: this.compress(apart(this.g, pixels, size), size),
-  });
+  /** The map of the pixels `[N, C, H, W]` that an operator of the coefficient domain has made. */
+  ofPixels = (planes: string, size: Size): CoefficientMap =>
+    new Uncompressed(size, () => this.compress(apart(this.g, planes, size), size), { planes });
+
+  /** The map of pixels `[N, C, H, W]` from outside the coefficient domain: they need not be decompressed again. */
+  fromOutside = (pixels: string, size: Size): CoefficientMap =>
+    new Uncompressed(size, (x) => this.compress(this.blocks(x), size), { pixels, planes: pixels });
+
+  /** The map's pixels `[N, C, H, W]` for an operator outside: between it and what made them, nothing is compressed. */
+  toOutside = (x: CoefficientMap): string => {
+    x.planes ??= x.made === undefined ? this.pixels(x) : this.transforms.sideBySide(x.made, x.size);
+    return x.planes;
+  };
+
+  /** Multiplications to come by a map's coefficients. */
+  compression = (x: CoefficientMap): number => (x.isPending ? transformation(x.size) : 0);
+
+  /** Multiplications to come by the pixels that a map's coefficients decompress to. */
+  decompression = (x: CoefficientMap): number =>
+    x.pixels === undefined && x.blocks === undefined ? this.compression(x) + transformation(x.size) : 0;
 
   /**
    * The mean of each channel, `[N, C, 1, 1]`, from k = 0 alone: that is a block's mean (times 8 / q[0]), and outside the

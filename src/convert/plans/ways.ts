@@ -11,20 +11,23 @@
  * Whichever takes fewest multiplications is built, among those whose product is not too large.
  */
 import { float32, floats, volume } from "../../onnx/graph.js";
-import { blockCount, blockwide, type Convolution, grid, pixelCount } from "../layers.js";
+import { blockCount, type Convolution, grid } from "../layers.js";
 import { multiplyAdds } from "../operators/convolution.js";
 import { countOperator } from "../plan.js";
 import { blockKernel, gridWindow, reaches } from "./block-kernel.js";
-import type { CoefficientMap, Coefficients, Convolve } from "./coefficients.js";
+import { type CoefficientMap, type Coefficients, type Convolve, transformation } from "./coefficients.js";
 import { inside, raggedPixels } from "./padding.js";
 
-/** One way to carry out a convolution, with its multiplications for one image, and its constants. */
+/** One way to carry out a convolution. */
 interface Way {
   name: string;
+  /** Whether it takes and gives pixels, between transforms. */
+  onPixels?: boolean;
+  /** Its multiplications for one image, without those of the transforms. */
   multiplyAdds(layer: Convolution): number;
   /** Bytes of the product of the factors that are multiplied out. */
   productBytes(layer: Convolution): number;
-  /** Carries it out, and counts it. */
+  /** Carries it out, and counts it and what it needs. */
   convolve: Convolve;
 }
 
@@ -39,10 +42,11 @@ const LARGEST_PRODUCT = 1e6;
 function carryOut(ways: Way[], domain: Coefficients, x: CoefficientMap, layer: Convolution): CoefficientMap {
   const isFitting = (way: Way) => way.productBytes(layer) <= LARGEST_PRODUCT;
   const fitting = ways.filter(isFitting);
-  const [best = ways[0] as Way, ...others] = fitting.sort(
-    (a, b) => a.multiplyAdds(layer) - b.multiplyAdds(layer),
-  );
-  const counted = (way: Way) => `${way.name} ${(way.multiplyAdds(layer) / 1e6).toPrecision(3)}`;
+  const total = (way: Way): number =>
+    way.multiplyAdds(layer) +
+    (way.onPixels ? domain.decompression(x) + transformation(layer.output) : domain.compression(x));
+  const [best = ways[0] as Way, ...others] = fitting.sort((a, b) => total(a) - total(b));
+  const counted = (way: Way) => `${way.name} ${(total(way) / 1e6).toPrecision(3)}`;
   const large = ways.filter((way) => !isFitting(way)).map(({ name }) => `${name} too large`);
   const rest = [...others.map(counted), ...large].map((way) => `; ${way}`).join("");
   domain.note("coefficients", `${counted(best)} million multiplications${rest}`);
@@ -50,7 +54,7 @@ function carryOut(ways: Way[], domain: Coefficients, x: CoefficientMap, layer: C
 }
 
 export const convolve: Convolve = (domain, x, layer) =>
-  carryOut(isPointwise(layer) ? [pointwise] : [factored, dense], domain, x, layer);
+  carryOut(isPointwise(layer) ? [pointwise, factored] : [factored, dense], domain, x, layer);
 
 /** A depthwise convolution whose channels have one kernel in common. */
 export const average: Convolve = (domain, x, layer) => carryOut([factored, shared], domain, x, layer);
@@ -106,7 +110,8 @@ function denseOperator({ g, transforms }: Coefficients, layer: Convolution): str
 
 const factored: Way = {
   name: "factored",
-  multiplyAdds: (layer) => onPixels(layer) + multiplyAdds(layer),
+  onPixels: true,
+  multiplyAdds,
   productBytes: () => 0,
   convolve(domain, x, layer) {
     const { g, transforms } = domain;
@@ -140,10 +145,6 @@ const shared: Way = {
     return { size: output, name: inside(transforms, back, output) };
   },
 };
-
-/** Multiplications to decompress a layer's input and compress its output. */
-export const onPixels = ({ input, output }: Pick<Convolution, "input" | "output">): number =>
-  128 * (pixelCount(blockwide(input)) * input.channels + pixelCount(blockwide(output)) * output.channels);
 
 /** Multiplications to cut off what a convolution over the grid of blocks makes outside the map. */
 const cutting = ({ output }: Convolution) => 64 * raggedPixels(output) * output.channels;

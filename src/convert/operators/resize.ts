@@ -1,0 +1,76 @@
+/**
+ * Enlargement by repetition of pixels, s times down and t times across. It is linear, and a block alone gives the s x t
+ * blocks that it becomes, of which block (a, b) has the coefficients
+ *
+ *   y[a b k'] = Σ_k x[k] U[k, a b k'],   U[k, a b k'] = Σ_{i' j'} C[i' j' k'] Ci[i j k],   i = floor((8a + i') / s),  j = floor((8b + j') / t).
+ *
+ * Beyond the map are zeros, before as after.
+ */
+import { numbers, stringAttribute } from "../../onnx/graph.js";
+import { C, Ci } from "../../transform/tensors.js";
+import { blockwide, grid, type Size } from "../layers.js";
+import { type CoefficientCall, type CoefficientRule, constantOf, mapOf, outputSize, refuse } from "./call.js";
+
+/** With more repetitions U, of 64 x 64 s t numbers, would be larger than 1 MB. */
+const MOST_REPETITIONS = 64;
+
+const enlargement: CoefficientRule = (call) => {
+  const x = mapOf(call);
+  const size = outputSize(call);
+  const [s, t] = repetitions(call, x.size, size);
+  const { g, transforms } = call.domain;
+  const operator = transforms.matrix(`repeat_${s}x${t}`, [64, 64 * s * t], repeat(transforms.table, s, t));
+  transforms.count(64 * s * t, blockwide(x.size));
+  const [rows, columns] = grid(x.size);
+  const product = g.node("MatMul", [x.name, operator]);
+  const split = g.node("Reshape", [product, g.ints([0, size.channels * rows, columns, s, 64 * t])]);
+  const ordered = g.node("Transpose", [split], { perm: [0, 1, 3, 2, 4] });
+  const sides = [s * rows, t * columns];
+  const joined = g.node("Reshape", [ordered, g.ints([0, size.channels, ...sides, 64])]);
+  // A map may end so early in its last blocks that some of those which they become are all beyond it.
+  const name = grid(size).reduce(
+    (y, to, i) => (to === sides[i] ? y : g.slice(y, { axis: 2 + i, from: 0, to })),
+    joined,
+  );
+  return [{ size, name }];
+};
+
+/** U, by row k and column (a, b, k'). */
+function repeat(table: ArrayLike<number>, s: number, t: number): (k: number, column: number) => number {
+  const [decompression, compression] = [Ci(table).data, C(table).data];
+  return (k, column) => {
+    const [a, b, k1] = [Math.floor(column / (64 * t)), Math.floor(column / 64) % t, column % 64];
+    let sum = 0;
+    for (let p = 0; p < 64; p++) {
+      const [i, j] = [Math.floor((8 * a + (p >> 3)) / s), Math.floor((8 * b + (p & 7)) / t)];
+      sum += (compression[64 * p + k1] as number) * (decompression[64 * (8 * i + j) + k] as number);
+    }
+    return sum;
+  };
+}
+
+/** How many times each pixel is repeated down and across; refused where that is not all that the operator does. */
+function repetitions(call: CoefficientCall, from: Size, to: Size): [down: number, across: number] {
+  const [s, t] = [to.height / from.height, to.width / from.width];
+  const scales = constantOf(call, beforeRegions(call) ? 1 : 2);
+  const given = scales?.data.length ? numbers(scales) : [1, 1, s, t];
+  const isWhole = Number.isInteger(s) && Number.isInteger(t) && given.join() === [1, 1, s, t].join();
+  if (!isWhole || to.channels !== from.channels || !repeatsPixels(call) || s * t > MOST_REPETITIONS)
+    refuse(call, "it does more than to repeat each pixel a whole number of times");
+  return [s, t];
+}
+
+/** `Upsample`, and `Resize` of operator set 10, which have no region as input 1 and round down from the corner. */
+const beforeRegions = ({ node }: CoefficientCall) => node.inputs.length <= 2;
+
+/** Whether each output pixel is the one that it lies in. */
+function repeatsPixels(call: CoefficientCall): boolean {
+  const { node } = call;
+  if (stringAttribute(node, "mode", "nearest") !== "nearest") return false;
+  if (beforeRegions(call)) return true;
+  const from = stringAttribute(node, "coordinate_transformation_mode", "half_pixel");
+  const rounding = stringAttribute(node, "nearest_mode", "round_prefer_floor");
+  return from === "asymmetric" ? rounding === "floor" : from === "half_pixel" && rounding.startsWith("round");
+}
+
+export const RESIZE: Record<string, CoefficientRule> = { Resize: enlargement, Upsample: enlargement };
