@@ -2,22 +2,31 @@ import {
   BAND,
   BLOCK_BYTES_AT,
   COMPONENT_BYTES,
-  type Engine,
+  DAMAGE,
+  DAMAGE_COUNT,
+  DC_FIRST,
+  DC_REFINE,
   MAX_SCANS,
   MAX_TABLES,
+  MCUS_PER_ROW,
+  MEMBER_BYTES,
+  MEMBERS,
+  RAW,
   SCAN_BYTES,
   SCANS,
+  SEQUENTIAL,
   STAGING,
   TABLE_BYTES,
   TABLES,
   TOLERANT_AT,
-} from "./engine.js";
+} from "./assembly/decode-layout.js";
+import type { Engine } from "./engine.js";
 import { JpegError, unexpected } from "./errors.js";
 import type { Frame } from "./headers.js";
 import type { JpegDamage } from "./image.js";
 import { SOS } from "./markers.js";
 import type { ScanFinder } from "./scan-finder.js";
-import { DC_FIRST, DC_REFINE, type Scan, SEQUENTIAL } from "./scans.js";
+import type { Scan } from "./scans.js";
 import type { HuffmanTable } from "./tables.js";
 
 /** A reading whose scans are known. */
@@ -185,14 +194,6 @@ function allocate(length: number): Int16Array {
     );
   }
 }
-
-// Fields of a scan, as in assembly/decode-layout.ts.
-const MCUS_PER_ROW = 20;
-const RAW = 64;
-const DAMAGE = 92;
-const DAMAGE_COUNT = 116;
-const MEMBERS = 128;
-const MEMBER_BYTES = 16;
 
 /** Fills in the scans' structures and tables. */
 function beginScans(engine: Engine, { finder }: Decoding, group: readonly Scan[]): void {

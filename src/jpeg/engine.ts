@@ -21,21 +21,6 @@ export interface Engine {
   u32: Uint32Array;
 }
 
-// The offsets of assembly/decode-layout.ts.
-export const COMPONENT_BYTES = 32;
-export const STAGING = 256;
-export const BLOCK_BYTES_AT = 640;
-export const TOLERANT_AT = 644;
-export const SCANS = 1024;
-export const SCAN_BYTES = 1024;
-export const MAX_SCANS = 64;
-export const TABLES = SCANS + MAX_SCANS * SCAN_BYTES;
-export const TABLE_BYTES = 4096 + 512;
-export const MAX_TABLES = 96;
-export const BAND = TABLES + MAX_TABLES * TABLE_BYTES;
-/** What may be read beyond the file's bytes. */
-export const SLACK = 64;
-
 const PAGE = 65536;
 /** An engine whose memory has grown beyond this is not kept for the next call. */
 const POOL_BYTES = 4 * 2 ** 20;

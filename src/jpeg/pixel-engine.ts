@@ -16,18 +16,7 @@ export interface PixelEngine extends Pick<Exports, "transform" | "advance"> {
   f64: Float64Array;
 }
 
-// The offsets of assembly/pixels-layout.ts.
-export const IMAGE = 2048;
-export const OUTPUTS = IMAGE + 96;
-export const OUTPUT_BYTES = 16;
-export const NEXT_PIXELS = IMAGE + 176;
-export const COMPONENTS = 2304;
-export const COMPONENT_BYTES = 96;
-export const EXPAND = 48;
-export const HEAP = 4096;
 const PAGE = 65536;
-/** What may be read or written beyond each part. */
-export const SLACK = 128;
 /** Memory that has grown beyond this is not kept for the next image. */
 const POOL_BYTES = 8 * 2 ** 20;
 

@@ -1,11 +1,12 @@
 import {
+  BLOCK_BYTES,
   COMPONENT_BYTES,
   COMPONENTS,
-  giveBack,
+  IMAGE,
+  NEXT_OUT,
   NEXT_PIXELS,
-  type PixelEngine,
-  takeEngine,
-} from "./pixel-engine.js";
+} from "./assembly/pixels-layout.js";
+import { giveBack, type PixelEngine, takeEngine } from "./pixel-engine.js";
 import { type Part, type PlanesGeometry, PlanesProgram, type PlanesRequest } from "./planes-program.js";
 
 /** What of an image's header the pixels need. */
@@ -43,8 +44,8 @@ export class PlaneWriter {
       program.write(engine);
       written.set(engine, program);
     }
-    engine.u32[NEXT_PIXELS / 4] = program.top;
-    engine.u32[NEXT_PIXELS / 4 + 1] = 0;
+    engine.u32[(IMAGE + NEXT_PIXELS) / 4] = program.top;
+    engine.u32[(IMAGE + NEXT_OUT) / 4] = 0;
     for (const [index, { table }] of program.parts.entries())
       engine.i16.set((image.components[index] as PlanesImage["components"][number]).quantization, table / 2);
     this.firstRow = program.firstRow;
@@ -76,11 +77,11 @@ export class PlaneWriter {
   ): void {
     const { u32, i16 } = this.#engine;
     const end = Math.min(blocksHigh, (row + 1) * verticalSampling);
-    const base = (COMPONENTS + index * COMPONENT_BYTES) / 4;
+    const blockBytes = (COMPONENTS + index * COMPONENT_BYTES + BLOCK_BYTES) / 4;
     for (let blockRow = row * verticalSampling; blockRow < end; blockRow++) {
       const { data, start, kept } = blocks(index, blockRow);
       i16.set(data.subarray(start + from * kept, start + to * kept), address / 2);
-      u32[base + 1] = 2 * kept;
+      u32[blockBytes] = 2 * kept;
       this.#engine.transform(index, blockRow);
     }
   }

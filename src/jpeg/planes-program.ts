@@ -1,16 +1,19 @@
 import {
-  basisFor,
+  BLOCKS,
+  COLUMN_FIRST,
   COMPONENT_BYTES,
   COMPONENTS,
-  EXPAND,
+  EXPAND_X,
+  FANCY,
   HEAP,
   IMAGE,
+  OUT_PLANE,
   OUTPUT_BYTES,
   OUTPUTS,
-  type PixelEngine,
-  reserve,
+  PIXELS_PLANE,
   SLACK,
-} from "./pixel-engine.js";
+} from "./assembly/pixels-layout.js";
+import { basisFor, type PixelEngine, reserve } from "./pixel-engine.js";
 import { type Sampled, type ScaledComponent, type ScaledLayout, scaledLayout } from "./scaling.js";
 
 /** Output `x` of an axis is `Σ_t weights[x · count + t] · input[first[x] + t]`. */
@@ -169,11 +172,14 @@ export class PlanesProgram {
         ],
         IMAGE / 4,
       );
-      u32.set([ring * pixelStride, at.rowFirst, rowTaps, at.rowWeights], IMAGE / 4 + 9);
-      u32.set([at.columnFirst, columnTaps, at.columnWeights, outHeight, outStride, at.out], IMAGE / 4 + 13);
-      u32.set([4 * outHeight * outStride, outputs.length, at.row, rowPlane], IMAGE / 4 + 19);
+      u32.set([ring * pixelStride, at.rowFirst, rowTaps, at.rowWeights], (IMAGE + PIXELS_PLANE) / 4);
+      u32.set(
+        [at.columnFirst, columnTaps, at.columnWeights, outHeight, outStride, at.out],
+        (IMAGE + COLUMN_FIRST) / 4,
+      );
+      u32.set([4 * outHeight * outStride, outputs.length, at.row, rowPlane], (IMAGE + OUT_PLANE) / 4);
       outputs.forEach(({ plane, factor, summand }, index) => {
-        const output = (OUTPUTS + index * OUTPUT_BYTES) / 4;
+        const output = (IMAGE + OUTPUTS + index * OUTPUT_BYTES) / 4;
         u32[output] = planes === 1 ? 0 : plane;
         // The sums are in Q20.
         f32[output + 1] = factor / 2 ** 20;
@@ -217,10 +223,14 @@ export class PlanesProgram {
 function writePart({ u32, f64, i16 }: PixelEngine, part: Part, index: number): void {
   const { from, to, blocks, table, basis, samples, upsampled, stride, rows, scaled, blocksWide } = part;
   const { points, width, height, expandX, expandY, fancy } = scaled;
-  const base = (COMPONENTS + index * COMPONENT_BYTES) / 4;
-  u32.set([blocks, 128, from, to, points, table, basis, samples, stride, rows, width, height], base);
-  f64.set([expandX, expandY], (4 * base + EXPAND) / 8);
-  u32.set([fancy ? 1 : 0, upsampled, to === blocksWide ? 1 : 0], base + 16);
+  const base = COMPONENTS + index * COMPONENT_BYTES;
+  // In the order of the layout.
+  u32.set(
+    [blocks, 128, from, to, points, table, basis, samples, stride, rows, width, height],
+    (base + BLOCKS) / 4,
+  );
+  f64.set([expandX, expandY], (base + EXPAND_X) / 8);
+  u32.set([fancy ? 1 : 0, upsampled, to === blocksWide ? 1 : 0], (base + FANCY) / 4);
   i16.set(basisFor(points), basis / 2);
 }
 

@@ -1,4 +1,5 @@
-import { BAND, type Engine, reserve, SLACK } from "./engine.js";
+import { BAND, SLACK } from "./assembly/decode-layout.js";
+import { type Engine, reserve } from "./engine.js";
 import type { Frame, ScanHeader } from "./headers.js";
 
 /** Rows of blocks that are decoded together, all scans of them, so that they stay in the processor's cache. */

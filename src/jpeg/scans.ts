@@ -1,14 +1,8 @@
+import { AC_FIRST, AC_REFINE, DC_FIRST, DC_REFINE, SEQUENTIAL } from "./assembly/decode-layout.js";
 import { type JpegError, unexpected } from "./errors.js";
 import type { Frame, Headers, ScanHeader } from "./headers.js";
 import { SOS } from "./markers.js";
 import { type HuffmanTable, standardAcTables, standardDcTables, tableDefect } from "./tables.js";
-
-/** What a scan codes, as the numbers of assembly/decode-layout.ts. */
-export const SEQUENTIAL = 0;
-export const DC_FIRST = 1;
-export const AC_FIRST = 2;
-export const DC_REFINE = 3;
-export const AC_REFINE = 4;
 
 /** T.81, B.2.3: blocks in an MCU of an interleaved scan. */
 const MAX_BLOCKS_IN_MCU = 10;

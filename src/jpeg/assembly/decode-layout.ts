@@ -1,6 +1,6 @@
 /**
- * Where everything lies in the decoder's memory. There is no allocator: the host (../engine.ts) fills in the structures
- * below, byte for byte, and the same offsets are written there.
+ * Where everything lies in the decoder's memory. There is no allocator: the host fills in the structures below, byte for
+ * byte; it imports this file too (../decode.ts), so that it may hold nothing but constants.
  *
  *   0          COMPONENTS: up to 4 of COMPONENT_BYTES
  *   TRASH      a block nobody reads, where the padding blocks of an MCU go
@@ -19,6 +19,8 @@ export const STAGING: u32 = 256;
 export const BLOCK_BYTES_AT: u32 = 640;
 /** Not 0: a scan goes on after damage, as libjpeg does. */
 export const TOLERANT_AT: u32 = 644;
+export const SCANS: u32 = 1024;
+export const MAX_SCANS: u32 = 64;
 
 // One scan.
 export const MODE: u32 = 0;
@@ -92,3 +94,9 @@ export const LIMITS: u32 = 4096;
 export const OFFSETS: u32 = 4096 + 80;
 export const SYMBOLS: u32 = 4096 + 160;
 export const TABLE_BYTES: u32 = 4096 + 512;
+
+export const TABLES: u32 = SCANS + MAX_SCANS * SCAN_BYTES;
+export const MAX_TABLES: u32 = 96;
+export const BAND: u32 = TABLES + MAX_TABLES * TABLE_BYTES;
+/** What may be read beyond the file's bytes. */
+export const SLACK: u32 = 64;

@@ -1,6 +1,6 @@
 /**
- * Where everything lies in the memory of the pixel program. The host (../pixels.ts) fills in IMAGE and COMPONENTS, u32
- * each unless said otherwise, and the same offsets are written there.
+ * Where everything lies in the memory of the pixel program. The host fills in IMAGE and COMPONENTS, u32 each unless said
+ * otherwise; it imports this file too (../planes-program.ts), so that it may hold nothing but constants.
  */
 
 /** One block on its way through the inverse transform: see ./pixels-gather.ts. */
@@ -77,3 +77,8 @@ export const FANCY: usize = 64;
 export const UPSAMPLED: usize = 68;
 /** Not 0: the row of blocks ends the component's width. */
 export const AT_RIGHT_EDGE: usize = 72;
+
+/** What the host lays out for each image begins here. */
+export const HEAP: usize = 4096;
+/** What may be read or written beyond each part. */
+export const SLACK: usize = 128;
