@@ -8,14 +8,10 @@ import {
   BLOCK_RECORD,
   BLOCKS,
   BUFFER,
-  DAMAGE_COUNT,
-  DATA_ENDS,
   EOB_RUN,
   MCUS_PER_ROW,
-  MCUS_TO_RESTART,
   NEXT,
   OUT_OF_DATA,
-  RESTART_INTERVAL,
   RUN_TOO_LONG,
   SAFE,
   SE,
@@ -23,44 +19,9 @@ import {
   TOLERANT_AT,
   TRASH,
 } from "./decode-layout";
-import { damaged, load64, nearEnd, restart } from "./decode-segments";
+import { finish, passOver, ranOut, save, stretch } from "./decode-rows";
+import { damaged, load64, nearEnd } from "./decode-segments";
 import { LONG, longEntry } from "./decode-tables";
-
-/**
- * How many of the row's MCUs from `column` on come before the next restart, which is carried out if it is due.
- * 0: damage was found, and decoding stops.
- */
-function stretch(scan: u32, row: u32, column: u32): u32 {
-  const count = load<u32>(scan + MCUS_PER_ROW) - column;
-  const interval = load<u32>(scan + RESTART_INTERVAL);
-  if (interval == 0) return count;
-  if (load<u32>(scan + MCUS_TO_RESTART) == 0) {
-    restart(scan, row, column);
-    if (load<u32>(scan + DAMAGE_COUNT) != 0 && load<u32>(TOLERANT_AT) == 0) return 0;
-  }
-  const taken = min(count, load<u32>(scan + MCUS_TO_RESTART));
-  store<u32>(scan + MCUS_TO_RESTART, load<u32>(scan + MCUS_TO_RESTART) - taken);
-  return taken;
-}
-
-function save(scan: u32, buffer: u64, bits: u32, next: u32): void {
-  store<u64>(scan + BUFFER, buffer);
-  store<u32>(scan + BITS, bits);
-  store<u32>(scan + NEXT, next);
-}
-
-/** Says that the segment ended too early. Not 0 if decoding stops. */
-function ranOut(scan: u32, row: u32, column: u32, member: u32): u32 {
-  damaged(scan, DATA_ENDS, row, column, member);
-  store<u32>(scan + OUT_OF_DATA, 1);
-  return load<u32>(TOLERANT_AT) == 0 ? 1 : 0;
-}
-
-/** The check after a row's or an interval's last block. Not 0 if decoding stops. */
-function finish(scan: u32, row: u32, column: u32, member: u32): u32 {
-  if (load<u32>(scan + OUT_OF_DATA) != 0 || load<u32>(scan + NEXT) <= load<u32>(scan + SAFE)) return 0;
-  return nearEnd(scan) != 0 ? ranOut(scan, row, column, member) : 0;
-}
 
 export function dcFirstRow(scan: u32, row: u32, blocks: u32): u32 {
   const blocksEnd = scan + BLOCKS + blocks * BLOCK_RECORD;
@@ -133,12 +94,6 @@ export function dcFirstRow(scan: u32, row: u32, blocks: u32): u32 {
     column = end;
   }
   return 1;
-}
-
-/** The records have to keep up with MCUs that are left as they are. */
-function passOver(scan: u32, blocksEnd: u32, count: u32): void {
-  for (let record = scan + BLOCKS; record < blocksEnd; record += BLOCK_RECORD)
-    store<u32>(record, load<u32>(record) + load<u32>(record + 4) * count);
 }
 
 export function dcRefineRow(scan: u32, row: u32, blocks: u32): u32 {
