@@ -41,33 +41,26 @@ export class Arithmetic {
 
   /** Entry or entries `index` of axis 0. */
   at(value: string, ...index: number[]): string {
-    return this.g.node("Gather", [value, this.g.ints(index)], { axis: 0 });
+    return this.gather(value, this.g.ints(index), 0);
   }
 
-  /** Entry `index` of axis 1, which goes. */
-  column(value: string, index: number): string {
-    return this.g.node(
-      "Gather",
-      [value, this.g.constant("index", { type: "int64", dims: [], data: BigInt64Array.of(BigInt(index)) })],
-      { axis: 1 },
-    );
+  /** Entry `index` of axis 0, which goes. */
+  row(value: string, index: number): string {
+    return this.gather(value, this.g.ints([index], []), 0);
   }
 
   gather(value: string, index: string, axis: number): string {
     return this.g.node("Gather", [value, index], { axis });
   }
 
-  /** Length `axis` of the value, as `[1]`. */
-  length(value: string, axis: number): string {
-    return this.at(this.g.node("Shape", [value]), axis);
-  }
-
   /** `[0, 1, …, count - 1]`, int64. */
   range(count: string): string {
-    const ones = this.g.node("ConstantOfShape", [count], {
-      value: { type: "float32", dims: [1], data: float32([1]).data },
-    });
-    return this.shape(this.g.node("NonZero", [ones]), -1);
+    return this.shape(this.g.node("NonZero", [this.ones(count)]), -1);
+  }
+
+  /** `count` times 1, float32. */
+  ones(count: string): string {
+    return this.g.node("ConstantOfShape", [count], { value: float32([1]) });
   }
 
   /** Lengths that are numbers, -1, or values `[1]` of int64. */
@@ -97,10 +90,13 @@ export interface Family {
   where(condition: string, a: Operand, b: Operand): string;
   max(a: Operand, b: Operand): string;
   min(a: Operand, b: Operand): string;
+  /** The largest of all elements, in a shape of the same rank. */
+  greatest(value: string): string;
+  least(value: string): string;
   /** `⌈a / b⌉` of int64. */
   ceilDiv(a: Operand, b: Operand): string;
-  /** Whether b divides a, of int64. */
-  divides(a: Operand, b: Operand): string;
+  /** `a - b ⌊a / b⌋` of int64 that are not negative. */
+  mod(a: Operand, b: Operand): string;
 }
 
 function family(g: GraphBuilder, constant: (value: number) => string): Family {
@@ -127,7 +123,9 @@ function family(g: GraphBuilder, constant: (value: number) => string): Family {
     // Max and Min take int64 only since opset 12.
     max: (a, b) => where(less(a, b), b, a),
     min: (a, b) => where(less(a, b), a, b),
+    greatest: (a) => g.node("ReduceMax", [a]),
+    least: (a) => g.node("ReduceMin", [a]),
     ceilDiv: (a, b) => div(sub(add(a, b), 1), b),
-    divides: (a, b) => equal(mul(div(a, b), b), a),
+    mod: (a, b) => sub(a, mul(div(a, b), b)),
   };
 }

@@ -1,149 +1,222 @@
-/** Coefficients → pixels of one component as nodes: src/transform/pixels.ts, for a scale and sampling known only at run time. */
+/**
+ * Coefficients → pixels of one component as nodes: src/transform/pixels.ts, for a scale and sampling known only at run
+ * time. Samples and pixels are bytes less 128. Along an axis of n units of p pixels, place `n · (i % p) + ⌊i / p⌋` holds
+ * pixel i: so what belongs together in all units lies together.
+ */
+import { type ElementType, float32 } from "../onnx/graph.js";
 import { ZIGZAG } from "../transform/frequency.js";
+import { scaledBasis } from "../transform/pixels.js";
 import type { Arithmetic } from "./arithmetic.js";
+import { changedIf } from "./entrance-branch.js";
+import type { Axis, Window } from "./entrance-window.js";
 
-/** Zigzag frequencies' alpha and beta, and the product of their factors in `a(i, α) a(j, β)`: see transform/pixels.ts. */
-const ALPHA = ZIGZAG.map((place) => place >> 3);
-const BETA = ZIGZAG.map((place) => place & 7);
-const FACTOR = ZIGZAG.map(
-  (_, k) => (ALPHA[k] === 0 ? Math.SQRT1_2 / 2 : 0.5) * (BETA[k] === 0 ? Math.SQRT1_2 / 2 : 0.5),
-);
+/** Points in an inverse transform are at most 14, which is scale 7/8 doubled. */
+const POINTS = Array.from({ length: 14 }, (_, i) => i + 1);
 
-/** src/jpeg/scaling.ts for all components at once, int64 (bool where it begins with `is`): `[2]` for both axes, or `[3, 2]`. */
-export interface Layout {
-  /** The scaled image, rows and columns. */
-  pixels: string;
-  /** `[3, 1]` */
-  points: string;
-  /** The samples there are. */
-  samples: string;
-  /** Pixels for each sample, as a fraction. */
-  numerator: string;
-  denominator: string;
-  /** `[3]`: the triangle's cases. */
-  isBoth: string;
-  isDownOnly: string;
-  isAcrossOnly: string;
+/** `a(i, α)` of transform/pixels.ts for every number of points, one below the other: `[105, 8]`, 0 where α is left out. */
+const BASES = POINTS.flatMap(scaledBasis).flatMap((row) => [...row, ...Array(8 - row.length).fill(0)]);
+
+/** Where those of N points begin. */
+const STARTS = [0, ...POINTS.map((points) => (points * (points - 1)) / 2)];
+
+/** How often a component can be doubled: by sampling factors (5 · largest + own), and by scale. Its points are at most 14. */
+const DOUBLED = Array.from({ length: 25 }, (_, at) => {
+  const ratio = Math.floor(at / 5) / (at % 5);
+  return ratio % 4 === 0 ? 4 : ratio % 2 === 0 ? 2 : 1;
+});
+const MOST_DOUBLED = [1, 1, 4, 4, 2, 2, 2, 2, 1];
+
+/** One component's part in the window. */
+export interface Component {
+  /** int16 `[blocks down, blocks across, K]` */
+  blocks: string;
+  /** float32 `[64]` */
+  table: string;
+  /** int64 `[2]`: vertical, horizontal. */
+  sampling: string;
 }
 
-export function scaledLayouts(m: Arithmetic, sampling: string, size: string, scale: string): Layout {
-  const { int } = m;
-  const [first, second, third] = [0, 1, 2].map((c) => m.at(sampling, c)) as [string, string, string];
-  const largest = m.shape(int.max(int.max(first, second), third), 2);
-  const numerator = int.mul(largest, scale);
-  // Sampling factors are at most 4, so that two doublings are the most.
-  let points: string = int.add(m.shape(int.mul(m.column(sampling, 0), 0), 3, 1), scale);
-  for (let doubling = 0; doubling < 2; doubling++) {
-    const fits = int.divides(numerator, int.mul(int.mul(points, 2), sampling));
-    const [down, across] = [0, 1].map((axis) => m.shape(m.column(fits, axis), 3, 1)) as [string, string];
-    const doubles = m.all(int.less(1, scale), int.less(points, 8), down, across);
-    points = int.where(doubles, int.mul(points, 2), points);
-  }
-  const denominator = int.mul(sampling, points);
-  const samples = int.ceilDiv(int.mul(int.mul(size, sampling), points), int.mul(largest, 8));
-  const isDoubled = int.equal(numerator, int.mul(denominator, 2));
-  const isWhole = int.equal(numerator, denominator);
-  const isWide = int.less(2, m.column(samples, 1));
-  return {
-    pixels: int.ceilDiv(int.mul(size, scale), 8),
-    points,
-    samples,
-    numerator,
-    denominator,
-    isBoth: m.all(m.column(isDoubled, 0), m.column(isDoubled, 1), isWide),
-    isAcrossOnly: m.all(m.column(isWhole, 0), m.column(isDoubled, 1), isWide),
-    isDownOnly: m.all(m.column(isDoubled, 0), m.column(isWhole, 1)),
-  };
-}
-
-/** A component's pixels `[rows, columns]`: inverse transform and upsampling. */
+/** A component's pixels in the window, `[across, down]`: see {@link roundedProduct} for their type. */
 export function componentPixels(
   m: Arithmetic,
-  blocks: string,
-  table: string,
-  layout: Layout,
-  c: number,
+  component: Component,
+  window: Window,
+  axes: [down: Axis, across: Axis],
+  size: string,
 ): string {
-  const { g } = m;
-  const points = m.shape(m.at(layout.points, c), 1);
-  const [high, wide, count] = [0, 1, 2].map((axis) => m.length(blocks, axis)) as [string, string, string];
-
-  // samples[block, (i, j)] = ⌊coefficients[block, k] M[k, (i, j)] + 128.5⌋, cut to bytes.
-  const k = m.range(count);
-  const i = m.toReal(m.range(points));
-  const cosines = (frequencies: number[]) => {
-    const alpha = m.shape(m.gather(g.floats(frequencies), k, 0), -1, 1);
-    const angle = m.real.div(
-      m.real.mul(m.real.add(m.real.mul(i, 2 * Math.PI), Math.PI), alpha),
-      m.real.mul(m.toReal(points), 2),
-    );
-    const isHeld = m.real.less(alpha, m.toReal(points));
-    return m.real.where(isHeld, g.node("Cos", [angle]), 0);
-  };
-  const weights = m.real.mul(m.gather(table, k, 0), m.shape(m.gather(g.floats(FACTOR), k, 0), -1, 1));
-  const vertical = m.shape(m.real.mul(cosines(ALPHA), weights), count, points, 1);
-  const horizontal = m.shape(cosines(BETA), count, 1, points);
-  const inverse = m.shape(m.real.mul(vertical, horizontal), count, -1);
-  const flat = m.shape(m.toReal(blocks), -1, count);
-  const samples = bytes(m, m.real.add(g.node("MatMul", [flat, inverse]), 128.5));
-
-  // libjpeg's triangle where one axis or both are doubled, and repetition elsewhere. Rows are gathered fast, columns are
-  // not: so columns are stretched while they lie as rows.
-  const [isBoth, isDownOnly, isAcrossOnly] = [layout.isBoth, layout.isDownOnly, layout.isAcrossOnly].map(
-    (is) => m.at(is, c),
-  ) as [string, string, string];
-  const ordered = g.node("Transpose", [m.shape(samples, high, wide, points, points)], { perm: [1, 3, 0, 2] });
-  const columns = stretch(m, m.shape(ordered, m.int.mul(wide, points), -1), layout, c, 1, {
-    isFancy: m.any(isBoth, isAcrossOnly),
-    even: m.real.where(isBoth, 8 / 16, m.real.where(isAcrossOnly, 1 / 4, 0)),
-    odd: m.real.where(isBoth, 7 / 16, m.real.where(isAcrossOnly, 2 / 4, 0)),
-    present: m.int.mul(wide, points),
-  });
-  const rows = stretch(m, g.node("Transpose", [columns], { perm: [1, 0] }), layout, c, 0, {
-    isFancy: m.any(isBoth, isDownOnly),
-    even: m.real.where(isDownOnly, 1 / 4, 0),
-    odd: m.real.where(isDownOnly, 2 / 4, 0),
-    present: m.int.mul(high, points),
-  });
-  return g.node("Floor", [rows]);
-}
-
-interface Stretch {
-  isFancy: string;
-  /** What libjpeg adds before it cuts off. */
-  even: string;
-  odd: string;
-  /** Samples in the blocks at hand. */
-  present: string;
-}
-
-/** Upsamples an axis that lies first. */
-function stretch(
-  m: Arithmetic,
-  plane: string,
-  layout: Layout,
-  c: number,
-  axis: 0 | 1,
-  { isFancy, even, odd, present }: Stretch,
-): string {
-  const of = (value: string) => m.at(m.shape(m.at(value, c), 2), axis);
-  const x = m.range(m.at(layout.pixels, axis));
-  const isOdd = m.not(m.int.divides(x, 2));
-  const last = m.int.sub(m.int.min(of(layout.samples), present), 1);
-  const own = m.int.min(m.int.div(m.int.mul(x, of(layout.denominator)), m.at(layout.numerator, axis)), last);
-  const other = m.int.max(m.int.min(m.int.add(own, m.int.where(isOdd, 1, -1)), last), 0);
-  const share = m.real.where(isFancy, 1 / 4, 0);
-  return m.real.add(
-    m.real.add(
-      m.real.mul(m.gather(plane, own, 0), m.real.sub(1, share)),
-      m.real.mul(m.gather(plane, other, 0), share),
-    ),
-    m.shape(m.real.where(isOdd, odd, even), -1, 1),
+  const { int } = m;
+  const { scale, largest, unit } = window;
+  const { sampling } = component;
+  const ratio = int.add(int.mul(largest, 5), sampling);
+  const doubled = int.least(m.gather(m.g.ints(DOUBLED), ratio, 0));
+  const points = int.mul(scale, int.min(doubled, m.gather(m.g.ints(MOST_DOUBLED), scale, 0)));
+  const perUnit = int.mul(sampling, points);
+  const samples = componentSamples(m, component, points, perUnit, axes);
+  const isFewer = int.less(perUnit, unit);
+  return changedIf(m.g, m.any(m.at(isFewer, 0), m.at(isFewer, 1)), samples, byteType(m), () =>
+    upsampled(m, samples, { perUnit, unit, largest, size }, axes),
   );
 }
 
-/** Of numbers to which 1/2 is added already. */
-export function bytes(m: Arithmetic, value: string): string {
-  const { g } = m;
-  return g.node("Min", [g.node("Max", [g.node("Floor", [value]), g.floats([0])]), g.floats([255])]);
+/** The inverse transform of the window's blocks, `[samples across, samples down]`. */
+function componentSamples(
+  m: Arithmetic,
+  { blocks, table, sampling }: Component,
+  points: string,
+  perUnit: string,
+  [down, across]: [Axis, Axis],
+): string {
+  const { int, g } = m;
+  const count = m.at(g.node("Shape", [blocks]), 2);
+  const dims = m.at(g.node("Shape", [blocks]), 0, 1);
+  const strides = g.node("Concat", [m.at(dims, 1), g.ints([1])], { axis: 0 });
+  // Blocks that the file leaves out hold no pixels; of a grayscale file's chroma the one there is stands for all.
+  const places = (axis: Axis) => {
+    const own = m.gather(sampling, axis.index, 0);
+    const first = int.mul(int.add(m.range(axis.units), axis.firstUnit), own);
+    const all = int.add(m.shape(m.range(own), -1, 1), first);
+    const last = int.sub(m.gather(dims, axis.index, 0), 1);
+    return { own, at: int.mul(int.min(all, last), m.gather(strides, axis.index, 0)) };
+  };
+  const [rows, columns] = [places(down), places(across)];
+  const chosen = int.add(m.shape(columns.at, -1, 1), m.shape(rows.at, 1, -1));
+  const values = m.toReal(m.gather(m.shape(blocks, -1, count), m.shape(chosen, -1), 0));
+
+  const k = m.range(count);
+  const basis = m.gather(
+    g.constant("bases", float32(BASES, [BASES.length / 8, 8])),
+    int.add(m.range(points), m.gather(g.ints(STARTS), points, 0)),
+    0,
+  );
+  const frequencies = m.gather(
+    g.ints([...ZIGZAG.map((place) => place >> 3), ...ZIGZAG.map((place) => place & 7)], [2, 64]),
+    k,
+    1,
+  );
+  const along = (axis: Axis) => m.gather(basis, m.shape(m.gather(frequencies, axis.index, 0), -1), 1);
+  const scaled = m.real.mul(along(across), m.gather(table, k, 0));
+  const inverse = m.real.mul(m.shape(scaled, points, 1, count), m.shape(along(down), 1, points, count));
+  const product = roundedProduct(m, m.shape(inverse, -1, count), values, { transB: 1 });
+
+  const apart = m.shape(product, points, points, columns.own, across.units, rows.own, down.units);
+  const ordered = g.node("Transpose", [apart], { perm: [2, 0, 3, 4, 1, 5] });
+  const wide = int.mul(m.gather(perUnit, across.index, 0), across.units);
+  return m.shape(ordered, wide, -1);
+}
+
+interface Upsampling {
+  /** `[2]`: of a unit. */
+  perUnit: string;
+  unit: string;
+  largest: string;
+  size: string;
+}
+
+/** Libjpeg's triangle where one axis or both are doubled, and repetition elsewhere. */
+function upsampled(
+  m: Arithmetic,
+  samples: string,
+  { perUnit, unit, largest, size }: Upsampling,
+  [down, across]: [Axis, Axis],
+): string {
+  const { int, real, g } = m;
+  // Of a unit's 8 · largest full pixels `perUnit` samples are left.
+  const length = int.ceilDiv(int.mul(size, perUnit), int.mul(largest, 8));
+  const isDoubled = int.equal(unit, int.mul(perUnit, 2));
+  const isWhole = int.equal(unit, perUnit);
+  const isWide = int.less(2, m.at(length, 1));
+  const isBoth = m.all(m.at(isDoubled, 0), m.at(isDoubled, 1), isWide);
+  const isAcross = m.all(m.at(isWhole, 0), m.at(isDoubled, 1), isWide);
+  const isDown = m.all(m.at(isDoubled, 0), m.at(isWhole, 1));
+  const [isFancyDown, isFancyAcross] = [m.any(isBoth, isDown), m.any(isBoth, isAcross)];
+
+  const pair = (first: string, second: string) => g.node("Concat", [first, second], { axis: 0 });
+  const share = pair(real.where(isFancyDown, 1 / 4, 0), real.where(isFancyAcross, 1 / 4, 0));
+  // What libjpeg adds before it cuts off: rounding to the nearest is that of half a sixteenth less than 1/2 below.
+  const even = pair(real.where(isDown, 1 / 4, 0), real.where(isBoth, 8 / 16, real.where(isAcross, 1 / 4, 0)));
+  const odd = pair(real.where(isDown, 2 / 4, 0), real.where(isBoth, 7 / 16, real.where(isAcross, 2 / 4, 0)));
+  const along = (plane: string, axis: Axis, shift: number) => {
+    const of = (value: string) => m.gather(value, axis.index, 0);
+    const last = int.sub(of(length), 1);
+    return stretched(m, plane, axis, {
+      ...{ perUnit: of(perUnit), last, share: of(share) },
+      ...{ even: real.add(of(even), shift), odd: real.add(of(odd), shift) },
+    });
+  };
+  const turn = (plane: string) => g.node("Transpose", [plane], { perm: [1, 0] });
+  const wide = turn(along(m.toReal(samples), across, 0));
+  return rounded(m, turn(along(wide, down, 1 / 32 - 1 / 2)));
+}
+
+interface Stretch {
+  /** Samples of a unit. */
+  perUnit: string;
+  /** The last sample. */
+  last: string;
+  /** The weight of the neighbour that is nearer to a pixel. */
+  share: string;
+  /** What is added to even and to odd pixels. */
+  even: string;
+  odd: string;
+}
+
+/** Upsamples the axis that lies first: each unit's samples, with one before and one after, by one matrix for all units. */
+function stretched(
+  m: Arithmetic,
+  plane: string,
+  { unit, units, firstUnit }: Axis,
+  { perUnit, last, share, even, odd }: Stretch,
+): string {
+  const { int, real, g } = m;
+  const inner = m.shape(m.range(int.add(perUnit, 2)), -1, 1);
+  const place = int.sub(int.add(int.mul(m.range(units), perUnit), inner), 1);
+  const held = int.min(int.sub(last, int.mul(firstUnit, perUnit)), int.sub(int.mul(units, perUnit), 1));
+  const sample = int.max(int.min(place, held), 0);
+  const index = int.add(int.mul(int.mod(sample, perUnit), units), int.div(sample, perUnit));
+
+  const pixel = m.shape(m.range(unit), -1, 1);
+  const isOdd = int.equal(int.mod(pixel, 2), 1);
+  const own = int.add(int.div(int.mul(pixel, perUnit), unit), 1);
+  const other = int.add(own, int.where(isOdd, 1, -1));
+  const across = m.shape(inner, 1, -1);
+  const weights = real.where(
+    int.equal(across, own),
+    real.sub(1, share),
+    real.where(int.equal(across, other), share, 0),
+  );
+  const rows = m.shape(m.gather(plane, index, 0), int.add(perUnit, 2), -1);
+  const product = g.node("Gemm", [weights, rows, real.where(isOdd, odd, even)]);
+  return m.shape(product, int.mul(unit, units), -1);
+}
+
+/** Since this operator set `QuantizeLinear` rounds and cuts numbers to bytes in one pass. */
+const QUANTIZE_OPSET = 10;
+
+const hasBytes = ({ g }: Arithmetic) => (g.graph.opsets.get("") ?? 0) >= QUANTIZE_OPSET;
+
+/** Of signed bytes in the graph; before {@link QUANTIZE_OPSET} they are whole floats. */
+const byteType = (m: Arithmetic): ElementType => (hasBytes(m) ? "int8" : "float32");
+
+/** To the nearest signed byte. */
+function rounded(m: Arithmetic, value: string): string {
+  const { g, real } = m;
+  if (!hasBytes(m)) {
+    const whole = g.node("Floor", [real.add(value, 0.5)]);
+    return g.node("Min", [g.node("Max", [whole, g.floats([-128])]), g.floats([127])]);
+  }
+  const zero = g.constant("zero", { type: "int8", dims: [], data: Int8Array.of(0) });
+  return g.node("QuantizeLinear", [value, g.floats([1], []), zero]);
+}
+
+/** What a half is raised by, so that it is rounded up: far less than what bytes are told apart by. */
+const HALF_UP = 1 / 1024;
+
+/** The product of two matrices as signed bytes, halves rounded up. */
+export function roundedProduct(
+  m: Arithmetic,
+  a: string,
+  b: string,
+  attributes: { transB?: number } = {},
+): string {
+  return rounded(m, m.g.node("Gemm", [a, b, m.g.floats([HALF_UP])], attributes));
 }

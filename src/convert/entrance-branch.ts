@@ -1,0 +1,42 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { GraphBuilder } from "../onnx/builder.js";
+import { writeOnnx } from "../onnx/file.js";
+import {
+  AttributeProtoSchema,
+  AttributeProto_AttributeType as AttributeType,
+  ModelProtoSchema,
+} from "../onnx/generated/onnx_pb.js";
+import type { Attribute, ElementType } from "../onnx/graph.js";
+
+/**
+ * `condition ? changed(value) : value` of which only one is computed, by operator `If`.
+ * @param condition bool, one element.
+ * @param type Of `value` and of what is made of it.
+ * @param changed Adds its nodes to `g`. What it makes is known only inside the branch.
+ */
+export function changedIf(
+  g: GraphBuilder,
+  condition: string,
+  value: string,
+  type: ElementType,
+  changed: () => string,
+): string {
+  const attributes = {
+    then_branch: branch(g, "then_branch", type, changed),
+    else_branch: branch(g, "else_branch", type, () => g.node("Identity", [value])),
+  };
+  return g.node("If", [condition], attributes);
+}
+
+/** An attribute that holds the nodes which `make` adds to `g`, moved there. */
+function branch(g: GraphBuilder, name: string, type: ElementType, make: () => string): Attribute {
+  const { nodes } = g.graph;
+  const start = nodes.length;
+  const result = make();
+  const inner = new GraphBuilder(name).build();
+  inner.nodes.push(...nodes.splice(start));
+  inner.outputs.push({ name: result, type, shape: undefined });
+  const { graph } = fromBinary(ModelProtoSchema, writeOnnx(inner));
+  const proto = create(AttributeProtoSchema, { name, type: AttributeType.GRAPH, ...(graph && { g: graph }) });
+  return { kind: "opaque", value: toBinary(AttributeProtoSchema, proto) };
+}

@@ -1,0 +1,137 @@
+/**
+ * Where the network's pixels lie in a file, as nodes: ./geometry.ts and src/jpeg/scaling.ts for one file in each call.
+ * Vectors `[2]` hold the file's axes, down and across.
+ */
+import type { Arithmetic } from "./arithmetic.js";
+import type { Preprocess } from "./preprocess.js";
+
+/** One axis of the upright crop, in runs of outputs that are resampled together; the last run may go beyond its end. */
+export interface Outputs {
+  length: number;
+  each: number;
+  runs: number;
+}
+
+/** Outputs in a run: shorter ones share less of the pixels that they gather, longer ones multiply by more zeros. */
+const SHORTEST_RUN = 14;
+const LONGEST_RUN = 32;
+
+export function outputsOf(length: number): Outputs {
+  let each = Math.min(length, LONGEST_RUN);
+  while (length % each !== 0 && each >= SHORTEST_RUN) each--;
+  if (length % each !== 0) each = LONGEST_RUN;
+  return { length, each, runs: Math.ceil(length / each) };
+}
+
+/** How far each filter reaches, in inputs, where the image does not shrink. */
+const SUPPORT = { nearest: 1, bilinear: 1, bicubic: 2, lanczos: 3 } as const;
+
+/** Pixels about the window that upsampling looks at: one sample, of two pixels. */
+const MARGIN = 2;
+
+/** Which axes of the file run backwards in the upright image: down, across for each orientation (EXIF 2.3, tag 0x112). */
+const BACKWARDS = [0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 1, 1, 0, 1];
+
+/** int64 `[2]` where nothing else is said. */
+export interface Window {
+  /** `[1]` */
+  scale: string;
+  /** Of the upright image's down and across the file's axes, and of the file's the upright image's. */
+  order: string;
+  /** The scaled image. */
+  pixels: string;
+  /** The image after resizing, and the crop's first pixel in it. */
+  resized: string;
+  from: string;
+  /** float32: scaled pixels for each resized one, and how many of them the filter reaches to each side. */
+  ratio: string;
+  reach: string;
+  /** Pixels that a run of outputs is made of. */
+  taps: string;
+  /** Where an axis runs backwards, pixel i of the upright image is `zero - i` of the file, else `i`: zero and -1, or 0 and 1. */
+  zero: string;
+  sign: string;
+  /** The largest sampling factors. */
+  largest: string;
+  /** Pixels of a minimum coded unit, the units that hold the crop, and the first of them. */
+  unit: string;
+  units: string;
+  firstUnit: string;
+}
+
+/** @param sampling The components' factors `[2]`. */
+export function windowOf(
+  m: Arithmetic,
+  inputs: { size: string; orientation: string; sampling: string[] },
+  preprocess: Preprocess,
+  [down, across]: [Outputs, Outputs],
+): Window {
+  const { int, real, g } = m;
+  const { size, orientation } = inputs;
+  const order = int.where(int.less(4, orientation), g.ints([1, 0]), g.ints([0, 1]));
+  const ofFile = (first: number, second: number) => m.gather(g.ints([first, second]), order, 0);
+  const resized = resizedSize(m, preprocess, size, ofFile);
+  const from = int.div(int.sub(resized, ofFile(down.length, across.length)), 2);
+  const scale = int.min(int.greatest(int.ceilDiv(int.mul(resized, 8), size)), 8);
+  const pixels = int.ceilDiv(int.mul(size, scale), 8);
+
+  const ratio = real.div(m.toReal(pixels), m.toReal(resized));
+  const reach = real.mul(real.max(ratio, 1), SUPPORT[preprocess.resample]);
+  const each = m.toReal(ofFile(down.each - 1, across.each - 1));
+  // A run's first tap and the float arithmetic are cut off to whole numbers.
+  const taps = int.add(m.toInt(real.add(real.mul(each, ratio), real.mul(reach, 2))), 3);
+
+  const backwards = m.shape(m.gather(g.ints(BACKWARDS, [BACKWARDS.length / 2, 2]), orientation, 0), 2);
+  const sign = int.sub(1, int.mul(backwards, 2));
+  const zero = int.mul(backwards, int.sub(pixels, 1));
+  const lastRun = ofFile(down.each * (down.runs - 1), across.each * (across.runs - 1));
+  const start = firstTap(m, from, { ratio, reach });
+  const end = int.min(int.add(firstTap(m, int.add(from, lastRun), { ratio, reach }), taps), pixels);
+  const ends = [start, int.sub(end, 1)].map((at) => int.add(zero, int.mul(sign, at))) as [string, string];
+
+  const largest = inputs.sampling.reduce((a, b) => int.max(a, b));
+  const unit = int.mul(largest, scale);
+  const firstUnit = int.div(int.max(int.sub(int.min(...ends), MARGIN), 0), unit);
+  const endUnit = int.ceilDiv(int.min(int.add(int.max(...ends), 1 + MARGIN), pixels), unit);
+  const units = int.sub(endUnit, firstUnit);
+  return {
+    ...{ scale, order, pixels, resized, from, ratio, reach, taps, zero, sign },
+    ...{ largest, unit, units, firstUnit },
+  };
+}
+
+function resizedSize(
+  { int }: Arithmetic,
+  { resize }: Preprocess,
+  size: string,
+  ofFile: (down: number, across: number) => string,
+): string {
+  if (resize === undefined) return size;
+  if (!("shortestEdge" in resize)) return ofFile(resize.height, resize.width);
+  return int.div(int.mul(size, resize.shortestEdge), int.least(size));
+}
+
+/** The first pixel that outputs `x` take part of, or one before it. */
+export function firstTap(
+  m: Arithmetic,
+  x: string,
+  { ratio, reach }: Pick<Window, "ratio" | "reach">,
+): string {
+  const centre = m.real.mul(m.real.add(m.toReal(x), 0.5), ratio);
+  return m.toInt(m.real.max(m.real.sub(centre, reach), 0));
+}
+
+/** One of a window's axes: its values as `[1]`. */
+export type Axis = Record<Exclude<keyof Window, "scale" | "order" | "largest">, string> & {
+  /** Which of the file's. */
+  index: string;
+};
+
+/** @param upright 0 down, 1 across. */
+export function axisOf(m: Arithmetic, window: Window, upright: 0 | 1): Axis {
+  const index = m.at(window.order, upright);
+  const of = (value: string) => m.gather(value, index, 0);
+  const { scale, order, largest, ...vectors } = window;
+  const values = Object.entries(vectors).map(([name, value]) => [name, of(value)]);
+  return { index, ...(Object.fromEntries(values) as Omit<Axis, "index">) };
+}
