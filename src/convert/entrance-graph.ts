@@ -6,8 +6,8 @@ import type { GraphBuilder } from "../onnx/builder.js";
 import { float32 } from "../onnx/graph.js";
 import { Arithmetic } from "./arithmetic.js";
 import { resampled } from "./entrance-resample.js";
-import { componentPixels, roundedProduct } from "./entrance-samples.js";
-import { type Axis, axisOf, type Outputs, outputsOf, windowOf } from "./entrance-window.js";
+import { componentPixels, layoutOf } from "./entrance-samples.js";
+import { type Outputs, outputsOf, windowOf } from "./entrance-window.js";
 import { LUMA } from "./planes.js";
 import { channelCount, type Preprocess } from "./preprocess.js";
 
@@ -48,23 +48,18 @@ export function entranceGraph(
   const coefficients = names.map((name) =>
     g.input(name, "int16", [`${name}_blocks_high`, `${name}_blocks_wide`, "coefficients"]),
   );
-  const tables = m.toReal(g.input("quantization", "int32", [3, 64]));
+  const quantization = g.input("quantization", "int32", [3, 64]);
   const sampling = g.input("sampling", "int64", [3, 2]);
   const size = g.input("size", "int64", [2]);
   const orientation = g.input("orientation", "int64", [1]);
   const isRgb = m.int.equal(g.input("rgb", "int64", [1]), 1);
 
-  const components = coefficients.map((blocks, c) => ({
-    blocks,
-    table: m.row(tables, c),
-    sampling: m.row(sampling, c),
-  }));
   const outputs: [Outputs, Outputs] = [outputsOf(out.height), outputsOf(out.width)];
-  const factors = components.map(({ sampling }) => sampling);
-  const window = windowOf(m, { size, orientation, sampling: factors }, preprocess, outputs);
-  const axes: [Axis, Axis] = [axisOf(m, window, 0), axisOf(m, window, 1)];
-  const [down, across] = axes;
-  const planes = components.map((component) => componentPixels(m, component, window, axes, size));
+  const window = windowOf(m, { size, orientation, sampling }, preprocess, outputs);
+  const [blocks = ""] = coefficients;
+  const layout = layoutOf(m, { blocks, sampling, quantization }, window);
+  const [down, across] = layout.axes;
+  const planes = coefficients.map((blocks, c) => componentPixels(m, blocks, c, layout));
 
   // Upright from the first sample on, and turned so that the axis in work comes first: rows are moved fast.
   const channels = channelCount(preprocess);
@@ -115,8 +110,7 @@ function colors(m: Arithmetic, planes: string[], isRgb: string, { channels }: Pr
   );
   const dims = [fromYcbcr.length, 3];
   const matrix = m.real.where(isRgb, g.floats(fromRgb.flat(), dims), g.floats(fromYcbcr.flat(), dims));
-  const rows = planes.map((plane) => m.shape(plane, 1, -1));
-  return roundedProduct(m, matrix, m.toReal(g.node("Concat", rows, { axis: 0 })));
+  return m.toBytes(g.node("MatMul", [matrix, m.toReal(m.list(...planes))]));
 }
 
 /** From pixels less 128. */

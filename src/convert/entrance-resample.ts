@@ -19,13 +19,12 @@ export function resampled(
   { resample }: Preprocess,
 ): string {
   const { int, g } = m;
-  const { pixels, zero, sign, unit, units, firstUnit } = axis;
+  const { pixels, zero, sign, unit, units } = axis;
   const starts = Array.from({ length: runs }, (_, run) => run * each);
   const first = firstTap(m, int.add(g.ints(starts, [runs, 1]), axis.from), axis);
   const pixel = int.add(first, m.range(axis.taps));
 
-  const inFile = int.add(zero, int.mul(sign, int.min(pixel, int.sub(pixels, 1))));
-  const inWindow = int.sub(inFile, int.mul(firstUnit, unit));
+  const inWindow = int.add(zero, int.mul(sign, int.min(pixel, int.sub(pixels, 1))));
   const place = int.add(int.mul(int.mod(inWindow, unit), units), int.div(inWindow, unit));
   const gathered = m.toReal(m.gather(planes, place, 1));
 

@@ -12,9 +12,9 @@ export interface Outputs {
   runs: number;
 }
 
-/** Outputs in a run: shorter ones share less of the pixels that they gather, longer ones multiply by more zeros. */
-const SHORTEST_RUN = 14;
-const LONGEST_RUN = 32;
+/** Outputs in a run: shorter ones gather the same pixels more often, longer ones multiply by more zeros. */
+const SHORTEST_RUN = 8;
+const LONGEST_RUN = 16;
 
 export function outputsOf(length: number): Outputs {
   let each = Math.min(length, LONGEST_RUN);
@@ -34,6 +34,8 @@ const BACKWARDS = [0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 1, 1, 0, 1];
 
 /** int64 `[2]` where nothing else is said. */
 export interface Window {
+  /** The file's. */
+  size: string;
   /** `[1]` */
   scale: string;
   /** Of the upright image's down and across the file's axes, and of the file's the upright image's. */
@@ -48,7 +50,7 @@ export interface Window {
   reach: string;
   /** Pixels that a run of outputs is made of. */
   taps: string;
-  /** Where an axis runs backwards, pixel i of the upright image is `zero - i` of the file, else `i`: zero and -1, or 0 and 1. */
+  /** Pixel i of the upright image is `zero + sign · i` of the window's, in the file's direction. */
   zero: string;
   sign: string;
   /** The largest sampling factors. */
@@ -59,15 +61,15 @@ export interface Window {
   firstUnit: string;
 }
 
-/** @param sampling The components' factors `[2]`. */
+/** @param sampling The components' factors, `[3, 2]`. */
 export function windowOf(
   m: Arithmetic,
-  inputs: { size: string; orientation: string; sampling: string[] },
+  inputs: { size: string; orientation: string; sampling: string },
   preprocess: Preprocess,
   [down, across]: [Outputs, Outputs],
 ): Window {
   const { int, real, g } = m;
-  const { size, orientation } = inputs;
+  const { size, orientation, sampling } = inputs;
   const order = int.where(int.less(4, orientation), g.ints([1, 0]), g.ints([0, 1]));
   const ofFile = (first: number, second: number) => m.gather(g.ints([first, second]), order, 0);
   const resized = resizedSize(m, preprocess, size, ofFile);
@@ -83,19 +85,20 @@ export function windowOf(
 
   const backwards = m.shape(m.gather(g.ints(BACKWARDS, [BACKWARDS.length / 2, 2]), orientation, 0), 2);
   const sign = int.sub(1, int.mul(backwards, 2));
-  const zero = int.mul(backwards, int.sub(pixels, 1));
+  const fileZero = int.mul(backwards, int.sub(pixels, 1));
   const lastRun = ofFile(down.each * (down.runs - 1), across.each * (across.runs - 1));
   const start = firstTap(m, from, { ratio, reach });
   const end = int.min(int.add(firstTap(m, int.add(from, lastRun), { ratio, reach }), taps), pixels);
-  const ends = [start, int.sub(end, 1)].map((at) => int.add(zero, int.mul(sign, at))) as [string, string];
+  const ends = [start, int.sub(end, 1)].map((at) => int.add(fileZero, int.mul(sign, at))) as [string, string];
 
-  const largest = inputs.sampling.reduce((a, b) => int.max(a, b));
+  const largest = [1, 2].reduce((most, c) => int.max(most, m.row(sampling, c)), m.row(sampling, 0));
   const unit = int.mul(largest, scale);
   const firstUnit = int.div(int.max(int.sub(int.min(...ends), MARGIN), 0), unit);
   const endUnit = int.ceilDiv(int.min(int.add(int.max(...ends), 1 + MARGIN), pixels), unit);
   const units = int.sub(endUnit, firstUnit);
+  const zero = int.sub(fileZero, int.mul(firstUnit, unit));
   return {
-    ...{ scale, order, pixels, resized, from, ratio, reach, taps, zero, sign },
+    ...{ size, scale, order, pixels, resized, from, ratio, reach, taps, zero, sign },
     ...{ largest, unit, units, firstUnit },
   };
 }
@@ -122,16 +125,20 @@ export function firstTap(
 }
 
 /** One of a window's axes: its values as `[1]`. */
-export type Axis = Record<Exclude<keyof Window, "scale" | "order" | "largest">, string> & {
+export type Axis = Record<Exclude<keyof Window, "size" | "scale" | "order" | "largest">, string> & {
   /** Which of the file's. */
   index: string;
+  /** The units of the window, `[1, units]`. */
+  unitRow: string;
 };
+
+export type Axes = [down: Axis, across: Axis];
 
 /** @param upright 0 down, 1 across. */
 export function axisOf(m: Arithmetic, window: Window, upright: 0 | 1): Axis {
   const index = m.at(window.order, upright);
-  const of = (value: string) => m.gather(value, index, 0);
-  const { scale, order, largest, ...vectors } = window;
-  const values = Object.entries(vectors).map(([name, value]) => [name, of(value)]);
-  return { index, ...(Object.fromEntries(values) as Omit<Axis, "index">) };
+  const { size, scale, order, largest, ...vectors } = window;
+  const entries = Object.entries(vectors).map(([name, value]) => [name, m.gather(value, index, 0)]);
+  const values = Object.fromEntries(entries) as Omit<Axis, "index" | "unitRow">;
+  return { ...values, index, unitRow: m.int.add(m.range(values.units), values.firstUnit) };
 }
