@@ -26,8 +26,8 @@ export function outputsOf(length: number): Outputs {
 /** How far each filter reaches, in inputs, where the image does not shrink. */
 const SUPPORT = { nearest: 1, bilinear: 1, bicubic: 2, lanczos: 3 } as const;
 
-/** Pixels about the window that upsampling looks at: one sample, of two pixels. */
-const MARGIN = 2;
+/** Pixels about the crop whose samples upsampling looks at. */
+const MARGIN = 1;
 
 /** Which axes of the file run backwards in the upright image: down, across for each orientation (EXIF 2.3, tag 0x112). */
 const BACKWARDS = [0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 1, 1, 0, 1];
