@@ -40,7 +40,12 @@ export class Arithmetic {
   }
 
   get byteType(): "int8" | "float32" {
-    return isSince(this.g, 10) ? "int8" : "float32";
+    return this.isSince(10) ? "int8" : "float32";
+  }
+
+  /** Whether the graph's operators are those of `opset` or later. */
+  isSince(opset: number): boolean {
+    return isSince(this.g, opset);
   }
 
   all(first: string, ...others: string[]): string {

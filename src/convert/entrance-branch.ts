@@ -9,21 +9,20 @@ import {
 import type { Attribute, ElementType } from "../onnx/graph.js";
 
 /**
- * `condition ? changed(value) : value` of which only one is computed, by operator `If`.
+ * `condition ? then() : otherwise()` of which only one is computed, by operator `If`.
  * @param condition bool, one element.
- * @param type Of `value` and of what is made of it.
- * @param changed Adds its nodes to `g`. What it makes is known only inside the branch.
+ * @param type Of what both make. They add their nodes to `g`, and these are known only inside the branch.
  */
-export function changedIf(
+export function either(
   g: GraphBuilder,
   condition: string,
-  value: string,
   type: ElementType,
-  changed: () => string,
+  then: () => string,
+  otherwise: () => string,
 ): string {
   const attributes = {
-    then_branch: branch(g, "then_branch", type, changed),
-    else_branch: branch(g, "else_branch", type, () => g.node("Identity", [value])),
+    then_branch: branch(g, "then_branch", type, then),
+    else_branch: branch(g, "else_branch", type, otherwise),
   };
   return g.node("If", [condition], attributes);
 }

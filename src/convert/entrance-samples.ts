@@ -3,11 +3,12 @@
  * time. Samples and pixels are bytes less 128. Along an axis of n units of p pixels, place `n · (i % p) + ⌊i / p⌋` holds
  * pixel i: so what belongs together in all units lies together.
  */
+import { coefficientsFor } from "../jpeg/scaling.js";
 import { float32 } from "../onnx/graph.js";
 import { ZIGZAG } from "../transform/frequency.js";
 import { scaledBasis } from "../transform/pixels.js";
 import type { Arithmetic } from "./arithmetic.js";
-import { changedIf } from "./entrance-branch.js";
+import { either } from "./entrance-branch.js";
 import { upsampled } from "./entrance-upsample.js";
 import { type Axes, type Axis, axisOf, type Window } from "./entrance-window.js";
 
@@ -19,6 +20,9 @@ const BASES = POINTS.flatMap(scaledBasis).flatMap((row) => [...row, ...Array(8 -
 
 /** Where those of N points begin. */
 const STARTS = [0, ...POINTS.map((points) => (points * (points - 1)) / 2)];
+
+/** How many coefficients they take part of. */
+const NEEDED = [0, ...POINTS.map(coefficientsFor)];
 
 /** What a sample is raised by, so that halves are rounded up: far less than what bytes are told apart by. */
 const HALF_UP = 1 / 1024;
@@ -47,12 +51,14 @@ export interface Layout {
   perUnit: string;
   /** bool `[3, 1]`: there are more pixels than samples. */
   isFewer: string;
-  /** float32 `[3, K]` */
+  /** int64 `[3, 1]`: how many coefficients the inverse transform takes part of. */
+  needed: string;
+  /** int64 `[1]`: how many there are. */
+  count: string;
+  /** float32 `[3, 64]` */
   tables: string;
-  /** How many half waves each frequency has, down and across the upright image: int64 `[K]` each. */
+  /** How many half waves each frequency has, down and across the upright image: int64 `[64]` each. */
   waves: [down: string, across: string];
-  /** The shape of blocks one below the other: -1, K. */
-  flat: string;
 }
 
 interface Inputs {
@@ -72,10 +78,7 @@ export function layoutOf(m: Arithmetic, { blocks, sampling, quantization }: Inpu
   const points = int.mul(doubled, scale);
   const perUnit = int.mul(sampling, points);
   const isFewer = int.less(perUnit, unit);
-  const count = m.at(g.node("Shape", [blocks]), 2);
-  const k = m.shape(m.range(count), -1);
-  const waves = m.gather(g.ints(WAVES, [2, 64]), k, 1);
-  const along = ({ index }: Axis) => m.shape(m.gather(waves, index, 0), -1);
+  const along = ({ index }: Axis) => m.shape(m.gather(g.ints(WAVES, [2, 64]), index, 0), -1);
   return {
     window,
     axes,
@@ -84,9 +87,10 @@ export function layoutOf(m: Arithmetic, { blocks, sampling, quantization }: Inpu
     start: m.gather(g.ints(STARTS), points, 0),
     perUnit,
     isFewer: m.any(m.column(isFewer, 0), m.column(isFewer, 1)),
-    tables: m.gather(m.toReal(quantization), k, 1),
+    needed: m.gather(g.ints(NEEDED), points, 0),
+    count: m.at(g.node("Shape", [blocks]), 2),
+    tables: m.toReal(quantization),
     waves: [along(axes[0]), along(axes[1])],
-    flat: m.list(-1, count),
   };
 }
 
@@ -97,32 +101,67 @@ export function layoutOf(m: Arithmetic, { blocks, sampling, quantization }: Inpu
 export function componentPixels(m: Arithmetic, blocks: string, c: number, layout: Layout): string {
   const samples = componentSamples(m, blocks, c, layout);
   const { isFewer, perUnit, window, axes } = layout;
-  return changedIf(m.g, m.row(isFewer, c), samples, m.byteType, () =>
-    upsampled(m, samples, m.row(perUnit, c), window, axes),
+  return either(
+    m.g,
+    m.row(isFewer, c),
+    m.byteType,
+    () => upsampled(m, samples, m.row(perUnit, c), window, axes),
+    () => m.g.node("Identity", [samples]),
   );
 }
 
-/** The inverse transform of the window's blocks, bytes `[1, samples across · samples down]`. */
+/** The samples of the window's blocks, bytes `[1, across · down]`. */
 function componentSamples(m: Arithmetic, blocks: string, c: number, layout: Layout): string {
   const { g } = m;
-  const { axes, flat, waves } = layout;
+  const { axes, count } = layout;
   const [rows, columns] = blockPlaces(m, blocks, m.row(layout.sampling, c), axes);
-  const chosen = m.int.add(m.shape(columns.at, -1, 1), m.shape(rows.at, 1, -1));
-  const gathered = m.gather(g.node("Reshape", [blocks, flat]), chosen, 0);
-  const coefficients = g.node("Reshape", [m.toReal(gathered), flat]);
+  const places = m.int.add(m.shape(columns.at, -1, 1), m.shape(rows.at, 1, -1));
+  const { chosen, kept } = chosenBlocks(m, blocks, places, m.row(layout.needed, c), count);
+  const flat = m.list(-1, kept);
+  const coefficients = g.node("Reshape", [m.toReal(chosen), flat]);
+  const inverse = g.node("Reshape", [inverseTransform(m, c, layout, kept), flat]);
 
-  const points = m.row(layout.points, c);
-  const down = m.int.add(m.range(points), m.row(layout.start, c));
-  const bases = g.constant("bases", float32(BASES, [BASES.length / 8, 8]));
-  const along = (index: string, waves: string) => m.gather(m.gather(bases, index, 0), waves, 2);
-  const across = m.real.mul(along(m.shape(down, -1, 1), waves[1]), m.row(layout.tables, c));
-  const inverse = g.node("Reshape", [m.real.mul(across, along(down, waves[0])), flat]);
-
-  // The blocks' own layout, transposed, keeps the coefficients as they lie, and makes runs as long as there are units.
+  // Blocks in rows of the product lie in runs as long as there are units, and runs are what Transpose moves fast.
   const product = g.node("Gemm", [inverse, coefficients, g.floats([HALF_UP])], { transB: 1 });
+  const points = m.row(layout.points, c);
   const apart = [points, points, columns.perUnit, axes[1].units, rows.perUnit, axes[0].units];
   const samples = m.shape(m.toBytes(product), ...apart);
   return m.shape(g.node("Transpose", [samples], { perm: [2, 0, 3, 4, 1, 5] }), 1, -1);
+}
+
+/** From the first `kept` quantised coefficients of a block to its points, `[across, down, kept]`. */
+function inverseTransform(m: Arithmetic, c: number, layout: Layout, kept: string): string {
+  const { waves, points, start, tables } = layout;
+  const k = m.shape(m.range(kept), -1);
+  const point = m.int.add(m.range(m.row(points, c)), m.row(start, c));
+  const bases = m.g.constant("bases", float32(BASES, [BASES.length / 8, 8]));
+  const along = (point: string, waves: string) =>
+    m.gather(m.gather(bases, point, 0), m.gather(waves, k, 0), 2);
+  const across = m.real.mul(along(m.shape(point, -1, 1), waves[1]), m.gather(m.row(tables, c), k, 0));
+  return m.real.mul(across, along(point, waves[0]));
+}
+
+/** The blocks at `places`, and how many coefficients of each are kept: where there are more than are needed, those alone. */
+function chosenBlocks(
+  m: Arithmetic,
+  blocks: string,
+  places: string,
+  needed: string,
+  count: string,
+): { chosen: string; kept: string } {
+  const { g } = m;
+  const choose = (all: string, kept: string) => m.gather(m.shape(all, -1, kept), places, 0);
+  // Slice takes limits known at run time since opset 10.
+  if (!m.isSince(10)) return { chosen: choose(blocks, count), kept: count };
+  const first = () => g.node("Slice", [blocks, g.ints([0]), needed, g.ints([2])]);
+  const chosen = either(
+    g,
+    m.int.less(needed, count),
+    "int16",
+    () => choose(first(), needed),
+    () => choose(blocks, count),
+  );
+  return { chosen, kept: m.int.min(needed, count) };
 }
 
 interface Places {

@@ -5,6 +5,9 @@
 import type { Arithmetic } from "./arithmetic.js";
 import type { Axes, Axis, Window } from "./entrance-window.js";
 
+/** Added to sixteenths, rounding to the nearest cuts their fraction off. */
+const CUT_OFF = 1 / 32 - 1 / 2;
+
 /**
  * A component's pixels from its samples, both bytes `[1, across · down]` of the window.
  * @param perUnit Samples of a unit, int64 `[2]`, in the file's directions.
@@ -28,7 +31,7 @@ export function upsampled(
   const [isFancyDown, isFancyAcross] = [m.any(isBoth, isDown), m.any(isBoth, isAcross)];
 
   const share = m.list(real.where(isFancyDown, 1 / 4, 0), real.where(isFancyAcross, 1 / 4, 0));
-  // What libjpeg adds before it cuts off: rounding to the nearest is that of half a sixteenth less than 1/2 below.
+  // What libjpeg adds before it cuts the fraction off.
   const even = m.list(
     real.where(isDown, 1 / 4, 0),
     real.where(isBoth, 8 / 16, real.where(isAcross, 1 / 4, 0)),
@@ -48,7 +51,7 @@ export function upsampled(
   const turn = (plane: string) => g.node("Transpose", [plane], { perm: [1, 0] });
   const columns = int.mul(m.gather(perUnit, across.index, 0), across.units);
   const wide = turn(along(m.shape(m.toReal(samples), columns, -1), across, 0));
-  return m.shape(m.toBytes(turn(along(wide, down, 1 / 32 - 1 / 2))), 1, -1);
+  return m.shape(m.toBytes(turn(along(wide, down, CUT_OFF))), 1, -1);
 }
 
 interface Stretch {
