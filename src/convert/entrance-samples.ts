@@ -3,8 +3,7 @@
  * time. Samples and pixels are bytes less 128. Along an axis of n units of p pixels, place `n · (i % p) + ⌊i / p⌋` holds
  * pixel i: so what belongs together in all units lies together.
  */
-import { coefficientsFor } from "../jpeg/scaling.js";
-import { float32 } from "../onnx/graph.js";
+import { coefficientsFor, type ScaledComponent, scaledLayout } from "../jpeg/scaling.js";
 import { ZIGZAG } from "../transform/frequency.js";
 import { scaledBasis } from "../transform/pixels.js";
 import type { Arithmetic } from "./arithmetic.js";
@@ -30,12 +29,19 @@ const HALF_UP = 1 / 1024;
 /** How many half waves frequency k has: down the file's columns, then along its rows. */
 const WAVES = [...ZIGZAG.map((place) => place >> 3), ...ZIGZAG.map((place) => place & 7)];
 
-/** How often a component can be doubled: by sampling factors (5 · largest + own), and by scale. Its points are at most 14. */
-const DOUBLED = Array.from({ length: 25 }, (_, at) => {
-  const ratio = Math.floor(at / 5) / (at % 5);
-  return ratio % 4 === 0 ? 4 : ratio % 2 === 0 ? 2 : 1;
-});
-const MOST_DOUBLED = [1, 1, 4, 4, 2, 2, 2, 2, 1];
+/** How many times more points than the scale's a component has that saves upsampling by them: ../jpeg/scaling.ts. */
+function doubled(largest: number, own: number, scale: number): number {
+  const components = [largest, own].map((factor) => ({
+    horizontalSampling: factor,
+    verticalSampling: factor,
+  }));
+  const layout = scaledLayout({ width: 8, height: 8, colorSpace: "ycbcr", components }, scale);
+  return (layout.components[1] as ScaledComponent).points / scale;
+}
+
+/** As often as the sampling factors of an axis allow, `[largest, own]`, and as the scale does. */
+const BY_SAMPLING = Array.from({ length: 25 }, (_, at) => doubled(Math.floor(at / 5), at % 5, 2));
+const BY_SCALE = Array.from({ length: 9 }, (_, scale) => doubled(4, 1, Math.max(1, scale)));
 
 /** What the components have in common; of what they have not, component c has row c. */
 export interface Layout {
@@ -72,10 +78,9 @@ export function layoutOf(m: Arithmetic, { blocks, sampling, quantization }: Inpu
   const { int, g } = m;
   const { scale, largest, unit } = window;
   const axes: Axes = [axisOf(m, window, 0), axisOf(m, window, 1)];
-  const bySampling = m.gather(g.ints(DOUBLED), int.add(int.mul(largest, 5), sampling), 0);
-  const byScale = m.gather(g.ints(MOST_DOUBLED), scale, 0);
-  const doubled = int.min(int.min(m.column(bySampling, 0), m.column(bySampling, 1)), byScale);
-  const points = int.mul(doubled, scale);
+  const bySampling = m.gather(g.ints(BY_SAMPLING), int.add(int.mul(largest, 5), sampling), 0);
+  const byScale = m.gather(g.ints(BY_SCALE), scale, 0);
+  const points = int.mul(int.min(int.min(m.column(bySampling, 0), m.column(bySampling, 1)), byScale), scale);
   const perUnit = int.mul(sampling, points);
   const isFewer = int.less(perUnit, unit);
   const along = ({ index }: Axis) => m.shape(m.gather(g.ints(WAVES, [2, 64]), index, 0), -1);
@@ -134,7 +139,7 @@ function inverseTransform(m: Arithmetic, c: number, layout: Layout, kept: string
   const { waves, points, start, tables } = layout;
   const k = m.shape(m.range(kept), -1);
   const point = m.int.add(m.range(m.row(points, c)), m.row(start, c));
-  const bases = m.g.constant("bases", float32(BASES, [BASES.length / 8, 8]));
+  const bases = m.g.floats(BASES, [BASES.length / 8, 8]);
   const along = (point: string, waves: string) =>
     m.gather(m.gather(bases, point, 0), m.gather(waves, k, 0), 2);
   const across = m.real.mul(along(m.shape(point, -1, 1), waves[1]), m.gather(m.row(tables, c), k, 0));

@@ -2,7 +2,9 @@
  * Where the network's pixels lie in a file, as nodes: ./geometry.ts and src/jpeg/scaling.ts for one file in each call.
  * Vectors `[2]` hold the file's axes, down and across.
  */
+import { FILTERS } from "../transform/resample.js";
 import type { Arithmetic } from "./arithmetic.js";
+import { flips } from "./planes.js";
 import type { Preprocess } from "./preprocess.js";
 
 /** One axis of the upright crop, in runs of outputs that are resampled together; the last run may go beyond its end. */
@@ -23,14 +25,13 @@ export function outputsOf(length: number): Outputs {
   return { length, each, runs: Math.ceil(length / each) };
 }
 
-/** How far each filter reaches, in inputs, where the image does not shrink. */
-const SUPPORT = { nearest: 1, bilinear: 1, bicubic: 2, lanczos: 3 } as const;
-
 /** Pixels about the crop whose samples upsampling looks at. */
 const MARGIN = 1;
 
-/** Which axes of the file run backwards in the upright image: down, across for each orientation (EXIF 2.3, tag 0x112). */
-const BACKWARDS = [0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 1, 1, 0, 1];
+/** Which axes of the file run backwards in the upright image: down, across for each orientation from 0. */
+const BACKWARDS = Array.from({ length: 9 }, (_, orientation) => flips(orientation)).flatMap(
+  ({ flipY, flipX }) => [Number(flipY), Number(flipX)],
+);
 
 /** int64 `[2]` where nothing else is said. */
 export interface Window {
@@ -77,13 +78,15 @@ export function windowOf(
   const scale = int.min(int.greatest(int.ceilDiv(int.mul(resized, 8), size)), 8);
   const pixels = int.ceilDiv(int.mul(size, scale), 8);
 
+  const { resample } = preprocess;
+  const support = resample === "nearest" ? 1 : FILTERS[resample][0];
   const ratio = real.div(m.toReal(pixels), m.toReal(resized));
-  const reach = real.mul(real.max(ratio, 1), SUPPORT[preprocess.resample]);
+  const reach = real.mul(real.max(ratio, 1), support);
   const each = m.toReal(ofFile(down.each - 1, across.each - 1));
   // A run's first tap and the float arithmetic are cut off to whole numbers.
   const taps = int.add(m.toInt(real.add(real.mul(each, ratio), real.mul(reach, 2))), 3);
 
-  const backwards = m.shape(m.gather(g.ints(BACKWARDS, [BACKWARDS.length / 2, 2]), orientation, 0), 2);
+  const backwards = m.shape(m.gather(g.ints(BACKWARDS, [9, 2]), orientation, 0), 2);
   const sign = int.sub(1, int.mul(backwards, 2));
   const fileZero = int.mul(backwards, int.sub(pixels, 1));
   const lastRun = ofFile(down.each * (down.runs - 1), across.each * (across.runs - 1));
