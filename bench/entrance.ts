@@ -1,9 +1,10 @@
+import { existsSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
 import { Tensor } from "onnxruntime-node";
 import type Sharp from "sharp";
 import { convertGraph } from "../src/convert/convert.js";
 import { geometry } from "../src/convert/geometry.js";
-import { type Area, TORCHVISION } from "../src/convert/preprocess.js";
+import { type Area, type Preprocess, TORCHVISION } from "../src/convert/preprocess.js";
 import { type Graph, GraphBuilder, readCoefficients, readHeader } from "../src/index.js";
 import { median } from "../src/report/measure.js";
 import { fillFrom, fillPlanes, planJob } from "../src/runtime/entrance.js";
@@ -12,7 +13,6 @@ import { openSession } from "../src/runtime/session.js";
 import { type Material, material } from "./codec/material.js";
 
 const SIDE = 224;
-const SIZE = { height: SIDE, width: SIDE, channels: 3 };
 const AREA = SIDE * SIDE;
 
 const READING = "reading";
@@ -27,6 +27,20 @@ const TURN_MILLISECONDS = 12;
 
 /** A stage or a peer, ready for one file. */
 type Runner = () => unknown;
+
+/** A file, and what a network asks of it. */
+interface Job extends Omit<Material, "path"> {
+  preprocess: Preprocess;
+  size: Area & { channels: number };
+}
+
+/** Where the forms of the entrance are told apart: at half the size, and at full size without and with a crop. */
+const FORMS: [label: string, geometry: Pick<Preprocess, "resize" | "crop">][] = [
+  ["to 320x213, middle 208", { resize: { shortestEdge: 213 }, crop: { height: 208, width: 208 } }],
+  ["as it is, middle 224", { crop: { height: SIDE, width: SIDE } }],
+  ["to 384x384", { resize: { height: 384, width: 384 } }],
+];
+const FORMS_FILE = { path: "out/photographs/kleiber.jpg", width: 640, height: 427 };
 
 interface Row {
   file: string;
@@ -96,17 +110,17 @@ async function run(options: { rounds: number; only: string; graph: boolean; json
   const files = (await material(sharp, say)).filter(
     ({ name, megapixels }) => name.includes(options.only) && megapixels >= 0.1,
   );
-  if (files.length === 0) say("no files to read");
+  const size = { height: SIDE, width: SIDE, channels: 3 };
+  const jobs: Job[] = files.map((file) => ({ ...file, preprocess: TORCHVISION, size }));
+  if (sharp !== undefined && options.graph)
+    jobs.push(...(await formsOf(sharp)).filter(({ name }) => name.includes(options.only)));
+  if (jobs.length === 0) say("no files to read");
   const rows: Row[] = [];
-  for (const file of files) {
-    const ways = new Map<string, Runner>([...ours(file), ...(options.graph ? await graphForm(file) : [])]);
-    if (sharp !== undefined) ways.set(SHARP, bySharp(sharp, file));
-    try {
-      ways.set(JULUSIAN, await byTurbo(file));
-    } catch (error) {
-      say(`no ${JULUSIAN}: ${(error as Error).message.split("\n")[0]}`);
-    }
-    const row = await measure(file, ways, options.rounds);
+  for (const job of jobs) {
+    const ways = new Map<string, Runner>([...ours(job), ...(options.graph ? await graphForm(job) : [])]);
+    if (job.preprocess === TORCHVISION)
+      for (const [name, way] of await peers(sharp, job, say)) ways.set(name, way);
+    const row = await measure(job, ways, options.rounds);
     rows.push(row);
     if (!options.json) console.log(line(row));
   }
@@ -121,9 +135,24 @@ async function run(options: { rounds: number; only: string; graph: boolean; json
         );
 }
 
-function ours({ bytes }: Material): [string, Runner][] {
-  const out = new Float32Array(3 * AREA);
-  const job = planJob(readHeader(bytes), TORCHVISION, SIZE);
+/** The photograph at 640x427, 4:2:0, for each of {@link FORMS}. */
+async function formsOf(sharp: typeof Sharp): Promise<Job[]> {
+  const { path, width, height } = FORMS_FILE;
+  if (!existsSync(path)) return [];
+  const bytes = new Uint8Array(await sharp(path).resize(width, height, { fit: "fill" }).jpeg().toBuffer());
+  const { resize: _resize, crop: _crop, ...rest } = TORCHVISION;
+  return FORMS.map(([label, changes]) => {
+    const preprocess = { ...rest, ...changes };
+    const { crop } = geometry(preprocess, { width, height });
+    const size = { height: crop.height, width: crop.width, channels: 3 };
+    const megapixels = (width * height) / 1e6;
+    return { name: `${width}x${height} ${label}`, megapixels, progressive: false, bytes, preprocess, size };
+  });
+}
+
+function ours({ bytes, preprocess, size }: Job): [string, Runner][] {
+  const out = new Float32Array(size.channels * size.height * size.width);
+  const job = planJob(readHeader(bytes), preprocess, size);
   let image = readCoefficients(bytes, { coefficients: job.kept });
   return [
     [
@@ -132,20 +161,35 @@ function ours({ bytes }: Material): [string, Runner][] {
         image = readCoefficients(bytes, { coefficients: job.kept, reuse: image });
       },
     ],
-    [PLANES, () => fillFrom(image, job, TORCHVISION, out)],
-    [OURS, () => fillPlanes(bytes, TORCHVISION, SIZE, out)],
+    [PLANES, () => fillFrom(image, job, preprocess, out)],
+    [OURS, () => fillPlanes(bytes, preprocess, size, out)],
   ];
 }
 
 /** The entrance as ONNX nodes, from coefficients that are read. */
-async function graphForm({ bytes }: Material): Promise<[string, Runner][]> {
+async function graphForm({ bytes, preprocess, size }: Job): Promise<[string, Runner][]> {
   const g = new GraphBuilder("nothing", 17);
-  const x = g.input("image", "float32", [1, 3, SIDE, SIDE]);
-  g.output(g.node("Identity", [x]), "planes", "float32", [1, 3, SIDE, SIDE]);
-  const session = await openSession(convertGraph(g.build(), { input: "jpeg" }).graph);
-  const { kept } = planJob(readHeader(bytes), TORCHVISION, SIZE);
-  const feeds = feedsOf(readCoefficients(bytes, { coefficients: kept }), TORCHVISION);
+  const shape = [1, size.channels, size.height, size.width];
+  const x = g.input("image", "float32", shape);
+  g.output(g.node("Identity", [x]), "planes", "float32", shape);
+  const session = await openSession(convertGraph(g.build(), { input: "jpeg", preprocess }).graph);
+  const { kept } = planJob(readHeader(bytes), preprocess, size);
+  const feeds = feedsOf(readCoefficients(bytes, { coefficients: kept }), preprocess);
   return [[GRAPH, () => session.run(feeds)]];
+}
+
+async function peers(
+  sharp: typeof Sharp | undefined,
+  job: Job,
+  say: (line: string) => void,
+): Promise<[string, Runner][]> {
+  const found: [string, Runner][] = sharp === undefined ? [] : [[SHARP, bySharp(sharp, job)]];
+  try {
+    found.push([JULUSIAN, await byTurbo(job)]);
+  } catch (error) {
+    say(`no ${JULUSIAN}: ${(error as Error).message.split("\n")[0]}`);
+  }
+  return found;
 }
 
 /** `(pixel · rescale - mean) / std`, from interleaved bytes to planes. */
@@ -161,7 +205,7 @@ function normalize(pixels: Uint8Array): Float32Array {
   return planes;
 }
 
-function bySharp(sharp: typeof Sharp, { bytes }: Material): Runner {
+function bySharp(sharp: typeof Sharp, { bytes }: Job): Runner {
   const { resized, crop } = geometry(TORCHVISION, readHeader(bytes));
   return async () =>
     normalize(
@@ -174,7 +218,7 @@ function bySharp(sharp: typeof Sharp, { bytes }: Material): Runner {
     );
 }
 
-async function byTurbo({ bytes }: Material): Promise<Runner> {
+async function byTurbo({ bytes }: Job): Promise<Runner> {
   const { default: turbo } = await import("@julusian/jpeg-turbo");
   const { width, height } = readHeader(bytes);
   const session = await openSession(resizeGraph({ width, height }));
@@ -213,7 +257,7 @@ function resizeGraph(file: Area): Graph {
   return g.build();
 }
 
-async function measure(file: Material, ways: Map<string, Runner>, rounds: number): Promise<Row> {
+async function measure(job: Job, ways: Map<string, Runner>, rounds: number): Promise<Row> {
   const turn = async (way: Runner, calls: number): Promise<number> => {
     const start = performance.now();
     for (let call = 0; call < calls; call++) await way();
@@ -230,10 +274,10 @@ async function measure(file: Material, ways: Map<string, Runner>, rounds: number
   const own = times.get(OURS) as number[];
   const entries = [...times];
   return {
-    file: file.name,
-    megapixels: file.megapixels,
-    progressive: file.progressive,
-    scale: planJob(readHeader(file.bytes), TORCHVISION, SIZE).request.scale,
+    file: job.name,
+    megapixels: job.megapixels,
+    progressive: job.progressive,
+    scale: planJob(readHeader(job.bytes), job.preprocess, job.size).request.scale,
     times: Object.fromEntries(entries.map(([name, values]) => [name, median(values)])),
     ratios: Object.fromEntries(
       entries.map(([name, values]) => [name, median(values.map((value, i) => value / (own[i] as number)))]),

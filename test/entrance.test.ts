@@ -110,6 +110,48 @@ describe.skipIf(!TOOLS)("definition, WebAssembly and graph agree", () => {
     });
   });
 
+  test.each([9, 10, 12, 13, 18, 21])("in operator set %i", async (opset) => {
+    const size = { height: 40, width: 37 };
+    const preprocess: Preprocess = {
+      ...PLAIN,
+      resize: { shortestEdge: 40 },
+      crop: size,
+      resample: "bicubic",
+    };
+    const { graph } = convertGraph(identity(3, size, opset), { input: "jpeg", preprocess });
+    const session = await openSession(graph);
+    // At full size, where chroma is upsampled, and smaller.
+    for (const [width, height] of [
+      [60, 44],
+      [99, 120],
+    ] as const)
+      for (const [name, args] of SAMPLINGS) {
+        const image = readCoefficients(oriented(jpegOf(width, height, args), 6));
+        const { planes } = await session.run(feedsOf(image, preprocess));
+        const expected = planesOf(image, preprocess).data;
+        within(planes?.data as Float32Array, expected, 0.1, 3.01, `${name}, ${width}x${height}`);
+      }
+    await session.release();
+  });
+
+  test("any sampling factors, sizes and orientations, at every scale", async () => {
+    const random = new Random(11);
+    const size = { height: 24, width: 33 };
+    // The crop begins and ends anywhere in a unit.
+    const preprocess: Preprocess = { ...PLAIN, resize: { height: 50, width: 75 }, crop: size };
+    const session = await openSession(convertGraph(identity(3, size), { input: "jpeg", preprocess }).graph);
+    for (let round = 0; round < 300; round++) {
+      const image = randomImage(random);
+      const { planes } = await session.run(feedsOf(image, preprocess));
+      const what = JSON.stringify({
+        ...image,
+        components: image.components.map(({ id, ...c }) => [c.horizontalSampling, c.verticalSampling]),
+      });
+      within(planes?.data as Float32Array, planesOf(image, preprocess).data, 0.1, 3.01, what);
+    }
+    await session.release();
+  });
+
   test("only the coefficients that are needed give the same planes", () => {
     const size = { height: 24, width: 24 };
     const preprocess = { ...PLAIN, resize: { shortestEdge: 24 }, crop: size };
@@ -133,6 +175,27 @@ describe.skipIf(!TOOLS)("definition, WebAssembly and graph agree", () => {
     within(planes?.data as Float32Array, planesOf(readCoefficients(jpeg), preprocess).data, 0.1, 3, "planes");
   });
 });
+
+/** An image of any three sampling factors, its coefficients those of soft waves. */
+function randomImage(random: Random): JpegImage {
+  const [width, height] = [1 + random.below(300), 1 + random.below(200)];
+  const factors = Array.from({ length: 3 }, () => [1 + random.below(4), 1 + random.below(4)] as const);
+  const [maxX, maxY] = [0, 1].map((axis) => Math.max(...factors.map((pair) => pair[axis as 0 | 1]))) as [
+    number,
+    number,
+  ];
+  const components = factors.map(([horizontalSampling, verticalSampling], id) => {
+    const blocksWide = Math.ceil((width * horizontalSampling) / maxX / 8);
+    const blocksHigh = Math.ceil((height * verticalSampling) / maxY / 8);
+    const coefficients = new Int16Array(blocksWide * blocksHigh * 64).map((_, at) =>
+      Math.trunc((random.below(121) - 60) / (1 + (at % 64))),
+    );
+    const quantization = new Uint16Array(64).map(() => 3 + random.below(13));
+    return { id, horizontalSampling, verticalSampling, blocksWide, blocksHigh, quantization, coefficients };
+  });
+  const colorSpace = random.pick(["ycbcr", "rgb"] as const);
+  return { width, height, progressive: false, colorSpace, orientation: 1 + random.below(8), components };
+}
 
 describe("resampling", () => {
   test("weights add up to 1 and stay among the inputs; mirrored taps are those of the mirrored axis", () => {
@@ -313,7 +376,7 @@ describe("the file", () => {
     }
     const folder = mkdtempSync(join(tmpdir(), "jpeg-domain-"));
     try {
-      for (const opset of [9, 13, 17])
+      for (const opset of [9, 13, 17, 21])
         for (const preprocess of [TORCHVISION, { ...PLAIN, resize: { height: 20, width: 24 } }]) {
           const size = preprocess === TORCHVISION ? { height: 224, width: 224 } : { height: 20, width: 24 };
           const path = join(folder, `${opset}.onnx`);

@@ -7,9 +7,7 @@ export type Operand = string | number;
 const FLOAT = 1;
 const INT64 = 7;
 
-/**
- * Formulas as nodes, in operators that have meant the same since opset 9. `int` works on int64 tensors, `real` on float32.
- */
+/** Formulas as nodes, for opset 9 and later. `int` works on int64 tensors, `real` on float32. */
 export class Arithmetic {
   readonly int: Family;
   readonly real: Family;
@@ -27,8 +25,27 @@ export class Arithmetic {
     return this.g.node("Cast", [value], { to: INT64 });
   }
 
-  not(value: string): string {
-    return this.g.node("Not", [value]);
+  /**
+   * To the nearest signed byte: of type int8 since opset 10, whose QuantizeLinear rounds and cuts off in one pass, a
+   * half to the even one; before that float32, a half rounded up.
+   */
+  toBytes(value: string): string {
+    const { g, real } = this;
+    if (this.byteType === "int8") {
+      const zero = g.constant("zero", { type: "int8", dims: [], data: Int8Array.of(0) });
+      return g.node("QuantizeLinear", [value, g.floats([1], []), zero]);
+    }
+    const whole = g.node("Floor", [real.add(value, 0.5)]);
+    return g.node("Min", [g.node("Max", [whole, g.floats([-128])]), g.floats([127])]);
+  }
+
+  get byteType(): "int8" | "float32" {
+    return this.isSince(10) ? "int8" : "float32";
+  }
+
+  /** Whether the graph's operators are those of `opset` or later. */
+  isSince(opset: number): boolean {
+    return isSince(this.g, opset);
   }
 
   all(first: string, ...others: string[]): string {
@@ -41,48 +58,47 @@ export class Arithmetic {
 
   /** Entry or entries `index` of axis 0. */
   at(value: string, ...index: number[]): string {
-    return this.g.node("Gather", [value, this.g.ints(index)], { axis: 0 });
+    return this.gather(value, this.g.ints(index), 0);
   }
 
-  /** Entry `index` of axis 1, which goes. */
+  /** Entry `index` of axis 0, which goes. */
+  row(value: string, index: number): string {
+    return this.gather(value, this.g.ints([index], []), 0);
+  }
+
+  /** Entry `index` of axis 1, which stays. */
   column(value: string, index: number): string {
-    return this.g.node(
-      "Gather",
-      [value, this.g.constant("index", { type: "int64", dims: [], data: BigInt64Array.of(BigInt(index)) })],
-      { axis: 1 },
-    );
+    return this.gather(value, this.g.ints([index]), 1);
   }
 
   gather(value: string, index: string, axis: number): string {
     return this.g.node("Gather", [value, index], { axis });
   }
 
-  /** Length `axis` of the value, as `[1]`. */
-  length(value: string, axis: number): string {
-    return this.at(this.g.node("Shape", [value]), axis);
+  /** `[[0, 1, …, count - 1]]`, int64. */
+  range(count: string): string {
+    return this.g.node("NonZero", [this.ones(count)]);
   }
 
-  /** `[0, 1, …, count - 1]`, int64. */
-  range(count: string): string {
-    const ones = this.g.node("ConstantOfShape", [count], {
-      value: { type: "float32", dims: [1], data: float32([1]).data },
-    });
-    return this.shape(this.g.node("NonZero", [ones]), -1);
+  /** `count` times 1, float32. */
+  ones(count: string): string {
+    return this.g.node("ConstantOfShape", [count], { value: float32([1]) });
   }
 
   /** Lengths that are numbers, -1, or values `[1]` of int64. */
   shape(value: string, ...lengths: Operand[]): string {
     const isFixed = lengths.every((length) => typeof length === "number");
-    const target = isFixed
-      ? this.g.ints(lengths as number[])
-      : this.g.node(
-          "Concat",
-          lengths.map((length) => (typeof length === "number" ? this.g.ints([length]) : length)),
-          {
-            axis: 0,
-          },
-        );
+    const target = isFixed ? this.g.ints(lengths as number[]) : this.list(...lengths);
     return this.g.node("Reshape", [value, target]);
+  }
+
+  /** Values `[n]`, or numbers among int64, one after another. */
+  list(...values: Operand[]): string {
+    return this.g.node(
+      "Concat",
+      values.map((value) => (typeof value === "number" ? this.g.ints([value]) : value)),
+      { axis: 0 },
+    );
   }
 }
 
@@ -97,11 +113,16 @@ export interface Family {
   where(condition: string, a: Operand, b: Operand): string;
   max(a: Operand, b: Operand): string;
   min(a: Operand, b: Operand): string;
+  /** The largest of all elements, in a shape of the same rank. */
+  greatest(value: string): string;
+  least(value: string): string;
   /** `⌈a / b⌉` of int64. */
   ceilDiv(a: Operand, b: Operand): string;
-  /** Whether b divides a, of int64. */
-  divides(a: Operand, b: Operand): string;
+  /** `a - b ⌊a / b⌋` of int64 that are not negative. */
+  mod(a: Operand, b: Operand): string;
 }
+
+const isSince = (g: GraphBuilder, opset: number): boolean => (g.graph.opsets.get("") ?? 0) >= opset;
 
 function family(g: GraphBuilder, constant: (value: number) => string): Family {
   const value = (operand: Operand) => (typeof operand === "number" ? constant(operand) : operand);
@@ -124,10 +145,12 @@ function family(g: GraphBuilder, constant: (value: number) => string): Family {
     less,
     equal,
     where,
-    // Max and Min take int64 only since opset 12.
-    max: (a, b) => where(less(a, b), b, a),
-    min: (a, b) => where(less(a, b), a, b),
+    // Max and Min take int64 since opset 12.
+    max: isSince(g, 12) ? binary("Max") : (a, b) => where(less(a, b), b, a),
+    min: isSince(g, 12) ? binary("Min") : (a, b) => where(less(a, b), a, b),
+    greatest: (a) => g.node("ReduceMax", [a]),
+    least: (a) => g.node("ReduceMin", [a]),
     ceilDiv: (a, b) => div(sub(add(a, b), 1), b),
-    divides: (a, b) => equal(mul(div(a, b), b), a),
+    mod: isSince(g, 10) ? binary("Mod") : (a, b) => sub(a, mul(div(a, b), b)),
   };
 }

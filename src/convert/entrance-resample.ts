@@ -1,34 +1,64 @@
-/** Resampling as nodes: the taps of src/transform/resample.ts as matrices, for sizes known only at run time. */
+/** Resampling as nodes: the taps of src/transform/resample.ts, for sizes known only at run time. */
 import type { Arithmetic } from "./arithmetic.js";
-import type { Preprocess } from "./preprocess.js";
+import { type Axis, firstTap, type Outputs } from "./entrance-window.js";
+import type { Preprocess, Resample } from "./preprocess.js";
 
-/** The taps of transform/resample.ts as a matrix `[outputs, inputs]`, for an axis that may run backwards. */
-export function tapsMatrix(
+/** Farther than any filter reaches. */
+const BEYOND = 1e9;
+
+/**
+ * Resamples axis 1 of `planes [C, pixels, N]`, which holds the window in the order of ./entrance-samples.ts, to
+ * `[C, outputs, N]`. Outputs are made in runs, each from the few pixels that it takes part of.
+ */
+export function resampled(
   m: Arithmetic,
+  planes: string,
+  channels: number,
+  axis: Axis,
+  { each, runs }: Outputs,
   { resample }: Preprocess,
-  inputs: string,
-  { resized, from, length }: { resized: string; from: string; length: string },
-  isFlipped: string,
 ): string {
-  const { g } = m;
-  const x = m.int.add(m.range(length), from);
-  const straight = m.range(inputs);
-  const input = m.int.where(isFlipped, m.int.sub(m.int.sub(inputs, 1), straight), straight);
-  const twice = m.int.mul(m.int.add(m.int.mul(x, 2), 1), inputs);
+  const { int, g } = m;
+  const { pixels, zero, sign, unit, units } = axis;
+  const starts = Array.from({ length: runs }, (_, run) => run * each);
+  const first = firstTap(m, int.add(g.ints(starts, [runs, 1]), axis.from), axis);
+  const pixel = int.add(first, m.range(axis.taps));
+
+  const inWindow = int.add(zero, int.mul(sign, int.min(pixel, int.sub(pixels, 1))));
+  const place = int.add(int.mul(int.mod(inWindow, unit), units), int.div(inWindow, unit));
+  const gathered = m.toReal(m.gather(planes, place, 1));
+
+  const outputs = g.ints(
+    Array.from({ length: runs * each }, (_, x) => x),
+    [runs, each, 1],
+  );
+  const weights = tapWeights(m, resample, int.add(outputs, axis.from), m.shape(pixel, runs, 1, -1), axis);
+  return m.shape(g.node("MatMul", [weights, gathered]), channels, runs * each, -1);
+}
+
+/** The weight `[runs, outputs, taps]` of each pixel in each output; those beyond the image have none. */
+function tapWeights(
+  m: Arithmetic,
+  resample: Resample,
+  output: string,
+  pixel: string,
+  { pixels, resized, ratio, taps }: Axis,
+): string {
+  const { int, real, g } = m;
+  const isThere = int.less(pixel, pixels);
   if (resample === "nearest") {
-    const nearest = m.shape(m.int.div(twice, m.int.mul(resized, 2)), -1, 1);
-    return m.toReal(m.int.equal(nearest, m.shape(input, 1, -1)));
+    const centre = int.div(int.mul(int.add(int.mul(output, 2), 1), pixels), int.mul(resized, 2));
+    return m.toReal(int.equal(centre, int.where(isThere, pixel, -1)));
   }
-  const centre = m.shape(m.real.div(m.toReal(twice), m.toReal(m.int.mul(resized, 2))), -1, 1);
-  const wider = m.real.div(m.toReal(m.int.max(inputs, resized)), m.toReal(resized));
-  const offset = m.real.sub(m.shape(m.real.add(m.toReal(input), 0.5), 1, -1), centre);
-  const weights = filter(m, resample, g.node("Abs", [m.real.div(offset, wider)]));
-  const ones = m.shape(m.real.add(m.real.mul(m.toReal(input), 0), 1), -1, 1);
-  return m.real.div(weights, g.node("MatMul", [weights, ones]));
+  const centre = real.mul(real.add(m.toReal(output), 0.5), ratio);
+  const place = real.where(isThere, real.add(m.toReal(pixel), 0.5), BEYOND);
+  const distance = g.node("Abs", [real.div(real.sub(place, centre), real.max(ratio, 1))]);
+  const weights = filter(m, resample, distance);
+  return real.div(weights, g.node("MatMul", [weights, m.shape(m.ones(taps), -1, 1)]));
 }
 
 /** The filters of transform/resample.ts, of |x|. */
-function filter(m: Arithmetic, name: "bilinear" | "bicubic" | "lanczos", x: string): string {
+function filter(m: Arithmetic, name: Exclude<Resample, "nearest">, x: string): string {
   const { real, g } = m;
   if (name === "bilinear") return g.node("Max", [real.sub(1, x), g.floats([0])]);
   if (name === "bicubic") {

@@ -1,149 +1,192 @@
-/** Coefficients → pixels of one component as nodes: src/transform/pixels.ts, for a scale and sampling known only at run time. */
+/**
+ * Coefficients → pixels of one component as nodes: src/transform/pixels.ts, for a scale and sampling known only at run
+ * time. Samples and pixels are bytes less 128. Along an axis of n units of p pixels, place `n · (i % p) + ⌊i / p⌋` holds
+ * pixel i: so what belongs together in all units lies together.
+ */
+import { coefficientsFor, type ScaledComponent, scaledLayout } from "../jpeg/scaling.js";
 import { ZIGZAG } from "../transform/frequency.js";
+import { scaledBasis } from "../transform/pixels.js";
 import type { Arithmetic } from "./arithmetic.js";
+import { either } from "./entrance-branch.js";
+import { upsampled } from "./entrance-upsample.js";
+import { type Axes, type Axis, axisOf, type Window } from "./entrance-window.js";
 
-/** Zigzag frequencies' alpha and beta, and the product of their factors in `a(i, α) a(j, β)`: see transform/pixels.ts. */
-const ALPHA = ZIGZAG.map((place) => place >> 3);
-const BETA = ZIGZAG.map((place) => place & 7);
-const FACTOR = ZIGZAG.map(
-  (_, k) => (ALPHA[k] === 0 ? Math.SQRT1_2 / 2 : 0.5) * (BETA[k] === 0 ? Math.SQRT1_2 / 2 : 0.5),
-);
+/** Points in an inverse transform are at most 14, which is scale 7/8 doubled. */
+const POINTS = Array.from({ length: 14 }, (_, i) => i + 1);
 
-/** src/jpeg/scaling.ts for all components at once, int64 (bool where it begins with `is`): `[2]` for both axes, or `[3, 2]`. */
+/** `a(i, α)` of transform/pixels.ts for every number of points, one below the other: `[105, 8]`, 0 where α is left out. */
+const BASES = POINTS.flatMap(scaledBasis).flatMap((row) => [...row, ...Array(8 - row.length).fill(0)]);
+
+/** Where those of N points begin. */
+const STARTS = [0, ...POINTS.map((points) => (points * (points - 1)) / 2)];
+
+/** How many coefficients they take part of. */
+const NEEDED = [0, ...POINTS.map(coefficientsFor)];
+
+/** What a sample is raised by, so that halves are rounded up: far less than what bytes are told apart by. */
+const HALF_UP = 1 / 1024;
+
+/** How many half waves frequency k has: down the file's columns, then along its rows. */
+const WAVES = [...ZIGZAG.map((place) => place >> 3), ...ZIGZAG.map((place) => place & 7)];
+
+/** How many times more points than the scale's a component has that saves upsampling by them: ../jpeg/scaling.ts. */
+function doubled(largest: number, own: number, scale: number): number {
+  const components = [largest, own].map((factor) => ({
+    horizontalSampling: factor,
+    verticalSampling: factor,
+  }));
+  const layout = scaledLayout({ width: 8, height: 8, colorSpace: "ycbcr", components }, scale);
+  return (layout.components[1] as ScaledComponent).points / scale;
+}
+
+/** As often as the sampling factors of an axis allow, `[largest, own]`, and as the scale does. */
+const BY_SAMPLING = Array.from({ length: 25 }, (_, at) => doubled(Math.floor(at / 5), at % 5, 2));
+const BY_SCALE = Array.from({ length: 9 }, (_, scale) => doubled(4, 1, Math.max(1, scale)));
+
+/** What the components have in common; of what they have not, component c has row c. */
 export interface Layout {
-  /** The scaled image, rows and columns. */
-  pixels: string;
-  /** `[3, 1]` */
+  window: Window;
+  axes: Axes;
+  /** int64 `[3, 2]`: vertical, horizontal. */
+  sampling: string;
+  /** int64 `[3, 1]`: of the inverse transform. */
   points: string;
-  /** The samples there are. */
-  samples: string;
-  /** Pixels for each sample, as a fraction. */
-  numerator: string;
-  denominator: string;
-  /** `[3]`: the triangle's cases. */
-  isBoth: string;
-  isDownOnly: string;
-  isAcrossOnly: string;
+  /** int64 `[3, 1]`: where the basis of as many points begins. */
+  start: string;
+  /** int64 `[3, 2]`: samples of a unit. */
+  perUnit: string;
+  /** bool `[3, 1]`: there are more pixels than samples. */
+  isFewer: string;
+  /** int64 `[3, 1]`: how many coefficients the inverse transform takes part of. */
+  needed: string;
+  /** int64 `[1]`: how many there are. */
+  count: string;
+  /** float32 `[3, 64]` */
+  tables: string;
+  /** How many half waves each frequency has, down and across the upright image: int64 `[64]` each. */
+  waves: [down: string, across: string];
 }
 
-export function scaledLayouts(m: Arithmetic, sampling: string, size: string, scale: string): Layout {
-  const { int } = m;
-  const [first, second, third] = [0, 1, 2].map((c) => m.at(sampling, c)) as [string, string, string];
-  const largest = m.shape(int.max(int.max(first, second), third), 2);
-  const numerator = int.mul(largest, scale);
-  // Sampling factors are at most 4, so that two doublings are the most.
-  let points: string = int.add(m.shape(int.mul(m.column(sampling, 0), 0), 3, 1), scale);
-  for (let doubling = 0; doubling < 2; doubling++) {
-    const fits = int.divides(numerator, int.mul(int.mul(points, 2), sampling));
-    const [down, across] = [0, 1].map((axis) => m.shape(m.column(fits, axis), 3, 1)) as [string, string];
-    const doubles = m.all(int.less(1, scale), int.less(points, 8), down, across);
-    points = int.where(doubles, int.mul(points, 2), points);
-  }
-  const denominator = int.mul(sampling, points);
-  const samples = int.ceilDiv(int.mul(int.mul(size, sampling), points), int.mul(largest, 8));
-  const isDoubled = int.equal(numerator, int.mul(denominator, 2));
-  const isWhole = int.equal(numerator, denominator);
-  const isWide = int.less(2, m.column(samples, 1));
+interface Inputs {
+  blocks: string;
+  sampling: string;
+  quantization: string;
+}
+
+/** src/jpeg/scaling.ts for all components. */
+export function layoutOf(m: Arithmetic, { blocks, sampling, quantization }: Inputs, window: Window): Layout {
+  const { int, g } = m;
+  const { scale, largest, unit } = window;
+  const axes: Axes = [axisOf(m, window, 0), axisOf(m, window, 1)];
+  const bySampling = m.gather(g.ints(BY_SAMPLING), int.add(int.mul(largest, 5), sampling), 0);
+  const byScale = m.gather(g.ints(BY_SCALE), scale, 0);
+  const points = int.mul(int.min(int.min(m.column(bySampling, 0), m.column(bySampling, 1)), byScale), scale);
+  const perUnit = int.mul(sampling, points);
+  const isFewer = int.less(perUnit, unit);
+  const along = ({ index }: Axis) => m.shape(m.gather(g.ints(WAVES, [2, 64]), index, 0), -1);
   return {
-    pixels: int.ceilDiv(int.mul(size, scale), 8),
+    window,
+    axes,
+    sampling,
     points,
-    samples,
-    numerator,
-    denominator,
-    isBoth: m.all(m.column(isDoubled, 0), m.column(isDoubled, 1), isWide),
-    isAcrossOnly: m.all(m.column(isWhole, 0), m.column(isDoubled, 1), isWide),
-    isDownOnly: m.all(m.column(isDoubled, 0), m.column(isWhole, 1)),
+    start: m.gather(g.ints(STARTS), points, 0),
+    perUnit,
+    isFewer: m.any(m.column(isFewer, 0), m.column(isFewer, 1)),
+    needed: m.gather(g.ints(NEEDED), points, 0),
+    count: m.at(g.node("Shape", [blocks]), 2),
+    tables: m.toReal(quantization),
+    waves: [along(axes[0]), along(axes[1])],
   };
 }
 
-/** A component's pixels `[rows, columns]`: inverse transform and upsampling. */
-export function componentPixels(
-  m: Arithmetic,
-  blocks: string,
-  table: string,
-  layout: Layout,
-  c: number,
-): string {
-  const { g } = m;
-  const points = m.shape(m.at(layout.points, c), 1);
-  const [high, wide, count] = [0, 1, 2].map((axis) => m.length(blocks, axis)) as [string, string, string];
-
-  // samples[block, (i, j)] = ⌊coefficients[block, k] M[k, (i, j)] + 128.5⌋, cut to bytes.
-  const k = m.range(count);
-  const i = m.toReal(m.range(points));
-  const cosines = (frequencies: number[]) => {
-    const alpha = m.shape(m.gather(g.floats(frequencies), k, 0), -1, 1);
-    const angle = m.real.div(
-      m.real.mul(m.real.add(m.real.mul(i, 2 * Math.PI), Math.PI), alpha),
-      m.real.mul(m.toReal(points), 2),
-    );
-    const isHeld = m.real.less(alpha, m.toReal(points));
-    return m.real.where(isHeld, g.node("Cos", [angle]), 0);
-  };
-  const weights = m.real.mul(m.gather(table, k, 0), m.shape(m.gather(g.floats(FACTOR), k, 0), -1, 1));
-  const vertical = m.shape(m.real.mul(cosines(ALPHA), weights), count, points, 1);
-  const horizontal = m.shape(cosines(BETA), count, 1, points);
-  const inverse = m.shape(m.real.mul(vertical, horizontal), count, -1);
-  const flat = m.shape(m.toReal(blocks), -1, count);
-  const samples = bytes(m, m.real.add(g.node("MatMul", [flat, inverse]), 128.5));
-
-  // libjpeg's triangle where one axis or both are doubled, and repetition elsewhere. Rows are gathered fast, columns are
-  // not: so columns are stretched while they lie as rows.
-  const [isBoth, isDownOnly, isAcrossOnly] = [layout.isBoth, layout.isDownOnly, layout.isAcrossOnly].map(
-    (is) => m.at(is, c),
-  ) as [string, string, string];
-  const ordered = g.node("Transpose", [m.shape(samples, high, wide, points, points)], { perm: [1, 3, 0, 2] });
-  const columns = stretch(m, m.shape(ordered, m.int.mul(wide, points), -1), layout, c, 1, {
-    isFancy: m.any(isBoth, isAcrossOnly),
-    even: m.real.where(isBoth, 8 / 16, m.real.where(isAcrossOnly, 1 / 4, 0)),
-    odd: m.real.where(isBoth, 7 / 16, m.real.where(isAcrossOnly, 2 / 4, 0)),
-    present: m.int.mul(wide, points),
-  });
-  const rows = stretch(m, g.node("Transpose", [columns], { perm: [1, 0] }), layout, c, 0, {
-    isFancy: m.any(isBoth, isDownOnly),
-    even: m.real.where(isDownOnly, 1 / 4, 0),
-    odd: m.real.where(isDownOnly, 2 / 4, 0),
-    present: m.int.mul(high, points),
-  });
-  return g.node("Floor", [rows]);
-}
-
-interface Stretch {
-  isFancy: string;
-  /** What libjpeg adds before it cuts off. */
-  even: string;
-  odd: string;
-  /** Samples in the blocks at hand. */
-  present: string;
-}
-
-/** Upsamples an axis that lies first. */
-function stretch(
-  m: Arithmetic,
-  plane: string,
-  layout: Layout,
-  c: number,
-  axis: 0 | 1,
-  { isFancy, even, odd, present }: Stretch,
-): string {
-  const of = (value: string) => m.at(m.shape(m.at(value, c), 2), axis);
-  const x = m.range(m.at(layout.pixels, axis));
-  const isOdd = m.not(m.int.divides(x, 2));
-  const last = m.int.sub(m.int.min(of(layout.samples), present), 1);
-  const own = m.int.min(m.int.div(m.int.mul(x, of(layout.denominator)), m.at(layout.numerator, axis)), last);
-  const other = m.int.max(m.int.min(m.int.add(own, m.int.where(isOdd, 1, -1)), last), 0);
-  const share = m.real.where(isFancy, 1 / 4, 0);
-  return m.real.add(
-    m.real.add(
-      m.real.mul(m.gather(plane, own, 0), m.real.sub(1, share)),
-      m.real.mul(m.gather(plane, other, 0), share),
-    ),
-    m.shape(m.real.where(isOdd, odd, even), -1, 1),
+/**
+ * The pixels of component `c` in the window, bytes `[1, across · down]`.
+ * @param blocks int16 `[blocks down, blocks across, K]`
+ */
+export function componentPixels(m: Arithmetic, blocks: string, c: number, layout: Layout): string {
+  const samples = componentSamples(m, blocks, c, layout);
+  const { isFewer, perUnit, window, axes } = layout;
+  return either(
+    m.g,
+    m.row(isFewer, c),
+    m.byteType,
+    () => upsampled(m, samples, m.row(perUnit, c), window, axes),
+    () => m.g.node("Identity", [samples]),
   );
 }
 
-/** Of numbers to which 1/2 is added already. */
-export function bytes(m: Arithmetic, value: string): string {
+/** The samples of the window's blocks, bytes `[1, across · down]`. */
+function componentSamples(m: Arithmetic, blocks: string, c: number, layout: Layout): string {
   const { g } = m;
-  return g.node("Min", [g.node("Max", [g.node("Floor", [value]), g.floats([0])]), g.floats([255])]);
+  const { axes, count } = layout;
+  const [rows, columns] = blockPlaces(m, blocks, m.row(layout.sampling, c), axes);
+  const places = m.int.add(m.shape(columns.at, -1, 1), m.shape(rows.at, 1, -1));
+  const { chosen, kept } = chosenBlocks(m, blocks, places, m.row(layout.needed, c), count);
+  const flat = m.list(-1, kept);
+  const coefficients = g.node("Reshape", [m.toReal(chosen), flat]);
+  const inverse = g.node("Reshape", [inverseTransform(m, c, layout, kept), flat]);
+
+  // Blocks in rows of the product lie in runs as long as there are units, and runs are what Transpose moves fast.
+  const product = g.node("Gemm", [inverse, coefficients, g.floats([HALF_UP])], { transB: 1 });
+  const points = m.row(layout.points, c);
+  const apart = [points, points, columns.perUnit, axes[1].units, rows.perUnit, axes[0].units];
+  const samples = m.shape(m.toBytes(product), ...apart);
+  return m.shape(g.node("Transpose", [samples], { perm: [2, 0, 3, 4, 1, 5] }), 1, -1);
+}
+
+/** From the first `kept` quantised coefficients of a block to its points, `[across, down, kept]`. */
+function inverseTransform(m: Arithmetic, c: number, layout: Layout, kept: string): string {
+  const { waves, points, start, tables } = layout;
+  const k = m.shape(m.range(kept), -1);
+  const point = m.int.add(m.range(m.row(points, c)), m.row(start, c));
+  const bases = m.g.floats(BASES, [BASES.length / 8, 8]);
+  const along = (point: string, waves: string) =>
+    m.gather(m.gather(bases, point, 0), m.gather(waves, k, 0), 2);
+  const across = m.real.mul(along(m.shape(point, -1, 1), waves[1]), m.gather(m.row(tables, c), k, 0));
+  return m.real.mul(across, along(point, waves[0]));
+}
+
+/** The blocks at `places`, and how many coefficients of each are kept: where there are more than are needed, those alone. */
+function chosenBlocks(
+  m: Arithmetic,
+  blocks: string,
+  places: string,
+  needed: string,
+  count: string,
+): { chosen: string; kept: string } {
+  const { g } = m;
+  const choose = (all: string, kept: string) => m.gather(m.shape(all, -1, kept), places, 0);
+  // Slice takes limits known at run time since opset 10.
+  if (!m.isSince(10)) return { chosen: choose(blocks, count), kept: count };
+  const first = () => g.node("Slice", [blocks, g.ints([0]), needed, g.ints([2])]);
+  const chosen = either(
+    g,
+    m.int.less(needed, count),
+    "int16",
+    () => choose(first(), needed),
+    () => choose(blocks, count),
+  );
+  return { chosen, kept: m.int.min(needed, count) };
+}
+
+interface Places {
+  /** Blocks of a unit. */
+  perUnit: string;
+  /** Where the window's blocks begin, `[blocks of a unit, units]`. */
+  at: string;
+}
+
+function blockPlaces(m: Arithmetic, blocks: string, sampling: string, axes: Axes): [Places, Places] {
+  const { int, g } = m;
+  const dims = g.node("Shape", [blocks]);
+  const last = int.sub(m.at(dims, 0, 1), 1);
+  const strides = m.list(m.at(dims, 1), 1);
+  const along = ({ index, unitRow }: Axis): Places => {
+    const of = (value: string) => m.gather(value, index, 0);
+    const perUnit = of(sampling);
+    const all = int.add(int.mul(unitRow, perUnit), m.shape(m.range(perUnit), -1, 1));
+    // Blocks that the file leaves out hold no pixels; of a grayscale file's chroma the one there is stands for all.
+    return { perUnit, at: int.mul(int.min(all, of(last)), of(strides)) };
+  };
+  return [along(axes[0]), along(axes[1])];
 }

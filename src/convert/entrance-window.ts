@@ -1,0 +1,147 @@
+/**
+ * Where the network's pixels lie in a file, as nodes: ./geometry.ts and src/jpeg/scaling.ts for one file in each call.
+ * Vectors `[2]` hold the file's axes, down and across.
+ */
+import { FILTERS } from "../transform/resample.js";
+import type { Arithmetic } from "./arithmetic.js";
+import { flips } from "./planes.js";
+import type { Preprocess } from "./preprocess.js";
+
+/** One axis of the upright crop, in runs of outputs that are resampled together; the last run may go beyond its end. */
+export interface Outputs {
+  length: number;
+  each: number;
+  runs: number;
+}
+
+/** Outputs in a run: shorter ones gather the same pixels more often, longer ones multiply by more zeros. */
+const SHORTEST_RUN = 8;
+const LONGEST_RUN = 16;
+
+export function outputsOf(length: number): Outputs {
+  let each = Math.min(length, LONGEST_RUN);
+  while (length % each !== 0 && each >= SHORTEST_RUN) each--;
+  if (length % each !== 0) each = LONGEST_RUN;
+  return { length, each, runs: Math.ceil(length / each) };
+}
+
+/** Pixels about the crop whose samples upsampling looks at. */
+const MARGIN = 1;
+
+/** Which axes of the file run backwards in the upright image: down, across for each orientation from 0. */
+const BACKWARDS = Array.from({ length: 9 }, (_, orientation) => flips(orientation)).flatMap(
+  ({ flipY, flipX }) => [Number(flipY), Number(flipX)],
+);
+
+/** int64 `[2]` where nothing else is said. */
+export interface Window {
+  /** The file's. */
+  size: string;
+  /** `[1]` */
+  scale: string;
+  /** Of the upright image's down and across the file's axes, and of the file's the upright image's. */
+  order: string;
+  /** The scaled image. */
+  pixels: string;
+  /** The image after resizing, and the crop's first pixel in it. */
+  resized: string;
+  from: string;
+  /** float32: scaled pixels for each resized one, and how many of them the filter reaches to each side. */
+  ratio: string;
+  reach: string;
+  /** Pixels that a run of outputs is made of. */
+  taps: string;
+  /** Pixel i of the upright image is `zero + sign · i` of the window's, in the file's direction. */
+  zero: string;
+  sign: string;
+  /** The largest sampling factors. */
+  largest: string;
+  /** Pixels of a minimum coded unit, the units that hold the crop, and the first of them. */
+  unit: string;
+  units: string;
+  firstUnit: string;
+}
+
+/** @param sampling The components' factors, `[3, 2]`. */
+export function windowOf(
+  m: Arithmetic,
+  inputs: { size: string; orientation: string; sampling: string },
+  preprocess: Preprocess,
+  [down, across]: [Outputs, Outputs],
+): Window {
+  const { int, real, g } = m;
+  const { size, orientation, sampling } = inputs;
+  const order = int.where(int.less(4, orientation), g.ints([1, 0]), g.ints([0, 1]));
+  const ofFile = (first: number, second: number) => m.gather(g.ints([first, second]), order, 0);
+  const resized = resizedSize(m, preprocess, size, ofFile);
+  const from = int.div(int.sub(resized, ofFile(down.length, across.length)), 2);
+  const scale = int.min(int.greatest(int.ceilDiv(int.mul(resized, 8), size)), 8);
+  const pixels = int.ceilDiv(int.mul(size, scale), 8);
+
+  const { resample } = preprocess;
+  const support = resample === "nearest" ? 1 : FILTERS[resample][0];
+  const ratio = real.div(m.toReal(pixels), m.toReal(resized));
+  const reach = real.mul(real.max(ratio, 1), support);
+  const each = m.toReal(ofFile(down.each - 1, across.each - 1));
+  // A run's first tap and the float arithmetic are cut off to whole numbers.
+  const taps = int.add(m.toInt(real.add(real.mul(each, ratio), real.mul(reach, 2))), 3);
+
+  const backwards = m.shape(m.gather(g.ints(BACKWARDS, [9, 2]), orientation, 0), 2);
+  const sign = int.sub(1, int.mul(backwards, 2));
+  const fileZero = int.mul(backwards, int.sub(pixels, 1));
+  const lastRun = ofFile(down.each * (down.runs - 1), across.each * (across.runs - 1));
+  const start = firstTap(m, from, { ratio, reach });
+  const end = int.min(int.add(firstTap(m, int.add(from, lastRun), { ratio, reach }), taps), pixels);
+  const ends = [start, int.sub(end, 1)].map((at) => int.add(fileZero, int.mul(sign, at))) as [string, string];
+
+  const largest = [1, 2].reduce((most, c) => int.max(most, m.row(sampling, c)), m.row(sampling, 0));
+  const unit = int.mul(largest, scale);
+  const firstUnit = int.div(int.max(int.sub(int.min(...ends), MARGIN), 0), unit);
+  const endUnit = int.ceilDiv(int.min(int.add(int.max(...ends), 1 + MARGIN), pixels), unit);
+  const units = int.sub(endUnit, firstUnit);
+  const zero = int.sub(fileZero, int.mul(firstUnit, unit));
+  return {
+    ...{ size, scale, order, pixels, resized, from, ratio, reach, taps, zero, sign },
+    ...{ largest, unit, units, firstUnit },
+  };
+}
+
+function resizedSize(
+  { int }: Arithmetic,
+  { resize }: Preprocess,
+  size: string,
+  ofFile: (down: number, across: number) => string,
+): string {
+  if (resize === undefined) return size;
+  if (!("shortestEdge" in resize)) return ofFile(resize.height, resize.width);
+  return int.div(int.mul(size, resize.shortestEdge), int.least(size));
+}
+
+/** The first pixel that outputs `x` take part of, or one before it. */
+export function firstTap(
+  m: Arithmetic,
+  x: string,
+  { ratio, reach }: Pick<Window, "ratio" | "reach">,
+): string {
+  const centre = m.real.mul(m.real.add(m.toReal(x), 0.5), ratio);
+  return m.toInt(m.real.max(m.real.sub(centre, reach), 0));
+}
+
+/** One of a window's axes: its values as `[1]`. */
+export type Axis = Record<Exclude<keyof Window, "size" | "scale" | "order" | "largest">, string> & {
+  /** Which of the file's. */
+  index: string;
+  /** The units of the window, `[1, units]`. */
+  unitRow: string;
+};
+
+export type Axes = [down: Axis, across: Axis];
+
+/** @param upright 0 down, 1 across. */
+export function axisOf(m: Arithmetic, window: Window, upright: 0 | 1): Axis {
+  const index = m.at(window.order, upright);
+  const { size, scale, order, largest, ...vectors } = window;
+  const entries = Object.entries(vectors).map(([name, value]) => [name, m.gather(value, index, 0)]);
+  const values = Object.fromEntries(entries) as Omit<Axis, "index" | "unitRow">;
+  return { ...values, index, unitRow: m.int.add(m.range(values.units), values.firstUnit) };
+}
