@@ -40,6 +40,32 @@ import { oriented, PLAIN, within } from "./jpeg/pixels.js";
 import { hasJpegTools } from "./jpeg/tools.js";
 
 const TOOLS = hasJpegTools();
+describe.skipIf(!TOOLS)("one file after another", () => {
+  test("of the same geometry or another, each has the planes that it has alone", () => {
+    const size = { height: 40, width: 40 };
+    const preprocess: Preprocess = { ...PLAIN, resize: { shortestEdge: 48 }, crop: size };
+    const files = [
+      ["-quality", "95"],
+      ["-quality", "40"],
+      ["-quality", "40", "-grayscale"],
+      ["-quality", "60", "-rgb"],
+      ["-quality", "60", "-sample", "1x1"],
+    ].flatMap((args) => [
+      jpegOf(77, 61, args),
+      jpegOf(61, 77, args),
+      jpegOf(77, 61, [...args, "-progressive"]),
+    ]);
+    const random = new Random(4);
+    for (let turn = 0; turn < 60; turn++) {
+      const jpeg = random.pick(files);
+      // A preprocessing changed in place must not be taken for the one it was.
+      preprocess.resample = random.pick(["bilinear", "bicubic"] as const);
+      const expected = planesOf(readCoefficients(jpeg), preprocess);
+      within(filled(jpeg, preprocess, size), expected.data, 0.3, 4, `turn ${turn}`);
+    }
+  });
+});
+
 describe.skipIf(!TOOLS)("definition, WebAssembly and graph agree", () => {
   const preprocessings: [name: string, preprocess: Partial<Preprocess>, size: Area][] = [
     [
