@@ -6,6 +6,7 @@ import type { Graph } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
 import { subgraphNames } from "../onnx/subgraph.js";
 import { carry } from "./carry.js";
+import { channelsFirst } from "./channels-first.js";
 import { enterJpeg } from "./entrance.js";
 import { ConvertError } from "./errors.js";
 import { foldBatchNormalization } from "./fold-batch-normalization.js";
@@ -114,7 +115,7 @@ function keepContext(g: GraphBuilder, source: Graph): void {
 /** The model as conversion takes it: its image as planes, constants and batch normalisation folded. */
 function prepare(model: Graph): { source: Graph; image: ImageInput } {
   const { source, image } = findImage(model);
-  return { source: foldBatchNormalization(foldConstants(source, { partial: true })), image };
+  return { source: foldBatchNormalization(channelsFirst(foldConstants(source, { partial: true }))), image };
 }
 
 /** Multiplications of a spatial model for one image: what a converted one's are to be compared with. */
