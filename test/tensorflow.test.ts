@@ -254,15 +254,22 @@ describe("feature maps [N, H, W, C]", () => {
 });
 
 describe.skipIf(noBlazeface)("BlazeFace", () => {
+  // Its maps grow by channels of zeros: after a maximum on pixels, elsewhere on coefficients.
   test.each([
-    ["front_128x128", 128],
-    ["back_256x256", 256],
-  ])("%s", async (name, side) => {
+    { name: "front_128x128", side: 128, pads: { coefficients: 8, pixels: 3 }, coefficients: 78 },
+    { name: "back_256x256", side: 256, pads: { coefficients: 0, pixels: 2 }, coefficients: 133 },
+  ])("$name", async ({ name, side, pads, coefficients }) => {
     const model = readOnnx(readFileSync(join(BLAZEFACE, `face_detection_${name}_barracuda.onnx`)));
     for (const plan of PLANS) {
       const { difference, report } = await compare(model, [1, side, side], plan);
       expect(difference, plan).toBeLessThan(1e-4);
       if (plan === "fused") expect(report[0]?.reason).toMatch(/inverse transform of the image comes before/);
+      else {
+        const count = (wanted: string, op?: string) =>
+          report.filter((node) => node.domain === wanted && node.op === (op ?? node.op)).length;
+        expect({ coefficients: count("coefficients", "Pad"), pixels: count("pixels", "Pad") }).toEqual(pads);
+        expect(count("coefficients")).toBe(coefficients);
+      }
     }
   });
 });

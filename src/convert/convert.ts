@@ -11,6 +11,7 @@ import { enterJpeg } from "./entrance.js";
 import { ConvertError } from "./errors.js";
 import { foldBatchNormalization } from "./fold-batch-normalization.js";
 import { foldChannels } from "./fold-channels.js";
+import { foldZeros } from "./fold-zeros.js";
 import { findImage, type ImageInput } from "./image-input.js";
 import type { Convolution } from "./layers.js";
 import { type Metadata, readMetadata, writeMetadata } from "./metadata.js";
@@ -77,7 +78,7 @@ function fromJpeg(model: Graph, options: ConvertOptions): Converted {
 function fromPlanes(model: Graph, options: ConvertOptions): Converted {
   const chosen = settings(options);
   const { source: folded, image } = prepare(model);
-  const source = chosen.plan === "blockwise" ? foldChannels(folded) : folded;
+  const source = chosen.plan === "blockwise" ? foldZeros(foldChannels(folded)) : folded;
   const strict = chosen.plan === "exploded";
   if (strict) checkMemory(source, image, options.memoryLimit);
   const cost: Cost = { multiplyAdds: 0, operatorBytes: 0, largestOperatorBytes: 0 };
