@@ -62,7 +62,7 @@ export function convertGraph(model: Graph, options: ConvertOptions = {}): Conver
 /** The entrance ends at planes: what plan fused makes of the rest is the network itself, if its ReLUs stay exact. */
 function fromJpeg(model: Graph, options: ConvertOptions): Converted {
   const preprocess = checkPreprocess(options.preprocess ?? TORCHVISION);
-  const prepared = atSize(prepare(model), preprocess);
+  const prepared = prepare(model, preprocess);
   const { source, image } = prepared;
   checkCrop(preprocess, image);
   const converted = fromPlanes(prepared, options);
@@ -79,19 +79,6 @@ function fromJpeg(model: Graph, options: ConvertOptions): Converted {
   const entered = { ...graph, metadata: new Map(graph.metadata) };
   writeMetadata(entered, { ...metadata, ...cost, input: "jpeg", preprocess, planes, height, width });
   return { graph: entered, cost, report };
-}
-
-/** The model with its image of the size that the preprocessing gives, where its own is free. */
-function atSize({ source, image }: Prepared, { resize, crop }: Preprocess): Prepared {
-  const area = crop ?? (resize && "height" in resize ? resize : undefined);
-  const side = (own: Dimension, made: Dimension = own) => (typeof own === "number" ? own : made);
-  const height = side(image.height, area?.height);
-  const width = side(image.width, area?.width);
-  const inputs = source.inputs.map((input) => ({
-    ...input,
-    shape: [image.batch, image.channels, height, width],
-  }));
-  return { source: { ...source, inputs }, image: { ...image, height, width } };
 }
 
 function fromPlanes({ source: folded, image }: Prepared, options: ConvertOptions): Converted {
@@ -137,10 +124,21 @@ interface Prepared {
   image: ImageInput;
 }
 
-/** Its image as planes, constants and batch normalisation folded. */
-function prepare(model: Graph): Prepared {
-  const { source, image } = findImage(model);
+/** Its image as planes, of the preprocessing's size where its own is free; constants and batch normalisation folded. */
+function prepare(model: Graph, preprocess?: Preprocess): Prepared {
+  const found = findImage(model);
+  const { source, image } = preprocess ? atSize(found, preprocess) : found;
   return { source: foldBatchNormalization(channelsFirst(foldConstants(source, { partial: true }))), image };
+}
+
+function atSize({ source, image }: Prepared, { resize, crop }: Preprocess): Prepared {
+  const area = crop ?? (resize && "height" in resize ? resize : undefined);
+  const side = (own: Dimension, made: Dimension = own) => (typeof own === "number" ? own : made);
+  const height = side(image.height, area?.height);
+  const width = side(image.width, area?.width);
+  const shape = [image.batch, image.channels, height, width];
+  const inputs = source.inputs.map((input) => ({ ...input, shape }));
+  return { source: { ...source, inputs }, image: { ...image, height, width } };
 }
 
 /** Multiplications of a spatial model for one image: what a converted one's are to be compared with. */
