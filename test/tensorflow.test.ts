@@ -4,12 +4,16 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import fc from "fast-check";
 import { Tensor } from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { channelsFirst } from "../src/convert/channels-first.js";
 import { convertGraph } from "../src/convert/convert.js";
 import type { PlanName } from "../src/convert/options.js";
+import { NO_MAP } from "../src/convert/report.js";
+import { GraphBuilder } from "../src/onnx/builder.js";
 import { readOnnx } from "../src/onnx/file.js";
-import type { Graph } from "../src/onnx/graph.js";
+import { float32, type Graph, volume } from "../src/onnx/graph.js";
 import { openSession } from "../src/runtime/session.js";
 import { compress, toWholeBlocks } from "../src/transform/images.js";
 import { largestDifference, uniform } from "./reference/arrays.js";
@@ -74,41 +78,198 @@ describe.skipIf(absent)("tf2onnx's idioms", () => {
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  /** Sides of the image, and the operators that plan blockwise carries out on coefficients. */
-  const MODELS: Record<string, { sides: [number, number]; coefficients: string[] }> = {
-    mobilenet_v2: {
-      sides: [32, 48],
-      coefficients: ["Add", "Clip", "Conv", "Max", "Min", "Pad", "ReduceMean", "Relu"],
+  /**
+   * Sides of the image, and the operators that plan blockwise does not carry out on coefficients, but for those on
+   * vectors.
+   */
+  const MODELS: Record<string, { sides: [number, number]; pixels: string[]; coefficients: number }> = {
+    mobilenet_v2: { sides: [32, 48], pixels: [], coefficients: 13 },
+    mobilenet_v3: { sides: [32, 48], pixels: ["Transpose"], coefficients: 12 },
+    efficientnet: { sides: [30, 45], pixels: [], coefficients: 12 },
+    resnet: { sides: [32, 48], pixels: ["MaxPool", "Transpose", "Reshape"], coefficients: 9 },
+    any_size: {
+      sides: [40, 56],
+      pixels: ["Conv", "Relu", "Conv", "Relu", "MaxPool", "ReduceMean", "Squeeze", "MatMul", "Add"],
+      coefficients: 0,
     },
-    mobilenet_v3: {
-      sides: [32, 48],
-      coefficients: ["Add", "Clip", "Conv", "GlobalAveragePool", "Mul", "Relu"],
-    },
-    efficientnet: { sides: [30, 45], coefficients: [] },
-    resnet: { sides: [32, 48], coefficients: [] },
-    any_size: { sides: [40, 56], coefficients: [] },
   };
-  test.each(Object.entries(MODELS))("%s", async (name, { sides, coefficients }) => {
+  test.each(Object.entries(MODELS))("%s", async (name, { sides, pixels, coefficients }) => {
     const model = readOnnx(readFileSync(join(folder, `${name}.onnx`)));
     for (const plan of PLANS) {
       const { difference, report } = await compare(model, [2, ...sides], plan);
       expect(difference, plan).toBeLessThan(1e-4);
-      const ops = report.filter(({ domain }) => domain === "coefficients").map(({ op }) => op);
-      if (plan === "blockwise") expect(ops).toEqual(expect.arrayContaining(coefficients));
+      if (plan === "fused") continue;
+      const onPixels = report.filter(({ domain, reason }) => domain === "pixels" && reason !== NO_MAP);
+      expect(onPixels.map(({ op }) => op)).toEqual(pixels);
+      expect(report.filter(({ domain }) => domain === "coefficients")).toHaveLength(coefficients);
     }
   });
 });
 
+describe("feature maps [N, H, W, C]", () => {
+  const NHWC = { perm: [0, 2, 3, 1] };
+  const NCHW = { perm: [0, 3, 1, 2] };
+  const SHAPE = [2, 6, 5, 3];
+
+  /** A graph of an image `[2, 6, 5, 3]` in planes; `make` gives the outputs. */
+  function network(make: (g: GraphBuilder, x: string) => string[], opset = 17): Graph {
+    const g = new GraphBuilder("maps", opset);
+    const x = g.input("planes", "float32", [2, 3, 6, 5]);
+    for (const [i, y] of make(g, g.node("Transpose", [x], NHWC)).entries())
+      g.output(y, `y${i}`, "float32", undefined);
+    return g.build();
+  }
+  /** An operator on planes. */
+  const last = (g: GraphBuilder, x: string) => g.node("Tanh", [g.node("Transpose", [x], NCHW)]);
+  const values = (g: GraphBuilder, dims: number[]) =>
+    g.constant("parameter", float32(uniform(volume(dims) + 1, volume(dims), 0.5, 2), dims));
+  const transpositions = ({ nodes }: Graph) => nodes.filter(({ op }) => op === "Transpose").length;
+
+  /** That the rewritten graph is the same, and has so many transpositions. */
+  async function check(graph: Graph, left: number) {
+    const rewritten = channelsFirst(graph);
+    const image = new Tensor("float32", uniform(9, volume(SHAPE), -2, 2), [2, 3, 6, 5]);
+    const [expected, found] = [await run(graph, image), await run(rewritten, image)];
+    for (const [i, data] of expected.entries()) {
+      expect(found[i]).toHaveLength(data.length);
+      expect(largestDifference(found[i] as Float32Array, data)).toBeLessThan(1e-5);
+    }
+    expect(transpositions(rewritten)).toBe(left);
+    return rewritten;
+  }
+
+  type Layer = (g: GraphBuilder, x: string) => string;
+  const beside =
+    (op: string, ...dims: number[]): Layer =>
+    (g, x) =>
+      g.node(op, [x, values(g, dims)]);
+  /** Layers that keep the shape of the map. */
+  const LAYERS: Record<string, Layer> = {
+    number: beside("Mul"),
+    "one number": beside("Sub", 1),
+    channels: beside("Add", 3),
+    "channels, rank 4": beside("Div", 1, 1, 1, 3),
+    rows: beside("Mul", 6, 1, 1),
+    "pixels and channels": beside("Add", 6, 5, 3),
+    images: beside("Add", 2, 6, 5, 3),
+    "constant first": (g, x) => g.node("Sub", [values(g, [5, 1]), x]),
+    slopes: (g, x) => g.node("PRelu", [x, values(g, [3])]),
+    clip: (g, x) => g.node("Clip", [x, "", values(g, [])]),
+    choice: (g, x) => g.node("Where", [g.node("Cast", [x], { to: 9 }), x, values(g, [3])]),
+    "both sides of a pad": (g, x) => {
+      const padded = g.node("Pad", [x, g.ints([0, 1, 2, 3, 0, 0, 1, 1]), g.floats([0.5], [])]);
+      return g.node("Pad", [padded, g.ints([0, -1, -2, -3, 0, 0, -1, -1])]);
+    },
+    gate: (g, x) => {
+      const mean = g.node("ReduceMean", [x], { axes: [1, -2], keepdims: 0 });
+      return g.node("Mul", [x, g.node("Reshape", [g.node("Sigmoid", [mean]), g.ints([2, 1, 1, 3])])]);
+    },
+    "mean of rows": (g, x) => g.node("Add", [x, g.node("ReduceMean", [x], { axes: [1] })]),
+    "largest of all": (g, x) => g.node("Sub", [x, g.node("ReduceMax", [x], { axes: [-2, -3] })]),
+  };
+
+  test.each(Object.entries(LAYERS))(
+    "are planes through what is the same in either order: %s",
+    async (name, layer) => {
+      // Of a gate, which is a vector until then, the transposition is left.
+      const left = name === "gate" ? 1 : 0;
+      const graph = network((g, x) => [last(g, layer(g, x))]);
+      await check(graph, left);
+    },
+  );
+
+  test("are planes through concatenations and pads of old operator sets", async () => {
+    const graph = network((g, x) => {
+      const both = g.node("Concat", [x, values(g, [2, 6, 5, 2]), g.node("Neg", [x])], { axis: -1 });
+      const tall = g.node("Concat", [both, both], { axis: 1 });
+      return [last(g, g.node("Pad", [tall], { pads: [0, 1, 2, 3, 0, 0, 0, 0] }))];
+    }, 10);
+    const { nodes } = await check(graph, 0);
+    expect(nodes.map(({ op }) => op)).toEqual(["Neg", "Concat", "Concat", "Pad", "Tanh"]);
+  });
+
+  test("are left where they are read as they are, and where no transposition is spared", async () => {
+    const shape = (g: GraphBuilder, x: string) => g.node("Reshape", [x, g.ints([2, -1])]);
+    const flat = network((g, x) => [shape(g, g.node("Relu", [x]))]);
+    expect((await check(flat, 1)).nodes).toEqual(flat.nodes);
+    // A normalisation over channels.
+    const normal = network((g, x) => {
+      const mean = g.node("ReduceMean", [x], { axes: [-1] });
+      return [last(g, g.node("Relu", [g.node("Sub", [x, mean])]))];
+    });
+    expect((await check(normal, 2)).nodes).toEqual(normal.nodes);
+    // Without height, what is left has another order.
+    await check(
+      network((g, x) => [g.node("ReduceMean", [x], { axes: [1], keepdims: 0 })]),
+      1,
+    );
+    // An output of the graph, whose planes are read as well.
+    await check(
+      network((g, x) => {
+        const y = g.node("Relu", [x]);
+        return [y, last(g, g.node("Neg", [y]))];
+      }),
+      1,
+    );
+    // The way back is an output of the graph.
+    await check(
+      network((g, x) => [g.node("Transpose", [x], NCHW)]),
+      2,
+    );
+  });
+
+  test("random networks of them are the same, with no more transpositions", async () => {
+    const names = [...Object.keys(LAYERS), "there and back", "sum", "flat"];
+    const recipe = fc.array(fc.record({ name: fc.constantFrom(...names), from: fc.nat(20) }), {
+      minLength: 1,
+      maxLength: 8,
+    });
+    await fc.assert(
+      fc.asyncProperty(recipe, async (layers) => {
+        const graph = network((g, image) => {
+          const maps = [image];
+          for (const { name, from } of layers) {
+            const x = maps.at(-1) as string;
+            const other = maps[from % maps.length] as string;
+            const pool = () => g.node("MaxPool", [last(g, x)], { kernel_shape: [3, 3], pads: [1, 1, 1, 1] });
+            maps.push(
+              name === "sum"
+                ? g.node("Add", [other, x])
+                : name === "flat"
+                  ? g.node("Reshape", [g.node("Reshape", [x, g.ints([2, -1])]), g.ints(SHAPE)])
+                  : name === "there and back"
+                    ? g.node("Transpose", [pool()], NHWC)
+                    : (LAYERS[name] as Layer)(g, other),
+            );
+          }
+          return [last(g, maps.at(-1) as string)];
+        });
+        const left = transpositions(channelsFirst(graph));
+        expect(left).toBeLessThanOrEqual(transpositions(graph));
+        await check(graph, left);
+      }),
+      { numRuns: 100, seed: 1957 },
+    );
+  });
+});
+
 describe.skipIf(noBlazeface)("BlazeFace", () => {
+  // Its maps grow by channels of zeros: after a maximum on pixels, elsewhere on coefficients.
   test.each([
-    ["front_128x128", 128],
-    ["back_256x256", 256],
-  ])("%s", async (name, side) => {
+    { name: "front_128x128", side: 128, pads: { coefficients: 8, pixels: 3 }, coefficients: 78 },
+    { name: "back_256x256", side: 256, pads: { coefficients: 0, pixels: 2 }, coefficients: 133 },
+  ])("$name", async ({ name, side, pads, coefficients }) => {
     const model = readOnnx(readFileSync(join(BLAZEFACE, `face_detection_${name}_barracuda.onnx`)));
     for (const plan of PLANS) {
       const { difference, report } = await compare(model, [1, side, side], plan);
       expect(difference, plan).toBeLessThan(1e-4);
       if (plan === "fused") expect(report[0]?.reason).toMatch(/inverse transform of the image comes before/);
+      else {
+        const count = (wanted: string, op?: string) =>
+          report.filter((node) => node.domain === wanted && node.op === (op ?? node.op)).length;
+        expect({ coefficients: count("coefficients", "Pad"), pixels: count("pixels", "Pad") }).toEqual(pads);
+        expect(count("coefficients")).toBe(coefficients);
+      }
     }
   });
 });

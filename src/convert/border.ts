@@ -7,7 +7,7 @@ import type { Dimension, Graph, Node } from "../onnx/graph.js";
 import { reads } from "../onnx/subgraph.js";
 import type { Size } from "./layers.js";
 import type { Plan } from "./plan.js";
-import { NO_MAP } from "./report.js";
+import { NO_MAP, REENTERS } from "./report.js";
 import { hasOwnRules, type PlanWithRules, sizeOf, type Value } from "./rule.js";
 
 /**
@@ -64,9 +64,7 @@ export class Border {
     const maps = node.inputs.map((input) => this.mapOf(input));
     const inputs = maps.flatMap((map, i) => (map?.outside ? [i] : []));
     if (inputs.length === 0) return undefined;
-    return maps.some((map) => map && !map.outside)
-      ? `re-enters with input ${inputs.join(", ")}`
-      : "re-enters";
+    return maps.some((map) => map && !map.outside) ? `${REENTERS} with input ${inputs.join(", ")}` : REENTERS;
   }
 
   /** What a copied node has made as output `i`, under its name in the graph being built. */

@@ -2,25 +2,28 @@
 import { GraphBuilder } from "../onnx/builder.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
 import { foldConstants } from "../onnx/fold.js";
-import type { Graph } from "../onnx/graph.js";
+import type { Dimension, Graph } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
 import { subgraphNames } from "../onnx/subgraph.js";
 import { carry } from "./carry.js";
+import { channelsFirst } from "./channels-first.js";
 import { enterJpeg } from "./entrance.js";
 import { ConvertError } from "./errors.js";
 import { foldBatchNormalization } from "./fold-batch-normalization.js";
 import { foldChannels } from "./fold-channels.js";
+import { foldZeros } from "./fold-zeros.js";
 import { findImage, type ImageInput } from "./image-input.js";
 import type { Convolution } from "./layers.js";
 import { type Metadata, readMetadata, writeMetadata } from "./metadata.js";
 import { multiplications } from "./operations.js";
 import { type ConvertOptions, formatRelu, type PlanName, settings } from "./options.js";
 import { type Cost, gigabytes, loadingBytes, type Note, type Plan, type PlanFactory } from "./plan.js";
+import { checkCrop } from "./plane-area.js";
 import { blockwise } from "./plans/blockwise.js";
 import { exploded, operatorBytes } from "./plans/exploded.js";
 import { fused } from "./plans/fused.js";
-import { checkPreprocess, TORCHVISION } from "./preprocess.js";
-import type { NodeReport } from "./report.js";
+import { checkPreprocess, type Preprocess, TORCHVISION } from "./preprocess.js";
+import { type NodeReport, onPlanes, onPlanesAnew } from "./report.js";
 
 const PLANS: Record<PlanName, PlanFactory> = { fused, blockwise, exploded } as Record<PlanName, PlanFactory>;
 
@@ -29,8 +32,8 @@ const PLANS: Record<PlanName, PlanFactory> = { fused, blockwise, exploded } as R
  * its input planes `[N, C, H, W]` and gives the same outputs. X and Y are H / 8 and W / 8, rounded up; what the last
  * blocks hold beyond the image does not matter.
  *
- * Where an operator has no rule on coefficients, plans `fused` and `blockwise` go on with pixels; {@link convertGraph}
- * tells where and why.
+ * Where an operator has no rule on coefficients, plan `fused` goes on with pixels, and `blockwise` works on pixels and
+ * comes back after it; {@link convertGraph} tells where and why.
  *
  * @param onnx The model file. Its one input must be an image `[N, C, H, W]` or `[N, H, W, C]`, of float32, float16,
  *   float64 or uint8; batch, height and width may be dynamic.
@@ -53,30 +56,34 @@ export interface Converted {
 /** {@link convert} on graphs. */
 export function convertGraph(model: Graph, options: ConvertOptions = {}): Converted {
   settings(options);
-  return options.input === "jpeg" ? fromJpeg(model, options) : fromPlanes(model, options);
+  return options.input === "jpeg" ? fromJpeg(model, options) : fromPlanes(prepare(model), options);
 }
 
-/** The entrance ends at planes: what plan fused makes of the rest is the network itself. */
+/** The entrance ends at planes: what plan fused makes of the rest is the network itself, if its ReLUs stay exact. */
 function fromJpeg(model: Graph, options: ConvertOptions): Converted {
   const preprocess = checkPreprocess(options.preprocess ?? TORCHVISION);
-  const { source, image } = prepare(model);
-  const converted = fromPlanes(model, options);
+  const prepared = prepare(model, preprocess);
+  const { source, image } = prepared;
+  checkCrop(preprocess, image);
+  const converted = fromPlanes(prepared, options);
   const metadata = readMetadata(converted.graph) as Metadata;
-  const isSpatial = metadata.plan === "fused";
+  const { plan, relu } = settings(options);
+  const isSpatial = plan === "fused" && relu.kind === "exact";
   const behind = isSpatial
     ? { ...image, graph: source, input: image.name }
     : { ...image, graph: converted.graph, input: "coefficients", table: metadata.table };
-  const { graph, ...planes } = enterJpeg(behind, preprocess);
+  const { graph, planes, height, width } = enterJpeg(behind, preprocess);
+  const report = (isSpatial ? onPlanes : onPlanesAnew)(converted.report, source, preprocess);
+  const multiplyAdds = report.reduce((sum, node) => sum + node.multiplyAdds, 0);
+  const cost = isSpatial ? { ...converted.cost, multiplyAdds } : converted.cost;
   const entered = { ...graph, metadata: new Map(graph.metadata) };
-  const { planes: value, height, width } = planes;
-  writeMetadata(entered, { ...metadata, input: "jpeg", preprocess, planes: value, height, width });
-  return { ...converted, graph: entered };
+  writeMetadata(entered, { ...metadata, ...cost, input: "jpeg", preprocess, planes, height, width });
+  return { graph: entered, cost, report };
 }
 
-function fromPlanes(model: Graph, options: ConvertOptions): Converted {
+function fromPlanes({ source: folded, image }: Prepared, options: ConvertOptions): Converted {
   const chosen = settings(options);
-  const { source: folded, image } = prepare(model);
-  const source = chosen.plan === "blockwise" ? foldChannels(folded) : folded;
+  const source = chosen.plan === "blockwise" ? foldZeros(foldChannels(folded)) : folded;
   const strict = chosen.plan === "exploded";
   if (strict) checkMemory(source, image, options.memoryLimit);
   const cost: Cost = { multiplyAdds: 0, operatorBytes: 0, largestOperatorBytes: 0 };
@@ -111,10 +118,27 @@ function keepContext(g: GraphBuilder, source: Graph): void {
   for (const name of source.nodes.flatMap((node) => [...subgraphNames(node).made])) g.unique(name);
 }
 
-/** The model as conversion takes it: its image as planes, constants and batch normalisation folded. */
-function prepare(model: Graph): { source: Graph; image: ImageInput } {
-  const { source, image } = findImage(model);
-  return { source: foldBatchNormalization(foldConstants(source, { partial: true })), image };
+/** A model as conversion takes it. */
+interface Prepared {
+  source: Graph;
+  image: ImageInput;
+}
+
+/** Its image as planes, of the preprocessing's size where its own is free; constants and batch normalisation folded. */
+function prepare(model: Graph, preprocess?: Preprocess): Prepared {
+  const found = findImage(model);
+  const { source, image } = preprocess ? atSize(found, preprocess) : found;
+  return { source: foldBatchNormalization(channelsFirst(foldConstants(source, { partial: true }))), image };
+}
+
+function atSize({ source, image }: Prepared, { resize, crop }: Preprocess): Prepared {
+  const area = crop ?? (resize && "height" in resize ? resize : undefined);
+  const side = (own: Dimension, made: Dimension = own) => (typeof own === "number" ? own : made);
+  const height = side(image.height, area?.height);
+  const width = side(image.width, area?.width);
+  const shape = [image.batch, image.channels, height, width];
+  const inputs = source.inputs.map((input) => ({ ...input, shape }));
+  return { source: { ...source, inputs }, image: { ...image, height, width } };
 }
 
 /** Multiplications of a spatial model for one image: what a converted one's are to be compared with. */

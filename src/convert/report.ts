@@ -1,5 +1,10 @@
 /** What became of each operator of a model: where it is carried out, why there, and what it costs. */
+import type { Graph, Node } from "../onnx/graph.js";
+import { inferShapes } from "../onnx/infer.js";
+import { reads } from "../onnx/subgraph.js";
+import { multiplications } from "./operations.js";
 import type { Domain } from "./plan.js";
+import type { Preprocess } from "./preprocess.js";
 
 export interface NodeReport {
   /** The node's name, or that of its first output where it has none. */
@@ -18,9 +23,53 @@ export const EXACT = "exact: ";
 /** The reason of an operator that works on vectors, as those of a gate or a classifier do: no transform is about them. */
 export const NO_MAP = "it reads no feature map";
 
+/** Begins the reason of an operator on coefficients that reads what operators on pixels have made. */
+export const REENTERS = "re-enters";
+
 /** How many of the ReLUs on feature maps are approximated, and how many cannot be. */
 export function approximations(report: readonly NodeReport[]): { approximate: number; exact: number } {
   const relus = report.filter(({ op, reason }) => op === "Relu" && reason !== NO_MAP);
   const exact = relus.filter(({ reason }) => reason?.startsWith(EXACT)).length;
   return { approximate: relus.length - exact, exact };
 }
+
+/**
+ * The report of a network whose image is a file's planes: all of it is the network's own.
+ * @param report Of the same nodes with the image as coefficients.
+ */
+export function onPlanes(
+  report: readonly NodeReport[],
+  network: Graph,
+  preprocess: Preprocess,
+): NodeReport[] {
+  const facts = inferShapes(network, { partial: true });
+  return report.map((entry, i) => {
+    const node = network.nodes[i] as Node;
+    const reason = readsImage(node, network)
+      ? `no transform folds into it: ${between(preprocess)}`
+      : "its inputs are pixels already";
+    return { ...entry, domain: "pixels", reason, multiplyAdds: multiplications(node, facts) };
+  });
+}
+
+/** The report of a network that takes coefficients which are computed of a file's planes. */
+export function onPlanesAnew(
+  report: readonly NodeReport[],
+  network: Graph,
+  preprocess: Preprocess,
+): NodeReport[] {
+  const readers = network.nodes.filter((node) => readsImage(node, network));
+  const names = new Set(readers.map(({ name, outputs }) => name || outputs[0]));
+  const anew = `the image's coefficients are computed anew: ${between(preprocess)}`;
+  return report.map((entry) =>
+    names.has(entry.node)
+      ? { ...entry, reason: entry.reason === undefined ? anew : `${entry.reason}; ${anew}` }
+      : entry,
+  );
+}
+
+const readsImage = (node: Node, { inputs }: Graph) => reads(node).includes(inputs[0]?.name ?? "");
+
+/** Why a file's own coefficients are not those of the network's image. */
+const between = ({ resize }: Preprocess) =>
+  `pixels are rounded${resize ? ", clamped to 0..255 and resized" : " and clamped to 0..255"} between a file and the network`;

@@ -1,19 +1,21 @@
 /** What became of a model, as lines of text. */
-import { approximations, type NodeReport } from "../convert/report.js";
+import { approximations, NO_MAP, type NodeReport, REENTERS } from "../convert/report.js";
 import type { ModelSummary } from "../convert/summary.js";
 import { columns, formatCount } from "./format.js";
 
 const millions = (count: number) => `${(count / 1e6).toFixed(count < 1e5 ? 3 : 1)}`;
 
-/** A short account of a conversion: the image's way in, the border, ReLUs that are not approximated. */
+/** A short account of a conversion: the image's way in, the first border and returns, ReLUs that are not approximated. */
 export function conversionLines(report: readonly NodeReport[]): string[] {
   const inside = report.filter(({ domain }) => domain === "coefficients");
   const lines = [`domains   ${inside.length} of ${report.length} operators on coefficients`];
   const [first] = report;
   if (first?.reason) lines.push(`entrance  ${first.op} ${first.node}: ${first.reason}`);
-  const border = report.find(({ domain }) => domain === "pixels");
+  const border = report.find(({ domain, reason }) => domain === "pixels" && reason !== NO_MAP);
+  const returns = report.filter(({ reason }) => reason?.startsWith(REENTERS)).length;
   if (border?.reason && border !== first)
     lines.push(`border    ${border.op} ${border.node}: ${border.reason}`);
+  if (returns > 0) lines.push(`returns   ${returns} of them re-enter after operators on pixels`);
   const { approximate, exact } = approximations(report);
   if (exact > 0)
     lines.push(

@@ -4,6 +4,7 @@ import { convertGraph } from "../convert/convert.js";
 import { findImage } from "../convert/image-input.js";
 import { type Metadata, readMetadata } from "../convert/metadata.js";
 import type { ConvertOptions } from "../convert/options.js";
+import { checkCrop, toldResize } from "../convert/plane-area.js";
 import {
   type Area,
   channelCount,
@@ -93,7 +94,8 @@ function converted(
   const isJpeg = metadata.input === "jpeg";
   // A file in each call is the entrance's limit; the network behind it may take more.
   const from = isJpeg ? graph.outputs[0] : graph.inputs[0];
-  const batch = isJpeg && metadata.plan !== "fused" ? 1 : (from?.shape?.[0] ?? 1);
+  const takesPlanes = metadata.plan === "fused" && metadata.relu === "exact";
+  const batch = isJpeg && !takesPlanes ? 1 : (from?.shape?.[0] ?? 1);
   const shape: Shape = [batch, channels, height, width];
   const found = preprocessing(shape, metadata.preprocess, options.preprocess);
   const planes = planeSize(shape, found.preprocess);
@@ -178,17 +180,13 @@ function told({ resize, crop, channels, resample, mean, std }: Preprocess): stri
   return steps.filter(Boolean).join(", ");
 }
 
-const toldResize = (resize: NonNullable<Preprocess["resize"]>): string =>
-  "height" in resize
-    ? `resize to ${resize.height}x${resize.width}`
-    : `resize the shortest edge to ${resize.shortestEdge}`;
-
 /**
  * The model's own size where its file has one, else what the preprocessing comes out at.
  * @throws {JpegDomainError} where there is none, or where no file at all would come out at it
  */
-function planeSize([, channels, height, width]: Shape, { crop, resize }: Preprocess): PlaneSize {
-  if (crop && resize) checkCrop(crop, resize);
+function planeSize([, channels, height, width]: Shape, preprocess: Preprocess): PlaneSize {
+  checkCrop(preprocess, { channels, height, width });
+  const { crop, resize } = preprocess;
   const area = crop ?? (resize && "height" in resize ? resize : undefined);
   const side = (own: Dimension, name: "height" | "width"): number => {
     const made = area?.[name] ?? own;
@@ -203,15 +201,4 @@ function planeSize([, channels, height, width]: Shape, { crop, resize }: Preproc
     return made;
   };
   return { channels, height: side(height, "height"), width: side(width, "width") };
-}
-
-function checkCrop(crop: Area, resize: NonNullable<Preprocess["resize"]>): void {
-  const isLarger =
-    "height" in resize
-      ? crop.height > resize.height || crop.width > resize.width
-      : Math.min(crop.height, crop.width) > resize.shortestEdge;
-  if (isLarger)
-    throw new JpegDomainError(
-      `the preprocessing is ${toldResize(resize)}, then the middle ${crop.height}x${crop.width}, which is larger`,
-    );
 }

@@ -197,6 +197,34 @@ function oneChannel({ g, x, dice }: Table): FeatureMap {
   return { ...x, channels: x.channels + 1, name: g.node("Concat", [x.name, alone], { axis: 1 }) };
 }
 
+/** Channels of zeros before and after the map's, as many images of them as there are. */
+function zeros({ g, x, dice }: Table): FeatureMap {
+  const batch = g.node("Slice", [g.node("Shape", [x.name]), g.ints([0]), g.ints([1])]);
+  const [before, after] = [dice(3), 1 + dice(2)] as const;
+  const channelsOf = (count: number) => {
+    const shape = g.node("Concat", [batch, g.ints([count, x.height, x.width])], { axis: 0 });
+    return g.node("ConstantOfShape", [shape]);
+  };
+  const parts = [...(before > 0 ? [channelsOf(before)] : []), x.name, channelsOf(after)];
+  return { ...x, channels: before + x.channels + after, name: g.node("Concat", parts, { axis: 1 }) };
+}
+
+/** Each pixel repeated. */
+function enlargement(table: Table): FeatureMap {
+  const { g, x, dice } = table;
+  const [down, across] = [1 + dice(3), 1 + dice(3)] as const;
+  const [height, width] = [down * x.height, across * x.width];
+  if (Math.max(height, width) > 48) return x;
+  const [from, rounding] = pick(table, [
+    ["asymmetric", "floor"],
+    ["half_pixel", "round_prefer_floor"],
+    ["half_pixel", "round_prefer_ceil"],
+  ] as const);
+  const attributes = { coordinate_transformation_mode: from, nearest_mode: rounding };
+  const name = g.node("Resize", [x.name, "", g.floats([1, 1, down, across])], attributes);
+  return { ...x, height, width, name };
+}
+
 function batchNormalization({ g, x, values }: Table): FeatureMap {
   const ranges = [
     [0.5, 1.5],
@@ -284,6 +312,8 @@ export const LAYERS = {
   slice,
   shuffle,
   oneChannel,
+  zeros,
+  enlargement,
   padding,
   activation: (table: Table) => ({ ...table.x, name: pick(table, Object.values(ACTIVATIONS))(table) }),
 } satisfies Record<string, MakeLayer>;

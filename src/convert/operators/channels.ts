@@ -18,9 +18,21 @@ function checkAxis(call: CoefficientCall, axis: number): void {
 
 const concatenation: CoefficientRule = (call) => {
   checkAxis(call, intAttribute(call.node, "axis", 0));
-  const names = call.operands.map((_, i) => mapOf(call, i).name);
+  const names = call.operands.map((operand, i) =>
+    operand?.kind === "constant" ? constantMap(call, operand.value) : mapOf(call, i).name,
+  );
   return [{ size: outputSize(call), name: call.domain.g.node("Concat", names, { axis: 1 }) }];
 };
+
+/** The coefficients of a constant `[N, C, H, W]`. */
+function constantMap({ domain }: CoefficientCall, value: Constant): string {
+  const { type, dims, data } = domain.ofConstant(value);
+  return domain.transforms.parameter("map", {
+    type,
+    data,
+    dims: [...value.dims.slice(0, 2), ...dims.slice(1)],
+  });
+}
 
 const split: CoefficientRule = (call) => {
   const { node, domain, outputs } = call;

@@ -1,0 +1,155 @@
+/** What `convert` with `input: 'jpeg'` makes of a network, and says of it. */
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { Tensor } from "onnxruntime-node";
+import { describe, expect, test } from "vitest";
+import { convertGraph } from "../src/convert/convert.js";
+import { readMetadata } from "../src/convert/metadata.js";
+import type { ConvertOptions } from "../src/convert/options.js";
+import { type Preprocess, TORCHVISION } from "../src/convert/preprocess.js";
+import { readCoefficients } from "../src/index.js";
+import { GraphBuilder } from "../src/onnx/builder.js";
+import { readOnnx, writeOnnx } from "../src/onnx/file.js";
+import { type Dimension, float32, type Graph, volume } from "../src/onnx/graph.js";
+import { conversionLines } from "../src/report/model-text.js";
+import { feedsOf } from "../src/runtime/feeds.js";
+import { loadModel } from "../src/runtime/model.js";
+import { openSession } from "../src/runtime/session.js";
+import { compress } from "../src/transform/images.js";
+import { largestDifference, uniform } from "./reference/arrays.js";
+import { mnistJpegs, NOTEBOOK } from "./runtime-material.js";
+
+const MODEL = fileURLToPath(new URL("../models/mnist-resnet.onnx", import.meta.url));
+const PLANS = ["fused", "blockwise"] as const;
+
+/** A first convolution of stride and kernel `patch`, a pooling, a gate and an activation. */
+function network(height: Dimension, width: Dimension, patch: number): Graph {
+  const g = new GraphBuilder("network");
+  const x = g.input("image", "float32", ["N", 3, height, width]);
+  const weight = (...dims: number[]) => g.constant("w", float32(uniform(3, volume(dims), -0.1, 0.1), dims));
+  const strides = [patch, patch];
+  const y = g.node("Conv", [x, weight(8, 3, patch, patch)], { strides }, "embed");
+  const mean = g.node("ReduceMean", [y], { axes: [2, 3], keepdims: 1 }, "mean");
+  const gate = g.node("Sigmoid", [g.node("Conv", [mean, weight(8, 8, 1, 1)], {}, "mix")], {}, "gate");
+  const gated = g.node("Mul", [y, gate], {}, "gated");
+  const pooled = g.node("MaxPool", [gated], { kernel_shape: [2, 2] }, "pool");
+  const last = g.node("Relu", [g.node("Conv", [pooled, weight(4, 8, 3, 3)], {}, "deep")], {}, "relu");
+  g.output(g.node("GlobalAveragePool", [last]), "y", "float32", ["N", 4, 1, 1]);
+  return g.build();
+}
+
+describe("the preprocessing", () => {
+  const refused = (graph: Graph, given: Partial<Preprocess>, options: ConvertOptions = {}) => {
+    const preprocess = { ...TORCHVISION, ...given };
+    return () => convertGraph(graph, { ...options, input: "jpeg", preprocess });
+  };
+
+  test.each(PLANS)("of which no image could come out at the network's size is refused, plan %s", (plan) => {
+    const fixed = network(224, 224, 16);
+    expect(refused(fixed, { resize: { shortestEdge: 100 } }, { plan })).toThrow(
+      /^the preprocessing is resize the shortest edge to 100, then the middle 224x224, which is larger$/,
+    );
+    const { crop: _, ...whole } = TORCHVISION;
+    const uncropped = { ...whole, resize: { shortestEdge: 223 } };
+    expect(() => convertGraph(fixed, { plan, input: "jpeg", preprocess: uncropped })).toThrow(
+      "resize the shortest edge to 223, then the middle 224x224, which is larger",
+    );
+    expect(refused(fixed, { resize: { height: 224, width: 200 } }, { plan })).toThrow(
+      "resize to 224x200, then the middle 224x224, which is larger",
+    );
+    expect(refused(fixed, { resize: { shortestEdge: 224 } }, { plan })).not.toThrow();
+    expect(refused(network("H", "W", 16), { resize: { shortestEdge: 100 } }, { plan })).toThrow("is larger");
+  });
+
+  test("gives a network of any size its own", () => {
+    const preprocess = { ...TORCHVISION, resize: { shortestEdge: 48 }, crop: { height: 48, width: 40 } };
+    const options = { plan: "blockwise", input: "jpeg", preprocess } as const;
+    const domains = (graph: Graph) => convertGraph(graph, options).report.map(({ domain }) => domain);
+    expect(domains(network("H", "W", 8))).toEqual(domains(network(48, 40, 8)));
+    expect(domains(network("H", "W", 8))).toContain("coefficients");
+    // What depends on the size is known before constants are folded.
+    const same = (height: Dimension, width: Dimension) => {
+      const g = new GraphBuilder("resized");
+      const x = g.input("image", "float32", ["N", 3, height, width]);
+      const small = g.node("AveragePool", [x], { kernel_shape: [2, 2], strides: [2, 2] });
+      const sizes = g.node("Shape", [x]);
+      g.output(g.node("Neg", [g.node("Resize", [small, "", "", sizes])]), "y", "float32", undefined);
+      return g.build();
+    };
+    expect(domains(same("H", "W"))).toEqual(domains(same(48, 40)));
+  });
+});
+
+describe("the report", () => {
+  const lines = (options: ConvertOptions) =>
+    conversionLines(convertGraph(network(64, 64, 8), options).report);
+  const square = { height: 64, width: 64 };
+  const jpeg = { input: "jpeg", preprocess: { ...TORCHVISION, resize: square, crop: square } } as const;
+
+  test("says why no transform folds into the first operator of a network on planes", () => {
+    expect(lines({})).toContainEqual(expect.stringContaining("its weights take coefficients"));
+    const why = "pixels are rounded, clamped to 0..255 and resized between a file and the network";
+    expect(lines(jpeg)).toEqual([
+      "domains   0 of 9 operators on coefficients",
+      `entrance  Conv embed: no transform folds into it: ${why}`,
+    ]);
+    const anew = `; the image's coefficients are computed anew: ${why}`;
+    expect(lines({ ...jpeg, plan: "blockwise" })[1]).toMatch(/^entrance {2}Conv embed: /);
+    expect(lines({ ...jpeg, plan: "blockwise" })[1]?.endsWith(anew)).toBe(true);
+    const { resize: _, ...sized } = jpeg.preprocess;
+    expect(lines({ ...jpeg, preprocess: sized })[1]).toContain(
+      "pixels are rounded and clamped to 0..255 between a file and the network",
+    );
+  });
+
+  test("counts what the network multiplies", () => {
+    const { cost, report, graph } = convertGraph(network(64, 64, 8), jpeg);
+    const expected = 8 * 3 * 64 * 64 + 8 * 8 + 4 * 8 * 9 * 25;
+    expect(cost.multiplyAdds).toBe(expected);
+    expect(report.reduce((sum, { multiplyAdds }) => sum + multiplyAdds, 0)).toBe(expected);
+    expect(readMetadata(graph)?.multiplyAdds).toBe(expected);
+  });
+
+  test("names the first operator that needs pixels, not one on vectors, and counts those that come back", () => {
+    expect(lines({ plan: "blockwise" }).slice(2)).toEqual([
+      "border    MaxPool pool: no rule for this operator on coefficients",
+      "returns   1 of them re-enter after operators on pixels",
+    ]);
+  });
+});
+
+test("a ReLU to be approximated is, with fused as well", async () => {
+  const bytes = await readFile(MODEL);
+  const { files } = await mnistJpegs(4, 90);
+  const size = { height: 32, width: 32 };
+  const preprocess = { ...NOTEBOOK, resample: "bilinear" as const, resize: size };
+  const relu = { asm: 3 };
+  const { graph } = convertGraph(readOnnx(bytes), { input: "jpeg", preprocess, relu });
+  const planes = readMetadata(graph)?.planes as string;
+  const open = { ...graph, outputs: [...graph.outputs, { name: planes, type: "float32", shape: undefined }] };
+  const [session, onPlanes] = [
+    await openSession(writeOnnx(open as Graph)),
+    await openSession(convertGraph(readOnnx(bytes), { relu }).graph),
+  ];
+  const found: Float32Array[] = [];
+  for (const file of files) {
+    const results = await session.run(feedsOf(readCoefficients(file), preprocess));
+    const { data, shape } = compress(results[planes]?.data as Float32Array, [1, 1, 32, 32]);
+    const expected = await onPlanes.run({ coefficients: new Tensor("float32", data, shape) });
+    const logits = results.logits?.data as Float32Array;
+    expect(largestDifference(logits, expected.logits?.data as Float32Array)).toBeLessThan(1e-4);
+    found.push(logits);
+  }
+  // Several files in one call: the runtime gives the network one at a time.
+  const model = await loadModel(writeOnnx(graph), { threads: 1 });
+  const exact = await loadModel(bytes, { threads: 1, preprocess });
+  const [approximate, spatial] = [await model.run(files), await exact.run(files)];
+  for (const [i, { outputs }] of approximate.entries()) {
+    expect(largestDifference(outputs?.logits?.data as Float32Array, found[i] as Float32Array)).toBeLessThan(
+      1,
+    );
+    const own = spatial[i]?.outputs?.logits?.data as Float32Array;
+    expect(largestDifference(own, found[i] as Float32Array)).toBeGreaterThan(1);
+  }
+  for (const opened of [model, exact]) await opened.close();
+});
