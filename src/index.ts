@@ -37,7 +37,7 @@ export type { Cost, Domain } from "./convert/plan.js";
 export type { NodeReport } from "./convert/report.js";
 
 // The entrance of models that take JPEG files: bytes → planes, coefficients → feeds of the converted graph.
-export { JPEG_INPUTS } from "./convert/entrance-graph.js";
+export { JPEG_INPUTS } from "./convert/entrance/graph.js";
 export { type Filled, fillPlanes } from "./runtime/entrance.js";
 export { feedsOf } from "./runtime/feeds.js";
 
@@ -65,7 +65,7 @@ export {
   parsePreprocessorConfig,
   type Resample,
   TORCHVISION,
-} from "./convert/preprocess.js";
+} from "./convert/entrance/preprocess.js";
 export { type RankedClass, topClasses } from "./runtime/classes.js";
 
 // Running on planes: a spatial or converted classifier on ONNX Runtime.

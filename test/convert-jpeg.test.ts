@@ -4,9 +4,9 @@ import { fileURLToPath } from "node:url";
 import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import { convertGraph } from "../src/convert/convert.js";
+import { type Preprocess, TORCHVISION } from "../src/convert/entrance/preprocess.js";
 import { readMetadata } from "../src/convert/metadata.js";
 import type { ConvertOptions } from "../src/convert/options.js";
-import { type Preprocess, TORCHVISION } from "../src/convert/preprocess.js";
 import { readCoefficients } from "../src/index.js";
 import { GraphBuilder } from "../src/onnx/builder.js";
 import { readOnnx, writeOnnx } from "../src/onnx/file.js";
@@ -152,4 +152,29 @@ test("a ReLU to be approximated is, with fused as well", async () => {
     expect(largestDifference(own, found[i] as Float32Array)).toBeGreaterThan(1);
   }
   for (const opened of [model, exact]) await opened.close();
+});
+
+test("what the options leave open is as usual for the network's size, and told", async () => {
+  const bytes = await readFile(MODEL);
+  const { graph, assumed } = convertGraph(readOnnx(bytes), {
+    input: "jpeg",
+    preprocess: { mean: NOTEBOOK.mean, std: NOTEBOOK.std },
+  });
+  const { resize, crop, channels, mean } = readMetadata(graph)?.preprocess ?? {};
+  expect({ resize, crop, channels, mean }).toEqual({
+    resize: { height: 32, width: 32 },
+    crop: undefined,
+    channels: "grayscale",
+    mean: NOTEBOOK.mean,
+  });
+  expect(assumed).toContain("assumed resize to 32x32");
+  const whole = { ...NOTEBOOK, resample: "bilinear" as const, resize: { height: 32, width: 32 } };
+  expect(convertGraph(readOnnx(bytes), { input: "jpeg", preprocess: whole }).assumed).toBeUndefined();
+  // The same as loadModel takes the spatial model to be prepared.
+  const model = await loadModel(bytes, {
+    threads: 1,
+    preprocess: { mean: NOTEBOOK.mean, std: NOTEBOOK.std },
+  });
+  expect(model.preprocess).toEqual(readMetadata(graph)?.preprocess);
+  await model.close();
 });

@@ -3,9 +3,9 @@
  * falls on a half may be rounded either way, which chroma's share of the colours makes up to 3 of.
  */
 import { describe, expect, test } from "vitest";
-import { geometry } from "../src/convert/geometry.js";
-import { planesOf } from "../src/convert/planes.js";
-import { type Preprocess, TORCHVISION } from "../src/convert/preprocess.js";
+import { geometry } from "../src/convert/entrance/geometry.js";
+import { planesOf } from "../src/convert/entrance/planes.js";
+import { type Preprocess, TORCHVISION } from "../src/convert/entrance/preprocess.js";
 import { readCoefficients } from "../src/index.js";
 import { PlaneWriter } from "../src/jpeg/pixels.js";
 import { scaledLayout } from "../src/jpeg/scaling.js";

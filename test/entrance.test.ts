@@ -10,14 +10,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { convertGraph } from "../src/convert/convert.js";
-import { planesOf } from "../src/convert/planes.js";
+import { planesOf } from "../src/convert/entrance/planes.js";
 import {
   type Area,
   checkPreprocess,
   type Preprocess,
   parsePreprocessorConfig,
   TORCHVISION,
-} from "../src/convert/preprocess.js";
+} from "../src/convert/entrance/preprocess.js";
 import {
   ConvertError,
   JpegDomainError,
@@ -341,9 +341,7 @@ describe("what is refused", () => {
 
   test("networks that the entrance does not fit", () => {
     const jpeg = { input: "jpeg", preprocess } as const;
-    expect(() => convertGraph(identity(1, size), jpeg)).toThrow(
-      /gives 3 planes \(rgb\), the network takes 1/,
-    );
+    expect(() => convertGraph(identity(1, size), jpeg)).toThrow(/gives 3 planes \(rgb\), the model takes 1/);
     expect(() => convertGraph(identity(3, { height: 9, width: 32 }), jpeg)).toThrow(
       /gives images of height 32, the network takes 9/,
     );

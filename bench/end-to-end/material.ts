@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { mersenne } from "pure-rand/generator/mersenne";
 import sharp from "sharp";
-import type { Area } from "../../src/convert/preprocess.js";
+import type { Area } from "../../src/convert/entrance/preprocess.js";
 import { loadSplit } from "../../src/data/mnist.js";
 import { encodeJpeg } from "../../src/transform/encode.js";
 

@@ -1,7 +1,7 @@
 /** The pixels that enter a network at full size, against libjpeg-turbo's `djpeg -dct int`. */
 import { execFileSync } from "node:child_process";
 import { convertGraph } from "../../src/convert/convert.js";
-import type { Area, Preprocess } from "../../src/convert/preprocess.js";
+import type { Area, Preprocess } from "../../src/convert/entrance/preprocess.js";
 import { readCoefficients } from "../../src/jpeg/read.js";
 import { GraphBuilder } from "../../src/onnx/builder.js";
 import { fillPlanes } from "../../src/runtime/entrance.js";

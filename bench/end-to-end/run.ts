@@ -1,7 +1,7 @@
 /** The sections of `bench end-to-end`. */
 import { readFile } from "node:fs/promises";
 import { SHIPPED_MODEL } from "../../src/cli/files.js";
-import type { Preprocess } from "../../src/convert/preprocess.js";
+import type { Preprocess } from "../../src/convert/entrance/preprocess.js";
 import { labelledPlanes, loadSplit } from "../../src/data/mnist.js";
 import { columns, formatBytes, formatPercent } from "../../src/report/format.js";
 import { median } from "../../src/report/measure.js";

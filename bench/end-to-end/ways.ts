@@ -1,8 +1,8 @@
 /** Ways from a JPEG file's bytes to logits, one file at a time, in stages. */
 import turbo from "@julusian/jpeg-turbo";
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import { geometry } from "../../src/convert/geometry.js";
-import type { Preprocess } from "../../src/convert/preprocess.js";
+import { geometry } from "../../src/convert/entrance/geometry.js";
+import type { Preprocess } from "../../src/convert/entrance/preprocess.js";
 import { GraphBuilder } from "../../src/onnx/builder.js";
 import { writeOnnx } from "../../src/onnx/file.js";
 import { usualWay } from "../../src/report/usual.js";

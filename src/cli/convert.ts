@@ -3,7 +3,6 @@ import { convertGraph } from "../convert/convert.js";
 import type { PlanName, Relu } from "../convert/options.js";
 import { formatRelu } from "../convert/options.js";
 import { loadingBytes } from "../convert/plan.js";
-import { TORCHVISION } from "../convert/preprocess.js";
 import { writeOnnx } from "../onnx/file.js";
 import { formatBytes } from "../report/format.js";
 import { conversionLines } from "../report/model-text.js";
@@ -47,22 +46,21 @@ async function run(
   { relu, plan, json, ...flags }: Flags,
   command: Command,
 ): Promise<void> {
-  const given = await preprocessOf(flags);
-  const isGiven = Object.keys(given).length > 0;
-  if (isGiven && flags.input !== "jpeg")
+  const preprocess = await preprocessOf(flags);
+  if (Object.keys(preprocess).length > 0 && flags.input !== "jpeg")
     command.error("error: how photographs are prepared is a matter of --input jpeg");
   const bytes = await readInput(input);
-  const preprocess = isGiven ? { preprocess: { ...TORCHVISION, ...given } } : {};
   const start = performance.now();
-  const { graph, cost, report } = await withFile(input, () =>
+  const { graph, cost, report, assumed } = await withFile(input, () =>
     convertGraph(parseModel(input, bytes), {
       relu,
       plan,
       input: flags.input,
-      ...preprocess,
+      preprocess,
       memoryLimit: freeBytes(),
     }),
   );
+  if (assumed) console.error(`${input}: ${assumed}`);
   const file = writeOnnx(graph);
   const milliseconds = performance.now() - start;
   await writeOutput(output, file);

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Preprocess } from "../convert/preprocess.js";
+import type { Preprocess } from "../convert/entrance/preprocess.js";
 import { parseModel } from "../runtime/model-files.js";
 import { readInput, withFile } from "./files.js";
 

@@ -1,5 +1,10 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { type Preprocess, parsePreprocessorConfig, RESAMPLES, type Resample } from "../convert/preprocess.js";
+import {
+  type Preprocess,
+  parsePreprocessorConfig,
+  RESAMPLES,
+  type Resample,
+} from "../convert/entrance/preprocess.js";
 import { readInput, withFile } from "./files.js";
 
 /** What {@link addPreprocessOptions} adds. */

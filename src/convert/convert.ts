@@ -2,27 +2,27 @@
 import { GraphBuilder } from "../onnx/builder.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
 import { foldConstants } from "../onnx/fold.js";
-import type { Dimension, Graph } from "../onnx/graph.js";
+import type { Graph } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
 import { subgraphNames } from "../onnx/subgraph.js";
 import { carry } from "./carry.js";
 import { channelsFirst } from "./channels-first.js";
-import { enterJpeg } from "./entrance.js";
+import { enterJpeg } from "./entrance/enter.js";
+import { planeSize } from "./entrance/plane-size.js";
+import { preparationFor } from "./entrance/preparation.js";
 import { ConvertError } from "./errors.js";
 import { foldBatchNormalization } from "./fold-batch-normalization.js";
 import { foldChannels } from "./fold-channels.js";
 import { foldZeros } from "./fold-zeros.js";
 import { findImage, type ImageInput } from "./image-input.js";
-import type { Convolution } from "./layers.js";
+import type { Convolution, Size } from "./layers.js";
 import { type Metadata, readMetadata, writeMetadata } from "./metadata.js";
 import { multiplications } from "./operations.js";
 import { type ConvertOptions, formatRelu, type PlanName, settings } from "./options.js";
 import { type Cost, gigabytes, loadingBytes, type Note, type Plan, type PlanFactory } from "./plan.js";
-import { checkCrop } from "./plane-area.js";
 import { blockwise } from "./plans/blockwise.js";
 import { exploded, operatorBytes } from "./plans/exploded.js";
 import { fused } from "./plans/fused.js";
-import { checkPreprocess, type Preprocess, TORCHVISION } from "./preprocess.js";
 import { type NodeReport, onPlanes, onPlanesAnew } from "./report.js";
 
 const PLANS: Record<PlanName, PlanFactory> = { fused, blockwise, exploded } as Record<PlanName, PlanFactory>;
@@ -51,20 +51,22 @@ export interface Converted {
   graph: Graph;
   cost: Cost;
   report: NodeReport[];
+  /** With `input: 'jpeg'`: what neither the model nor the options said of its preprocessing, as a sentence. */
+  assumed?: string;
 }
 
 /** {@link convert} on graphs. */
 export function convertGraph(model: Graph, options: ConvertOptions = {}): Converted {
   settings(options);
-  return options.input === "jpeg" ? fromJpeg(model, options) : fromPlanes(prepare(model), options);
+  return options.input === "jpeg" ? fromJpeg(model, options) : fromPlanes(prepare(findImage(model)), options);
 }
 
 /** The entrance ends at planes: what plan fused makes of the rest is the network itself, if its ReLUs stay exact. */
 function fromJpeg(model: Graph, options: ConvertOptions): Converted {
-  const preprocess = checkPreprocess(options.preprocess ?? TORCHVISION);
-  const prepared = prepare(model, preprocess);
+  const found = findImage(model);
+  const { preprocess, assumed } = preparationFor(found.image, undefined, options.preprocess);
+  const prepared = prepare(atSize(found, planeSize(found.image, preprocess)));
   const { source, image } = prepared;
-  checkCrop(preprocess, image);
   const converted = fromPlanes(prepared, options);
   const metadata = readMetadata(converted.graph) as Metadata;
   const { plan, relu } = settings(options);
@@ -78,7 +80,7 @@ function fromJpeg(model: Graph, options: ConvertOptions): Converted {
   const cost = isSpatial ? { ...converted.cost, multiplyAdds } : converted.cost;
   const entered = { ...graph, metadata: new Map(graph.metadata) };
   writeMetadata(entered, { ...metadata, ...cost, input: "jpeg", preprocess, planes, height, width });
-  return { graph: entered, cost, report };
+  return { graph: entered, cost, report, ...(assumed && { assumed }) };
 }
 
 function fromPlanes({ source: folded, image }: Prepared, options: ConvertOptions): Converted {
@@ -124,19 +126,15 @@ interface Prepared {
   image: ImageInput;
 }
 
-/** Its image as planes, of the preprocessing's size where its own is free; constants and batch normalisation folded. */
-function prepare(model: Graph, preprocess?: Preprocess): Prepared {
-  const found = findImage(model);
-  const { source, image } = preprocess ? atSize(found, preprocess) : found;
-  return { source: foldBatchNormalization(channelsFirst(foldConstants(source, { partial: true }))), image };
-}
+/** Constants and batch normalisation folded, channels first. */
+const prepare = ({ source, image }: Prepared): Prepared => ({
+  source: foldBatchNormalization(channelsFirst(foldConstants(source, { partial: true }))),
+  image,
+});
 
-function atSize({ source, image }: Prepared, { resize, crop }: Preprocess): Prepared {
-  const area = crop ?? (resize && "height" in resize ? resize : undefined);
-  const side = (own: Dimension, made: Dimension = own) => (typeof own === "number" ? own : made);
-  const height = side(image.height, area?.height);
-  const width = side(image.width, area?.width);
-  const shape = [image.batch, image.channels, height, width];
+/** With planes of one size, where the model leaves it open. */
+function atSize({ source, image }: Prepared, { channels, height, width }: Size): Prepared {
+  const shape = [image.batch, channels, height, width];
   const inputs = source.inputs.map((input) => ({ ...input, shape }));
   return { source: { ...source, inputs }, image: { ...image, height, width } };
 }

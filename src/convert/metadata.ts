@@ -1,10 +1,10 @@
 import type { Dimension, Graph } from "../onnx/graph.js";
+import type { Preprocess } from "./entrance/preprocess.js";
 import { ConvertError } from "./errors.js";
-import type { Preprocess } from "./preprocess.js";
 
 /** What a converted file says of itself, so that whoever loads it knows what to feed it. */
 export interface Metadata {
-  /** What the graph takes: coefficients of the network's planes, or of JPEG files (./entrance-graph.ts). */
+  /** What the graph takes: coefficients of the network's planes, or of JPEG files (./entrance/graph.ts). */
   input: "planes" | "jpeg";
   plan: string;
   relu: string;

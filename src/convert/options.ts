@@ -1,6 +1,6 @@
 import { DEFAULT_TABLE, MAX_FREQUENCIES } from "../transform/frequency.js";
+import type { Preprocess } from "./entrance/preprocess.js";
 import { ConvertError } from "./errors.js";
-import type { Preprocess } from "./preprocess.js";
 
 /** How ReLU is carried out: exactly, or from the spatial frequencies alpha + beta <= n alone (ASM, APX). */
 export type Relu = "exact" | { asm: number } | { apx: number };
@@ -19,8 +19,11 @@ export interface ConvertOptions {
    * the default; or `'jpeg'`, a file's own quantised coefficients and tables, one file in each call.
    */
   input?: "planes" | "jpeg";
-  /** With `input: 'jpeg'`: what comes between a photograph and the network's planes. Default: torchvision's. */
-  preprocess?: Preprocess;
+  /**
+   * With `input: 'jpeg'`: what comes between a photograph and the network's planes, all of it or parts. The rest is as
+   * torchvision does it for the network's size, which {@link Converted.assumed} tells.
+   */
+  preprocess?: Partial<Preprocess>;
   /** Quantisation table of the coefficient tensor, 64 entries in zigzag order; by default the notebook's. */
   table?: ArrayLike<number>;
   /** Bytes that plan `exploded` may need to be loaded; one that needs more is refused. Default: no limit. */

@@ -2,9 +2,9 @@
 import type { Graph, Node } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
 import { reads } from "../onnx/subgraph.js";
+import type { Preprocess } from "./entrance/preprocess.js";
 import { multiplications } from "./operations.js";
 import type { Domain } from "./plan.js";
-import type { Preprocess } from "./preprocess.js";
 
 export interface NodeReport {
   /** The node's name, or that of its first output where it has none. */

@@ -1,5 +1,5 @@
 /** The usual pipeline and ours over the same files, stage by stage, in turns. */
-import type { Preprocess } from "../convert/preprocess.js";
+import type { Preprocess } from "../convert/entrance/preprocess.js";
 import { JpegDomainError } from "../errors.js";
 import { openNetwork } from "../runtime/network.js";
 import { enter, fromPlanes, openPipeline, type Pipeline, planeLength } from "../runtime/pipeline.js";

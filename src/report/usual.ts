@@ -1,6 +1,6 @@
 /** The usual way from a JPEG file to a network's planes, as a peer: `sharp: decode, resize → crop and normalise here`. */
 import type { ResizeOptions } from "sharp";
-import type { Preprocess, Resample } from "../convert/preprocess.js";
+import type { Preprocess, Resample } from "../convert/entrance/preprocess.js";
 import { JpegDomainError } from "../errors.js";
 import type { PlaneSize } from "../runtime/entrance.js";
 

@@ -1,9 +1,9 @@
 /** JPEG files into the planes that a network takes: `bytes → coefficients → pixels → planes`. */
 
+import { type Geometry, geometry, isTransposed, scaleFor } from "../convert/entrance/geometry.js";
+import { flips, LUMA, seen } from "../convert/entrance/planes.js";
+import { channelCount, type Preprocess } from "../convert/entrance/preprocess.js";
 import { ConvertError } from "../convert/errors.js";
-import { type Geometry, geometry, isTransposed, scaleFor } from "../convert/geometry.js";
-import { flips, LUMA, seen } from "../convert/planes.js";
-import { channelCount, type Preprocess } from "../convert/preprocess.js";
 import type { BandSink } from "../jpeg/decode.js";
 import type { JpegComponent, JpegImage } from "../jpeg/image.js";
 import { PlaneWriter } from "../jpeg/pixels.js";

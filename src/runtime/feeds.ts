@@ -1,7 +1,7 @@
-/** The feeds of a graph that takes JPEG files (src/convert/entrance-graph.ts), from a file's coefficients. */
+/** The feeds of a graph that takes JPEG files (src/convert/entrance/graph.ts), from a file's coefficients. */
 import { Tensor } from "onnxruntime-node";
-import { seen } from "../convert/planes.js";
-import type { Preprocess } from "../convert/preprocess.js";
+import { seen } from "../convert/entrance/planes.js";
+import type { Preprocess } from "../convert/entrance/preprocess.js";
 import { UnsupportedJpegError } from "../jpeg/errors.js";
 import type { JpegComponent, JpegImage } from "../jpeg/image.js";
 

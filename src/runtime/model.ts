@@ -1,10 +1,10 @@
 /** A model that takes JPEG files: `bytes → coefficients → planes → network → outputs`, on as many threads as pay. */
 import { availableParallelism } from "node:os";
 import type { InferenceSession } from "onnxruntime-node";
+import type { Preprocess } from "../convert/entrance/preprocess.js";
 import type { Metadata } from "../convert/metadata.js";
 import type { ConvertOptions } from "../convert/options.js";
 import { loadingBytes } from "../convert/plan.js";
-import type { Preprocess } from "../convert/preprocess.js";
 import { JpegDomainError } from "../errors.js";
 import { batcher } from "./batcher.js";
 import { checkMemory, freeBytes } from "./classifier.js";

@@ -1,5 +1,5 @@
 import { convertGraph } from "../../src/convert/convert.js";
-import { type Area, channelCount, type Preprocess } from "../../src/convert/preprocess.js";
+import { type Area, channelCount, type Preprocess } from "../../src/convert/entrance/preprocess.js";
 import { type Graph, GraphBuilder, readCoefficients } from "../../src/index.js";
 import { fillPlanes } from "../../src/runtime/entrance.js";
 import { feedsOf } from "../../src/runtime/feeds.js";

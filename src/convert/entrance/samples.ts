@@ -3,13 +3,13 @@
  * time. Samples and pixels are bytes less 128. Along an axis of n units of p pixels, place `n · (i % p) + ⌊i / p⌋` holds
  * pixel i: so what belongs together in all units lies together.
  */
-import { coefficientsFor, type ScaledComponent, scaledLayout } from "../jpeg/scaling.js";
-import { ZIGZAG } from "../transform/frequency.js";
-import { scaledBasis } from "../transform/pixels.js";
+import { coefficientsFor, type ScaledComponent, scaledLayout } from "../../jpeg/scaling.js";
+import { ZIGZAG } from "../../transform/frequency.js";
+import { scaledBasis } from "../../transform/pixels.js";
 import type { Arithmetic } from "./arithmetic.js";
-import { either } from "./entrance-branch.js";
-import { upsampled } from "./entrance-upsample.js";
-import { type Axes, type Axis, axisOf, type Window } from "./entrance-window.js";
+import { either } from "./branch.js";
+import { upsampled } from "./upsample.js";
+import { type Axes, type Axis, axisOf, type Window } from "./window.js";
 
 /** Points in an inverse transform are at most 14, which is scale 7/8 doubled. */
 const POINTS = Array.from({ length: 14 }, (_, i) => i + 1);

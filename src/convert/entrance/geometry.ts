@@ -1,5 +1,5 @@
 /** Where a network's pixels lie in a photograph: `file → upright → resized → crop`. */
-import { ConvertError } from "./errors.js";
+import { ConvertError } from "../errors.js";
 import type { Area, Preprocess } from "./preprocess.js";
 
 export interface Geometry {

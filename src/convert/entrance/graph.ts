@@ -2,14 +2,14 @@
  * The entrance as nodes: a file's quantised coefficients → the network's planes, as ./planes.ts defines it, for any size
  * and sampling. Everything that depends on the file is computed in the graph, from its size, sampling and orientation.
  */
-import type { GraphBuilder } from "../onnx/builder.js";
-import { float32 } from "../onnx/graph.js";
+import type { GraphBuilder } from "../../onnx/builder.js";
+import { float32 } from "../../onnx/graph.js";
 import { Arithmetic } from "./arithmetic.js";
-import { resampled } from "./entrance-resample.js";
-import { componentPixels, layoutOf } from "./entrance-samples.js";
-import { type Outputs, outputsOf, windowOf } from "./entrance-window.js";
 import { LUMA } from "./planes.js";
 import { channelCount, type Preprocess } from "./preprocess.js";
+import { resampled } from "./resample.js";
+import { componentPixels, layoutOf } from "./samples.js";
+import { type Outputs, outputsOf, windowOf } from "./window.js";
 
 /**
  * The inputs of a graph that takes JPEG files, for one file in each call. They are the same for every network:

@@ -1,5 +1,5 @@
-import type { GraphBuilder } from "../onnx/builder.js";
-import { float32 } from "../onnx/graph.js";
+import type { GraphBuilder } from "../../onnx/builder.js";
+import { float32 } from "../../onnx/graph.js";
 
 /** A value of the graph, or a number to be made a constant. */
 export type Operand = string | number;

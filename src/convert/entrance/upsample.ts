@@ -3,7 +3,7 @@
  * and repetition elsewhere.
  */
 import type { Arithmetic } from "./arithmetic.js";
-import type { Axes, Axis, Window } from "./entrance-window.js";
+import type { Axes, Axis, Window } from "./window.js";
 
 /** Added to sixteenths, rounding to the nearest cuts their fraction off. */
 const CUT_OFF = 1 / 32 - 1 / 2;

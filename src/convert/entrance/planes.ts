@@ -1,7 +1,7 @@
 /** What the entrance computes, in float64: `image → pixels → upright → resampled → clamped → planes`. */
-import type { JpegComponent, JpegImage } from "../jpeg/image.js";
-import { decodePixels, type Pixels } from "../transform/pixels.js";
-import { type Taps, taps } from "../transform/resample.js";
+import type { JpegComponent, JpegImage } from "../../jpeg/image.js";
+import { decodePixels, type Pixels } from "../../transform/pixels.js";
+import { type Taps, taps } from "../../transform/resample.js";
 import { geometry, isTransposed, scaleFor } from "./geometry.js";
 import { channelCount, type Preprocess } from "./preprocess.js";
 

@@ -1,12 +1,12 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { GraphBuilder } from "../onnx/builder.js";
-import { writeOnnx } from "../onnx/file.js";
+import { GraphBuilder } from "../../onnx/builder.js";
+import { writeOnnx } from "../../onnx/file.js";
 import {
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
   ModelProtoSchema,
-} from "../onnx/generated/onnx_pb.js";
-import type { Attribute, ElementType } from "../onnx/graph.js";
+} from "../../onnx/generated/onnx_pb.js";
+import type { Attribute, ElementType } from "../../onnx/graph.js";
 
 /**
  * `condition ? then() : otherwise()` of which only one is computed, by operator `If`.

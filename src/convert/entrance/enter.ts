@@ -1,11 +1,12 @@
 /** A network that takes JPEG files' coefficients: the entrance's nodes before those of the network. */
-import { GraphBuilder, makeNode } from "../onnx/builder.js";
-import { type Dimension, float32, type Graph, int64, type Node } from "../onnx/graph.js";
-import { DEFAULT_TABLE, ZIGZAG } from "../transform/frequency.js";
-import { cosine } from "../transform/tensors.js";
-import { entranceGraph } from "./entrance-graph.js";
-import { ConvertError } from "./errors.js";
-import { channelCount, type Preprocess } from "./preprocess.js";
+import { GraphBuilder, makeNode } from "../../onnx/builder.js";
+import { type Dimension, float32, type Graph, int64, type Node } from "../../onnx/graph.js";
+import { DEFAULT_TABLE, ZIGZAG } from "../../transform/frequency.js";
+import { cosine } from "../../transform/tensors.js";
+import { ConvertError } from "../errors.js";
+import { entranceGraph } from "./graph.js";
+import { planeSize } from "./plane-size.js";
+import type { Preprocess } from "./preprocess.js";
 
 /** A network behind the entrance. */
 export interface Behind {
@@ -32,7 +33,7 @@ const OLDEST_OPSET = 9;
 
 /**
  * Puts the entrance before a network. The graph then takes one file in each call, by the inputs that
- * ./entrance-graph.ts lists.
+ * ./graph.ts lists.
  * @throws {ConvertError} where preprocessing and network do not fit
  */
 export function enterJpeg(behind: Behind, preprocess: Preprocess): Entered {
@@ -46,17 +47,11 @@ export function enterJpeg(behind: Behind, preprocess: Preprocess): Entered {
     throw new ConvertError(
       `input jpeg takes one file in each call; the model's batch is fixed to ${behind.batch}`,
     );
-  if (behind.channels !== channelCount(preprocess))
-    throw new ConvertError(
-      `the preprocessing gives ${channelCount(preprocess)} planes (${preprocess.channels}), the network takes ${behind.channels}`,
-    );
-  const height = side(behind.height, "height", preprocess);
-  const width = side(behind.width, "width", preprocess);
+  const { channels, height, width } = planeSize(behind, preprocess);
 
   const g = new GraphBuilder(network.name, opset);
   for (const name of namesOf(network)) g.unique(name);
   const flat = entranceGraph(g, preprocess, { height, width });
-  const { channels } = behind;
   const planes = table === undefined ? input : g.unique("planes");
   const last = (inputs: string[], shape: number[], output: string): Node =>
     makeNode("Reshape", [inputs[0] as string, g.ints(shape)], [output], {});
@@ -92,20 +87,6 @@ export function enterJpeg(behind: Behind, preprocess: Preprocess): Entered {
       nodes: [...entrance.nodes, ...nodes, ...network.nodes],
     },
   };
-}
-
-/** The network's side, which resize and crop have to come out at. */
-function side(length: Dimension, axis: "height" | "width", { crop, resize }: Preprocess): number {
-  const resized = resize === undefined || "shortestEdge" in resize ? undefined : resize[axis];
-  const made = crop?.[axis] ?? resized;
-  if (typeof length === "number" && made !== undefined && made !== length)
-    throw new ConvertError(`the preprocessing gives images of ${axis} ${made}, the network takes ${length}`);
-  const found = made ?? (typeof length === "number" ? length : undefined);
-  if (found === undefined)
-    throw new ConvertError(
-      `the network's ${axis} is free: the preprocessing has to say it, by a crop or a resize to a size`,
-    );
-  return found;
 }
 
 function namesOf({ inputs, outputs, initializers, nodes }: Graph): Set<string> {

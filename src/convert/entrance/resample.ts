@@ -1,13 +1,13 @@
 /** Resampling as nodes: the taps of src/transform/resample.ts, for sizes known only at run time. */
 import type { Arithmetic } from "./arithmetic.js";
-import { type Axis, firstTap, type Outputs } from "./entrance-window.js";
 import type { Preprocess, Resample } from "./preprocess.js";
+import { type Axis, firstTap, type Outputs } from "./window.js";
 
 /** Farther than any filter reaches. */
 const BEYOND = 1e9;
 
 /**
- * Resamples axis 1 of `planes [C, pixels, N]`, which holds the window in the order of ./entrance-samples.ts, to
+ * Resamples axis 1 of `planes [C, pixels, N]`, which holds the window in the order of ./samples.ts, to
  * `[C, outputs, N]`. Outputs are made in runs, each from the few pixels that it takes part of.
  */
 export function resampled(

@@ -5,7 +5,7 @@
  *
  * as torchvision's transforms and Hugging Face's `preprocessor_config.json` describe it.
  */
-import { ConvertError } from "./errors.js";
+import { ConvertError } from "../errors.js";
 
 export interface Preprocess {
   /** To the shortest edge, the other one in proportion, or to a size whatever the proportions; none: as it is. */
@@ -42,6 +42,11 @@ export const TORCHVISION: Preprocess = {
   std: [0.229, 0.224, 0.225],
   channels: "rgb",
 };
+
+export const toldResize = (resize: NonNullable<Preprocess["resize"]>): string =>
+  "height" in resize
+    ? `resize to ${resize.height}x${resize.width}`
+    : `resize the shortest edge to ${resize.shortestEdge}`;
 
 /** How many planes it makes. */
 export const channelCount = ({ channels }: Preprocess): number => (channels === "grayscale" ? 1 : 3);

@@ -2,7 +2,7 @@
  * Where the network's pixels lie in a file, as nodes: ./geometry.ts and src/jpeg/scaling.ts for one file in each call.
  * Vectors `[2]` hold the file's axes, down and across.
  */
-import { FILTERS } from "../transform/resample.js";
+import { FILTERS } from "../../transform/resample.js";
 import type { Arithmetic } from "./arithmetic.js";
 import { flips } from "./planes.js";
 import type { Preprocess } from "./preprocess.js";
