@@ -46,7 +46,7 @@ interface Result {
 }
 
 /** Runs the command; `interrupt` tells, every few milliseconds, whether it is time for the one Ctrl-C. */
-function jpegDomain(args: string[], interrupt?: () => boolean): Promise<Result> {
+function jpegDomain(args: string[], interrupt?: (stderr: string) => boolean): Promise<Result> {
   const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
   let [stdout, stderr] = ["", ""];
   child.stdout.on("data", (data: Buffer) => {
@@ -56,7 +56,7 @@ function jpegDomain(args: string[], interrupt?: () => boolean): Promise<Result> 
     stderr += data;
   });
   const timer = setInterval(() => {
-    if (interrupt?.() && child.kill("SIGINT")) clearInterval(timer);
+    if (interrupt?.(stderr) && child.kill("SIGINT")) clearInterval(timer);
   }, 3);
   return new Promise((done, failed) => {
     child.on("error", failed);
@@ -336,4 +336,20 @@ test("compare runs sharp and the spatial model beside ours", async () => {
   expect(result.files[5]?.error).toMatch(/^byte/);
   expect(result.files[0]).toMatchObject({ sameTop1: true, ours: { total: expect.any(Number) as number } });
   expect(code).toBe(1);
+});
+
+test("compare that is interrupted tells what it has", async () => {
+  let begun = Number.POSITIVE_INFINITY;
+  const { code, stdout, stderr } = await jpegDomain(
+    ["compare", MODEL, "many", "--rounds", "20", "--json", ...NOTEBOOK],
+    (told) => {
+      if (told.includes("assumed")) begun = Math.min(begun, performance.now());
+      return performance.now() > begun + 500;
+    },
+  );
+  const { files } = JSON.parse(stdout) as { files: Line[] };
+  expect(files.length).toBeGreaterThan(0);
+  expect(files.length).toBeLessThan(800);
+  expect(stderr).toContain(`stopped after ${files.length} of 800 files`);
+  expect(code).toBe(130);
 });

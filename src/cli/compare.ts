@@ -5,6 +5,7 @@ import { columns, formatSmall } from "../report/format.js";
 import { positiveInteger } from "./arguments.js";
 import { withFile } from "./files.js";
 import { findImages } from "./images.js";
+import { interruptible } from "./interrupt.js";
 import { addPreprocessOptions, type PreprocessFlags, preprocessOf } from "./preprocess.js";
 import { openProgress } from "./progress.js";
 
@@ -33,19 +34,9 @@ async function run(model: string, paths: string[], flags: Flags): Promise<void> 
   const preprocess = await preprocessOf(flags);
   const comparison = await withFile(model, () => compareWays({ model, spatial: flags.spatial, preprocess }));
   if (comparison.assumed) console.error(`${model}: ${comparison.assumed}`);
-  const progress = openProgress({ label: "compare", total: files.length, unit: "files" });
-  const rows: ({ file: string } & (FileComparison | { error: string }))[] = [];
-  try {
-    for (const [done, file] of files.entries()) {
-      rows.push({ file, ...(await compareFile(comparison, file, flags.rounds)) });
-      progress.update(done + 1);
-    }
-  } finally {
-    progress.stop();
-    await comparison.close();
-  }
+  const rows = await interruptible((signal) => compareFiles(comparison, files, flags.rounds, signal));
   const failed = rows.flatMap((row) => ("error" in row ? [row] : []));
-  if (failed.length > 0) process.exitCode = 1;
+  if (failed.length > 0) process.exitCode ??= 1;
   const summary = comparison.summary(rows.flatMap((row) => ("error" in row ? [] : [row])));
   if (flags.json) {
     console.log(JSON.stringify({ model, ...summary, failed: failed.length, files: rows }));
@@ -53,6 +44,34 @@ async function run(model: string, paths: string[], flags: Flags): Promise<void> 
   }
   for (const { file, error } of failed) console.error(`error: ${file}: ${error}`);
   if (summary !== undefined) console.log(lines(summary));
+}
+
+type Row = { file: string } & (FileComparison | { error: string });
+
+/** Compares file after file; what is done when the work is stopped counts. */
+async function compareFiles(
+  comparison: Comparison,
+  files: readonly string[],
+  rounds: number,
+  signal: AbortSignal,
+): Promise<Row[]> {
+  const progress = openProgress({ label: "compare", total: files.length, unit: "files" });
+  const rows: Row[] = [];
+  try {
+    for (const file of files) {
+      if (signal.aborted) break;
+      rows.push({ file, ...(await compareFile(comparison, file, rounds)) });
+      progress.update(rows.length);
+    }
+  } finally {
+    progress.stop();
+    await comparison.close();
+  }
+  if (rows.length < files.length) {
+    process.exitCode = signal.reason as number;
+    console.error(`stopped after ${rows.length} of ${files.length} files`);
+  }
+  return rows;
 }
 
 async function compareFile(
