@@ -4,6 +4,7 @@ import {
   type AttributeProto,
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
+  type GraphProto,
   GraphProtoSchema,
   type ModelProto,
   ModelProtoSchema,
@@ -79,17 +80,26 @@ export function writeOnnx(graph: Graph): Uint8Array {
     opsetImport: [...graph.opsets].map(([domain, version]) => ({ domain, version: BigInt(version) })),
     metadataProps: [...graph.metadata].map(([key, value]) => ({ key, value })),
     functions: graph.functions ?? [],
-    graph: create(GraphProtoSchema, {
-      name: graph.name,
-      node: graph.nodes.map(writeNode),
-      initializer: [...graph.initializers].map(([name, value]) => writeTensor(value, name)),
-      input: graph.inputs.map(writeValueInfo),
-      output: graph.outputs.map(writeValueInfo),
-      valueInfo: (graph.values ?? []).map(writeValueInfo),
-    }),
+    graph: writeGraph(graph),
   });
   return toBinary(ModelProtoSchema, model);
 }
+
+/** An attribute that holds a graph, as a branch of `If`: its nodes may read values of the graph around. */
+export function graphAttribute(name: string, graph: Graph): Attribute {
+  const attribute = { name, type: AttributeType.GRAPH, g: writeGraph(graph) };
+  return { kind: "opaque", value: toBinary(AttributeProtoSchema, create(AttributeProtoSchema, attribute)) };
+}
+
+const writeGraph = (graph: Graph): GraphProto =>
+  create(GraphProtoSchema, {
+    name: graph.name,
+    node: graph.nodes.map(writeNode),
+    initializer: [...graph.initializers].map(([name, value]) => writeTensor(value, name)),
+    input: graph.inputs.map(writeValueInfo),
+    output: graph.outputs.map(writeValueInfo),
+    valueInfo: (graph.values ?? []).map(writeValueInfo),
+  });
 
 const standard = (domain: string) => (domain === "ai.onnx" ? "" : domain);
 

@@ -1,11 +1,5 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { GraphBuilder } from "../../onnx/builder.js";
-import { writeOnnx } from "../../onnx/file.js";
-import {
-  AttributeProtoSchema,
-  AttributeProto_AttributeType as AttributeType,
-  ModelProtoSchema,
-} from "../../onnx/generated/onnx_pb.js";
+import { graphAttribute } from "../../onnx/file.js";
 import type { Attribute, ElementType } from "../../onnx/graph.js";
 
 /**
@@ -35,7 +29,5 @@ function branch(g: GraphBuilder, name: string, type: ElementType, make: () => st
   const inner = new GraphBuilder(name).build();
   inner.nodes.push(...nodes.splice(start));
   inner.outputs.push({ name: result, type, shape: undefined });
-  const { graph } = fromBinary(ModelProtoSchema, writeOnnx(inner));
-  const proto = create(AttributeProtoSchema, { name, type: AttributeType.GRAPH, ...(graph && { g: graph }) });
-  return { kind: "opaque", value: toBinary(AttributeProtoSchema, proto) };
+  return graphAttribute(name, inner);
 }
