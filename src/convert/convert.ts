@@ -6,14 +6,10 @@ import type { Graph } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
 import { subgraphNames } from "../onnx/subgraph.js";
 import { carry } from "./carry.js";
-import { channelsFirst } from "./channels-first.js";
 import { enterJpeg } from "./entrance/enter.js";
 import { planeSize } from "./entrance/plane-size.js";
 import { preparationFor } from "./entrance/preparation.js";
 import { ConvertError } from "./errors.js";
-import { foldBatchNormalization } from "./fold-batch-normalization.js";
-import { foldChannels } from "./fold-channels.js";
-import { foldZeros } from "./fold-zeros.js";
 import { findImage, type ImageInput } from "./image-input.js";
 import type { Convolution, Size } from "./layers.js";
 import { type Metadata, readMetadata, writeMetadata } from "./metadata.js";
@@ -24,6 +20,10 @@ import { blockwise } from "./plans/blockwise.js";
 import { exploded, operatorBytes } from "./plans/exploded.js";
 import { fused } from "./plans/fused.js";
 import { type NodeReport, onPlanes, onPlanesAnew } from "./report.js";
+import { channelsFirst } from "./rewrites/channels-first.js";
+import { foldBatchNormalization } from "./rewrites/fold-batch-normalization.js";
+import { foldChannels } from "./rewrites/fold-channels.js";
+import { foldZeros } from "./rewrites/fold-zeros.js";
 
 const PLANS: Record<PlanName, PlanFactory> = { fused, blockwise, exploded } as Record<PlanName, PlanFactory>;
 

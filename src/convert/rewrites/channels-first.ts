@@ -7,12 +7,12 @@
  *
  * Operators that depend on each other so are a region, which is rewritten as a whole if it then has fewer transpositions.
  */
-import { GraphBuilder, makeNode } from "../onnx/builder.js";
-import type { Facts } from "../onnx/facts.js";
-import { removeUnused } from "../onnx/fold.js";
-import { type Graph, intsAttribute, type Node } from "../onnx/graph.js";
-import { inferShapes } from "../onnx/infer.js";
-import { reads, renameInSubgraphs, subgraphNames } from "../onnx/subgraph.js";
+import { GraphBuilder, makeNode } from "../../onnx/builder.js";
+import type { Facts } from "../../onnx/facts.js";
+import { removeUnused } from "../../onnx/fold.js";
+import { type Graph, intsAttribute, type Node } from "../../onnx/graph.js";
+import { inferShapes } from "../../onnx/infer.js";
+import { reads, renameInSubgraphs, subgraphNames } from "../../onnx/subgraph.js";
 import { MOVES, type Move, type Operand, reordered, TO_FIRST, TO_LAST } from "./axis-order.js";
 
 /** Operators whose transpositions stand or fall together. */

@@ -4,7 +4,7 @@
  *   shuffle     [N, C, H, W] → [N, g, C / g, H, W] → [N, C / g, g, H, W] → [N, C, H, W]:  y[c] = x[(c mod g) C / g + floor(c / g)]
  *   one alone   [N, C, H, W] → [N, H, W] → [N, 1, H, W]:  y[0] = x[c]
  */
-import { makeNode } from "../onnx/builder.js";
+import { makeNode } from "../../onnx/builder.js";
 import {
   type Dimension,
   type Graph,
@@ -13,8 +13,8 @@ import {
   intsAttribute,
   type Node,
   numbers,
-} from "../onnx/graph.js";
-import { inferShapes } from "../onnx/infer.js";
+} from "../../onnx/graph.js";
+import { inferShapes } from "../../onnx/infer.js";
 
 /** The nodes from `first` on that a rearrangement is made of, and the channels that it picks. */
 interface Rearrangement {

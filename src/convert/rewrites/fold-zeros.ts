@@ -1,7 +1,7 @@
 /** Channels of zeros that are concatenated to a map, as networks that grow by them have it, as one `Pad`. */
-import { makeNode } from "../onnx/builder.js";
-import type { Facts } from "../onnx/facts.js";
-import { removeUnused } from "../onnx/fold.js";
+import { makeNode } from "../../onnx/builder.js";
+import type { Facts } from "../../onnx/facts.js";
+import { removeUnused } from "../../onnx/fold.js";
 import {
   type Constant,
   type Graph,
@@ -10,8 +10,8 @@ import {
   type Node,
   numbers,
   producers,
-} from "../onnx/graph.js";
-import { inferShapes } from "../onnx/infer.js";
+} from "../../onnx/graph.js";
+import { inferShapes } from "../../onnx/infer.js";
 
 /** The same graph with such a `Pad` for each concatenation of maps with zeros before or after them. */
 export function foldZeros(graph: Graph): Graph {

@@ -7,7 +7,7 @@ import {
   type Node,
   numbers,
   volume,
-} from "../onnx/graph.js";
+} from "../../onnx/graph.js";
 
 /** Axes of `[N, C, H, W]` in the order `[N, H, W, C]`, and the reverse: what `Transpose` takes. */
 export const TO_LAST = [0, 2, 3, 1];

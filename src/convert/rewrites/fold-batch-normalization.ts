@@ -2,9 +2,9 @@
  * Batch normalisation right after a convolution is part of it: scale (w * x + b) + shift = (scale w) * x + (scale b + shift).
  * Done here in float64, once, it spares every activation two roundings.
  */
-import { float32, floats, type Graph, type Node, producers } from "../onnx/graph.js";
-import { reads } from "../onnx/subgraph.js";
-import { affine, readBatchNormalization } from "./operators/batch-normalization.js";
+import { float32, floats, type Graph, type Node, producers } from "../../onnx/graph.js";
+import { reads } from "../../onnx/subgraph.js";
+import { affine, readBatchNormalization } from "../operators/batch-normalization.js";
 
 /** The same graph with each batch normalisation folded into the convolution before it, where nothing else reads that. */
 export function foldBatchNormalization(graph: Graph): Graph {
