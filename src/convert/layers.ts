@@ -1,5 +1,5 @@
 /** What passes between operators and plans: feature maps and layers, with nothing of how either carries them out. */
-import type { Constant, Dimension } from "../onnx/graph.js";
+import { type Constant, type Dimension, floats } from "../onnx/graph.js";
 import type { Window } from "../onnx/window.js";
 
 /** A feature map's channels, height and width in pixels. */
@@ -60,4 +60,20 @@ export interface BatchNormalization {
   mean: Constant;
   variance: Constant;
   epsilon: number;
+}
+
+/** Its affine map of each channel, `scale x + shift`. */
+export function affine({ gamma, beta, mean, variance, epsilon }: BatchNormalization): {
+  scale: number[];
+  shift: number[];
+} {
+  const [g, b, m, v] = [gamma, beta, mean, variance].map(floats) as [
+    Float32Array,
+    Float32Array,
+    Float32Array,
+    Float32Array,
+  ];
+  const scale = Array.from(g, (value, c) => value / Math.sqrt((v[c] as number) + epsilon));
+  const shift = Array.from(b, (value, c) => value - (scale[c] as number) * (m[c] as number));
+  return { scale, shift };
 }

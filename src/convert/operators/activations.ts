@@ -13,8 +13,8 @@
  */
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { floatAttribute, numbers } from "../../onnx/graph.js";
+import { isNotNegative } from "../domain/transforms.js";
 import type { Size } from "../layers.js";
-import { isNotNegative } from "../plans/transforms.js";
 import {
   besideBlocks,
   type CoefficientCall,

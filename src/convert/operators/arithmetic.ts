@@ -6,8 +6,8 @@
  */
 import type { Dimension } from "../../onnx/graph.js";
 import { intAttribute } from "../../onnx/graph.js";
-import type { Size } from "../layers.js";
-import { affine, readBatchNormalization } from "./batch-normalization.js";
+import { affine, type Size } from "../layers.js";
+import { readBatchNormalization } from "./batch-normalization.js";
 import {
   besideBlocks,
   besideCoefficients,

@@ -5,7 +5,7 @@
  *
  * The transform is linear and a constant has only a mean: scale acts on every frequency, shift on k = 0 alone.
  */
-import { type Constant, floatAttribute, floats, intAttribute, type Node } from "../../onnx/graph.js";
+import { type Constant, floatAttribute, intAttribute, type Node } from "../../onnx/graph.js";
 import type { BatchNormalization } from "../layers.js";
 import type { Rule } from "../rule.js";
 
@@ -26,20 +26,4 @@ export function readBatchNormalization(
   const [gamma, beta, mean, variance] = node.inputs.slice(1).map((name) => constants.get(name));
   if (!gamma || !beta || !mean || !variance || intAttribute(node, "training_mode", 0) === 1) return undefined;
   return { gamma, beta, mean, variance, epsilon: floatAttribute(node, "epsilon", 1e-5) };
-}
-
-/** The affine map of each channel. */
-export function affine({ gamma, beta, mean, variance, epsilon }: BatchNormalization): {
-  scale: number[];
-  shift: number[];
-} {
-  const [g, b, m, v] = [gamma, beta, mean, variance].map(floats) as [
-    Float32Array,
-    Float32Array,
-    Float32Array,
-    Float32Array,
-  ];
-  const scale = Array.from(g, (value, c) => value / Math.sqrt((v[c] as number) + epsilon));
-  const shift = Array.from(b, (value, c) => value - (scale[c] as number) * (m[c] as number));
-  return { scale, shift };
 }

@@ -1,9 +1,9 @@
 /** What a rule of the coefficient domain is given, and what it gives. */
 import { type Constant, type Dimension, float32, floats, type Node, volume } from "../../onnx/graph.js";
+import type { CoefficientMap, Coefficients } from "../domain/coefficients.js";
+import { toBlocks } from "../domain/padding.js";
 import { ConvertError } from "../errors.js";
 import type { Size } from "../layers.js";
-import type { CoefficientMap, Coefficients } from "../plans/coefficients.js";
-import { toBlocks } from "../plans/padding.js";
 
 /** What an input of a node has become. */
 export type Operand =

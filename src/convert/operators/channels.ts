@@ -1,6 +1,6 @@
 /** Operators that move channels: blocks and frequencies stay as they are, so they act on axis 1 of the coefficients. */
 import { type Constant, intAttribute, intsAttribute, numbers } from "../../onnx/graph.js";
-import type { CoefficientMap } from "../plans/coefficients.js";
+import type { CoefficientMap } from "../domain/coefficients.js";
 import {
   type CoefficientCall,
   type CoefficientRule,

@@ -1,4 +1,4 @@
-import type { CoefficientMap, Coefficients } from "../plans/coefficients.js";
+import type { CoefficientMap, Coefficients } from "../domain/coefficients.js";
 import type { Conversion, Rule, Value } from "../rule.js";
 import { ACTIVATIONS } from "./activations.js";
 import { ARITHMETIC } from "./arithmetic.js";

@@ -9,14 +9,14 @@
  */
 import type { GraphBuilder } from "../../onnx/builder.js";
 import type { Node } from "../../onnx/graph.js";
+import { type CoefficientMap, Coefficients, coefficientPlan } from "../domain/coefficients.js";
+import { Transforms } from "../domain/transforms.js";
 import { pixelCount } from "../layers.js";
 import { isPiecewiseLinear } from "../operators/activations.js";
 import { coefficientRules } from "../operators/coefficient-rules.js";
 import type { Settings } from "../options.js";
 import type { Cost, Note } from "../plan.js";
 import type { PlanWithRules } from "../rule.js";
-import { type CoefficientMap, Coefficients, coefficientPlan } from "./coefficients.js";
-import { Transforms } from "./transforms.js";
 import { average, convolve } from "./ways.js";
 
 export function blockwise(

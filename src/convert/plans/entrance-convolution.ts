@@ -12,9 +12,9 @@
  */
 import { float32, floats } from "../../onnx/graph.js";
 import { Ci } from "../../transform/tensors.js";
+import type { Transforms } from "../domain/transforms.js";
 import { type Convolution, isWholeBlocks } from "../layers.js";
 import { multiplyAdds } from "../operators/convolution.js";
-import type { Transforms } from "./transforms.js";
 
 /** Along one axis. */
 interface Unit {

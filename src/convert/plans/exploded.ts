@@ -13,14 +13,14 @@
  */
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { type Constant, floats, int64 } from "../../onnx/graph.js";
+import { blockKernel, type Reach, reaches } from "../domain/block-kernel.js";
+import { type CoefficientMap, Coefficients, type Convolve, coefficientPlan } from "../domain/coefficients.js";
+import { inside } from "../domain/padding.js";
+import { Transforms } from "../domain/transforms.js";
 import { blockCount, type Convolution, grid } from "../layers.js";
 import { ungrouped } from "../operators/convolution.js";
 import type { Settings } from "../options.js";
 import { type Cost, countOperator, type Note, type Plan } from "../plan.js";
-import { blockKernel, type Reach, reaches } from "./block-kernel.js";
-import { type CoefficientMap, Coefficients, type Convolve, coefficientPlan } from "./coefficients.js";
-import { inside } from "./padding.js";
-import { Transforms } from "./transforms.js";
 
 export function exploded(
   g: GraphBuilder,

@@ -7,6 +7,7 @@
  */
 import { float, type GraphBuilder } from "../../onnx/builder.js";
 import { float32 } from "../../onnx/graph.js";
+import { isNotNegative, Transforms } from "../domain/transforms.js";
 import { isSized, isWholeBlocks, largest, type Planes, type Size } from "../layers.js";
 import { multiplyAdds } from "../operators/convolution.js";
 import { frequencyVectors } from "../operators/relu.js";
@@ -14,7 +15,6 @@ import type { ReluKind, Settings } from "../options.js";
 import type { Cost, Note, Plan } from "../plan.js";
 import { EXACT } from "../report.js";
 import { chooseEntrance } from "./entrance-convolution.js";
-import { isNotNegative, Transforms } from "./transforms.js";
 
 interface FeatureMap {
   size: Size;

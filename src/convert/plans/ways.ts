@@ -11,12 +11,17 @@
  * Whichever takes fewest multiplications is built, among those whose product is not too large.
  */
 import { float32, floats, volume } from "../../onnx/graph.js";
+import { blockKernel, gridWindow, reaches } from "../domain/block-kernel.js";
+import {
+  type CoefficientMap,
+  type Coefficients,
+  type Convolve,
+  transformation,
+} from "../domain/coefficients.js";
+import { inside, raggedPixels } from "../domain/padding.js";
 import { blockCount, type Convolution, grid } from "../layers.js";
 import { multiplyAdds } from "../operators/convolution.js";
 import { countOperator } from "../plan.js";
-import { blockKernel, gridWindow, reaches } from "./block-kernel.js";
-import { type CoefficientMap, type Coefficients, type Convolve, transformation } from "./coefficients.js";
-import { inside, raggedPixels } from "./padding.js";
 
 /** One way to carry out a convolution. */
 interface Way {

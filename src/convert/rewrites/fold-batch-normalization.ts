@@ -4,7 +4,8 @@
  */
 import { float32, floats, type Graph, type Node, producers } from "../../onnx/graph.js";
 import { reads } from "../../onnx/subgraph.js";
-import { affine, readBatchNormalization } from "../operators/batch-normalization.js";
+import { affine } from "../layers.js";
+import { readBatchNormalization } from "../operators/batch-normalization.js";
 
 /** The same graph with each batch normalisation folded into the convolution before it, where nothing else reads that. */
 export function foldBatchNormalization(graph: Graph): Graph {

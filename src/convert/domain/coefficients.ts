@@ -7,6 +7,7 @@
  */
 import { type Constant, float32 } from "../../onnx/graph.js";
 import {
+  affine,
   blockCount,
   blockwide,
   type Convolution,
@@ -16,7 +17,6 @@ import {
   pixelCount,
   type Size,
 } from "../layers.js";
-import { affine } from "../operators/batch-normalization.js";
 import type { ReluKind } from "../options.js";
 import type { Note, Plan } from "../plan.js";
 import { apart, compressed, indicator, inside, insideBlocks, pad, toBlocks } from "./padding.js";
