@@ -89,7 +89,7 @@ export class PlaneWriter {
   /** Writes the planes `[outputs, rows, columns]`. */
   finish(out: Float32Array): void {
     const { rows, columns, outputs } = this.#request;
-    const { out: address, outStride } = this.#program;
+    const { out: address, outStride } = this.#program.memory;
     const lines = rows.first.length * outputs.length;
     const width = columns.first.length;
     const made = this.#engine.f32.subarray(address / 4, address / 4 + lines * outStride);

@@ -61,6 +61,32 @@ export interface Part extends ComponentGeometry {
   rows: number;
 }
 
+/** Where things lie in the engine's memory, and how large they are there. */
+interface Memory {
+  /** Columns of pixels that are needed; the first one a multiple of 16. */
+  columnFrom: number;
+  columnTo: number;
+  /** Taps with zeros added, as the engine takes them. */
+  rowTaps: number;
+  columnTaps: number;
+  /** Rows of finished pixels that are kept, and bytes from one to the next. */
+  ring: number;
+  pixelStride: number;
+  /** Bytes of a plane's row between the two filters. */
+  rowPlane: number;
+  /** Floats from row to row of the planes that come out. */
+  outStride: number;
+  /** Addresses. */
+  pixels: number;
+  rowFirst: number;
+  rowWeights: number;
+  columnFirst: number;
+  columnWeights: number;
+  row: number;
+  out: number;
+  end: number;
+}
+
 /**
  * How the pixel engine makes planes of images of one geometry: where everything lies in its memory, and everything
  * there that is the same for all of them. Files of one folder tend to be alike, and then the engine keeps it.
@@ -75,26 +101,14 @@ export class PlanesProgram {
   /** The first row of pixels that is needed. */
   readonly top: number;
   readonly parts: Part[];
-  /** Address of the planes, and floats from row to row of them. */
-  readonly out: number;
-  readonly outStride: number;
+  readonly memory: Memory;
   readonly #geometry: PlanesGeometry;
   readonly #request: PlanesRequest;
-  readonly #write: (engine: PixelEngine) => void;
 
   constructor(image: PlanesGeometry, request: PlanesRequest) {
-    const { width, height, colorSpace } = image;
-    const components = image.components.map(
-      ({ horizontalSampling, verticalSampling, blocksWide, blocksHigh }): ComponentGeometry => ({
-        horizontalSampling,
-        verticalSampling,
-        blocksWide,
-        blocksHigh,
-      }),
-    );
-    // A copy: the image itself may hold megabytes of coefficients.
-    this.#geometry = { width, height, colorSpace, components };
+    this.#geometry = geometryOf(image);
     this.#request = request;
+    const { components } = this.#geometry;
     const layout = scaledLayout(image, request.scale);
     this.layout = layout;
     const { rows, columns, outputs } = request;
@@ -104,24 +118,24 @@ export class PlanesProgram {
     this.top = top;
     this.firstRow = Math.floor(Math.max(0, top - 2) / this.rowHeight);
     this.endRow = Math.ceil(Math.min(layout.height, bottom + 2) / this.rowHeight);
+
     const columnFrom = left & ~15;
     const columnTo = Math.min(right, layout.width);
-
-    let end = HEAP;
-    const take = (bytes: number): number => {
-      const at = end;
-      end += (bytes + SLACK + 15) & ~15;
-      return at;
-    };
     const outHeight = rows.first.length;
     const outStride = (columns.first.length + 3) & ~3;
     const rowTaps = (rows.count + 1) & ~1;
     const columnTaps = (columns.count + 7) & ~7;
     const ring = 2 ** Math.ceil(Math.log2(rowTaps + this.rowHeight + 2));
     const pixelStride = ((layout.width + 15) & ~15) + 64;
-    const planes = components.length === 1 ? 1 : 3;
+    const planes = planeCount(image);
     const rowPlane = 2 * (columnTo - columnFrom + 64 + columnTaps);
-    const at = {
+    let end = HEAP;
+    const take = (bytes: number): number => {
+      const at = end;
+      end += (bytes + SLACK + 15) & ~15;
+      return at;
+    };
+    const addresses = {
       pixels: take(planes * ring * pixelStride),
       rowFirst: take(4 * outHeight),
       rowWeights: take(2 * outHeight * rowTaps),
@@ -130,8 +144,6 @@ export class PlanesProgram {
       row: take(planes * rowPlane),
       out: take(4 * outputs.length * outHeight * outStride),
     };
-    this.out = at.out;
-    this.outStride = outStride;
     this.parts = components.map((component, index): Part => {
       const scaled = layout.components[index] as ScaledComponent;
       const { points, expandX } = scaled;
@@ -153,44 +165,8 @@ export class PlanesProgram {
         upsampled: take(pixelStride),
       };
     });
-
-    this.#write = (engine) => {
-      reserve(engine, end);
-      const { u32, f32 } = engine;
-      const isYcbcr = colorSpace === "ycbcr" ? 1 : 0;
-      u32.set(
-        [
-          planes,
-          isYcbcr,
-          layout.width,
-          layout.height,
-          columnFrom,
-          columnTo,
-          at.pixels,
-          pixelStride,
-          ring - 1,
-        ],
-        IMAGE / 4,
-      );
-      u32.set([ring * pixelStride, at.rowFirst, rowTaps, at.rowWeights], (IMAGE + PIXELS_PLANE) / 4);
-      u32.set(
-        [at.columnFirst, columnTaps, at.columnWeights, outHeight, outStride, at.out],
-        (IMAGE + COLUMN_FIRST) / 4,
-      );
-      u32.set([4 * outHeight * outStride, outputs.length, at.row, rowPlane], (IMAGE + OUT_PLANE) / 4);
-      outputs.forEach(({ plane, factor, summand }, index) => {
-        const output = (IMAGE + OUTPUTS + index * OUTPUT_BYTES) / 4;
-        u32[output] = planes === 1 ? 0 : plane;
-        // The sums are in Q20.
-        f32[output + 1] = factor / 2 ** 20;
-        f32[output + 2] = summand;
-      });
-      writeTaps(engine, rows, rowTaps, at.rowFirst, at.rowWeights, 0, outHeight);
-      writeTaps(engine, columns, columnTaps, at.columnFirst, at.columnWeights, columnFrom, outStride);
-      this.parts.forEach((part, index) => {
-        writePart(engine, part, index);
-      });
-    };
+    const sizes = { columnFrom, columnTo, rowTaps, columnTaps, ring, pixelStride, rowPlane, outStride };
+    this.memory = { ...sizes, ...addresses, end };
   }
 
   /** Whether the same would be made for another image and request; the request must be the same object. */
@@ -216,15 +192,54 @@ export class PlanesProgram {
 
   /** Writes everything but the quantisation tables to the engine's memory, which it makes large enough. */
   write(engine: PixelEngine): void {
-    this.#write(engine);
+    reserve(engine, this.memory.end);
+    const { u32, f32 } = engine;
+    const { rows, columns, outputs } = this.#request;
+    const { columnFrom, columnTo, rowTaps, columnTaps, ring, pixelStride, rowPlane, ...at } = this.memory;
+    const { width, height } = this.layout;
+    const outHeight = rows.first.length;
+    const planes = planeCount(this.#geometry);
+    const isYcbcr = this.#geometry.colorSpace === "ycbcr" ? 1 : 0;
+    // Each run in the order of the layout.
+    u32.set(
+      [planes, isYcbcr, width, height, columnFrom, columnTo, at.pixels, pixelStride, ring - 1],
+      IMAGE / 4,
+    );
+    u32.set([ring * pixelStride, at.rowFirst, rowTaps, at.rowWeights], (IMAGE + PIXELS_PLANE) / 4);
+    u32.set(
+      [at.columnFirst, columnTaps, at.columnWeights, outHeight, at.outStride, at.out],
+      (IMAGE + COLUMN_FIRST) / 4,
+    );
+    u32.set([4 * outHeight * at.outStride, outputs.length, at.row, rowPlane], (IMAGE + OUT_PLANE) / 4);
+    outputs.forEach(({ plane, factor, summand }, index) => {
+      const output = (IMAGE + OUTPUTS + index * OUTPUT_BYTES) / 4;
+      u32[output] = planes === 1 ? 0 : plane;
+      // The sums are in Q20.
+      f32[output + 1] = factor / 2 ** 20;
+      f32[output + 2] = summand;
+    });
+    writeTaps(engine, rows, rowTaps, at.rowFirst, at.rowWeights, 0, outHeight);
+    writeTaps(engine, columns, columnTaps, at.columnFirst, at.columnWeights, columnFrom, at.outStride);
+    this.parts.forEach((part, index) => {
+      writePart(engine, part, index);
+    });
   }
 }
+
+/** A copy: the image itself may hold megabytes of coefficients. */
+const geometryOf = ({ width, height, colorSpace, components }: PlanesGeometry): PlanesGeometry => ({
+  ...{ width, height, colorSpace },
+  components: components.map(({ horizontalSampling, verticalSampling, blocksWide, blocksHigh }) => ({
+    ...{ horizontalSampling, verticalSampling, blocksWide, blocksHigh },
+  })),
+});
+
+const planeCount = ({ components }: PlanesGeometry): number => (components.length === 1 ? 1 : 3);
 
 function writePart({ u32, f64, i16 }: PixelEngine, part: Part, index: number): void {
   const { from, to, blocks, table, basis, samples, upsampled, stride, rows, scaled, blocksWide } = part;
   const { points, width, height, expandX, expandY, fancy } = scaled;
   const base = COMPONENTS + index * COMPONENT_BYTES;
-  // In the order of the layout.
   u32.set(
     [blocks, 128, from, to, points, table, basis, samples, stride, rows, width, height],
     (base + BLOCKS) / 4,
