@@ -1,13 +1,13 @@
 /** Ways from a JPEG file's bytes to logits, one file at a time, in stages. */
 import turbo from "@julusian/jpeg-turbo";
-import { InferenceSession, Tensor } from "onnxruntime-node";
+import { Tensor } from "onnxruntime-node";
 import { geometry } from "../../src/convert/entrance/geometry.js";
 import type { Preprocess } from "../../src/convert/entrance/preprocess.js";
 import { GraphBuilder } from "../../src/onnx/builder.js";
-import { writeOnnx } from "../../src/onnx/file.js";
 import { usualWay } from "../../src/report/usual.js";
 import type { Network } from "../../src/runtime/network.js";
 import { enter, type Fill, type Pipeline } from "../../src/runtime/pipeline.js";
+import { openSession } from "../../src/runtime/session.js";
 
 /** Milliseconds. */
 export interface Stages {
@@ -94,7 +94,7 @@ async function openResizer(preprocess: Preprocess): Promise<(bytes: Uint8Array) 
   const scaled = g.node("Mul", [values, perChannel((c) => rescale / (std[c] as number))]);
   const planes = g.node("Sub", [scaled, perChannel((c) => (mean[c] as number) / (std[c] as number))]);
   g.output(planes, "planes", "float32", [1, 3, "rows", "columns"]);
-  const session = await InferenceSession.create(writeOnnx(g.build()));
+  const session = await openSession(g.build());
   const int64 = (...values: number[]) =>
     new Tensor("int64", BigInt64Array.from(values, BigInt), [values.length]);
   return async (bytes) => {

@@ -21,8 +21,10 @@ export async function openSession(
     // Errors are thrown; ONNX Runtime would print them as well.
     logSeverityLevel: 4,
   };
+  // Between runs its threads would go on looking for work for a while, and take the cores from whatever else runs.
+  const session = { force_spinning_stop: "1", ...(options.extra?.session as object | undefined) };
   try {
-    const settings = { ...defaults, ...options };
+    const settings = { ...defaults, ...options, extra: { ...options.extra, session } };
     // Two overloads, one for each.
     return await (typeof file === "string"
       ? InferenceSession.create(file, settings)
