@@ -7,11 +7,12 @@ import { convertGraph } from "../src/convert/convert.js";
 import { type Preprocess, TORCHVISION } from "../src/convert/entrance/preprocess.js";
 import { readMetadata } from "../src/convert/metadata.js";
 import type { ConvertOptions } from "../src/convert/options.js";
+import { summarizeModel } from "../src/convert/summary.js";
 import { readCoefficients } from "../src/index.js";
 import { GraphBuilder } from "../src/onnx/builder.js";
 import { readOnnx, writeOnnx } from "../src/onnx/file.js";
 import { type Dimension, float32, type Graph, volume } from "../src/onnx/graph.js";
-import { conversionLines } from "../src/report/model-text.js";
+import { conversionLines, modelLines } from "../src/report/model-text.js";
 import { feedsOf } from "../src/runtime/feeds.js";
 import { loadModel } from "../src/runtime/model.js";
 import { openSession } from "../src/runtime/session.js";
@@ -177,4 +178,12 @@ test("what the options leave open is as usual for the network's size, and told",
   });
   expect(model.preprocess).toEqual(readMetadata(graph)?.preprocess);
   await model.close();
+});
+
+test("inspect tells what becomes of a model that takes JPEG files", async () => {
+  const graph = readOnnx(await readFile(MODEL));
+  const summary = summarizeModel(graph, { input: "jpeg" });
+  expect(modelLines(summary)[1]).toBe("image 1x32x32; conversion with input jpeg, plan fused, ReLU exact:");
+  expect(summary.layers?.every(({ domain }) => domain === "pixels")).toBe(true);
+  expect(summary.multiplyAdds).toBe(summary.spatialMultiplyAdds);
 });

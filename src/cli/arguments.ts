@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option } from "commander";
-import { PLAN_NAMES, parseRelu, type Relu } from "../convert/options.js";
+import { INPUTS, PLAN_NAMES, parseRelu, type Relu } from "../convert/options.js";
 
 export function positiveInteger(text: string): number {
   const value = Number(text);
@@ -45,6 +45,14 @@ export const planOption = () =>
   new Option("--plan <name>", "how decompress, operator, compress are carried out")
     .choices(PLAN_NAMES)
     .default("fused");
+
+export const inputOption = () =>
+  new Option(
+    "--input <kind>",
+    "planes: one input [N, C, H/8, W/8, 64]; jpeg: coefficients and tables of files",
+  )
+    .choices(INPUTS)
+    .default("planes");
 
 export const dataOption = () =>
   new Option("--data <dir>", "folder of IDX files, gzipped or not (default: MNIST itself)");

@@ -1,6 +1,6 @@
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { convertGraph } from "../convert/convert.js";
-import type { PlanName, Relu } from "../convert/options.js";
+import type { InputName, PlanName, Relu } from "../convert/options.js";
 import { formatRelu } from "../convert/options.js";
 import { loadingBytes } from "../convert/plan.js";
 import { writeOnnx } from "../onnx/file.js";
@@ -8,14 +8,14 @@ import { formatBytes } from "../report/format.js";
 import { conversionLines } from "../report/model-text.js";
 import { freeBytes } from "../runtime/classifier.js";
 import { parseModel } from "../runtime/model-files.js";
-import { planOption, reluOption } from "./arguments.js";
+import { inputOption, planOption, reluOption } from "./arguments.js";
 import { readInput, withFile, writeOutput } from "./files.js";
 import { addPreprocessOptions, type PreprocessFlags, preprocessOf } from "./preprocess.js";
 
 interface Flags extends PreprocessFlags {
   relu: Relu;
   plan: PlanName;
-  input: "planes" | "jpeg";
+  input: InputName;
   json?: boolean;
 }
 
@@ -27,14 +27,7 @@ export function convertCommand(): Command {
     .argument("<out.onnx>", "the converted model")
     .addOption(reluOption())
     .addOption(planOption())
-    .addOption(
-      new Option(
-        "--input <kind>",
-        "planes: one input [N, C, H/8, W/8, 64]; jpeg: coefficients and tables of files",
-      )
-        .choices(["planes", "jpeg"])
-        .default("planes"),
-    )
+    .addOption(inputOption())
     .option("--json", "print the result as one JSON object")
     .action(run);
   return addPreprocessOptions(command);

@@ -1,16 +1,17 @@
 import { Command } from "commander";
-import type { PlanName, Relu } from "../convert/options.js";
+import type { InputName, PlanName, Relu } from "../convert/options.js";
 import { summarizeModel } from "../convert/summary.js";
 import { JpegDomainError } from "../errors.js";
 import { summarizeJpeg } from "../jpeg/summary.js";
 import { modelLines } from "../report/model-text.js";
 import { summaryLines } from "../report/summary-text.js";
 import { parseModel } from "../runtime/model-files.js";
-import { planOption, reluOption } from "./arguments.js";
+import { inputOption, planOption, reluOption } from "./arguments.js";
 import { eachFile } from "./files.js";
 
 interface Flags {
   json?: boolean;
+  input: InputName;
   plan: PlanName;
   relu: Relu;
 }
@@ -35,8 +36,8 @@ const KINDS: readonly Kind[] = [
     name: "an ONNX model",
     // Its first field is nearly always the IR version, a varint under number 1.
     matches: (bytes, path) => bytes[0] === 0x08 || path.toLowerCase().endsWith(".onnx"),
-    inspect: (bytes, path, { plan, relu }) => {
-      const summary = summarizeModel(parseModel(path, bytes), { plan, relu });
+    inspect: (bytes, path, { input, plan, relu }) => {
+      const summary = summarizeModel(parseModel(path, bytes), { input, plan, relu });
       return { fields: { kind: "onnx", ...summary }, lines: modelLines(summary) };
     },
   },
@@ -49,6 +50,7 @@ export function inspectCommand(): Command {
       "tell what JPEG files are made of, or where each layer of an ONNX model would be carried out",
     )
     .argument("<file...>", "JPEG files: size, scans, sampling, tables; models: domain, reason, operations")
+    .addOption(inputOption())
     .addOption(planOption())
     .addOption(reluOption())
     .option("--json", "print one JSON object: files, each with its fields or its error")

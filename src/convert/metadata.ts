@@ -1,11 +1,12 @@
 import type { Dimension, Graph } from "../onnx/graph.js";
 import type { Preprocess } from "./entrance/preprocess.js";
 import { ConvertError } from "./errors.js";
+import type { InputName } from "./options.js";
 
 /** What a converted file says of itself, so that whoever loads it knows what to feed it. */
 export interface Metadata {
   /** What the graph takes: coefficients of the network's planes, or of JPEG files (./entrance/graph.ts). */
-  input: "planes" | "jpeg";
+  input: InputName;
   plan: string;
   relu: string;
   /** The planes the network was made for. A side whose length is known only at run time has its name instead. */

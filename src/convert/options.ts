@@ -9,6 +9,10 @@ export const PLAN_NAMES = ["fused", "blockwise", "exploded"] as const;
 /** How `decompress · operator · compress` is carried out. */
 export type PlanName = (typeof PLAN_NAMES)[number];
 
+export const INPUTS = ["planes", "jpeg"] as const;
+/** What a converted model takes. */
+export type InputName = (typeof INPUTS)[number];
+
 export interface ConvertOptions {
   /** Default `'exact'`. */
   relu?: Relu;
@@ -18,7 +22,7 @@ export interface ConvertOptions {
    * What the converted model takes: `'planes'`, one coefficient tensor `[N, C, X, Y, 64]` of the network's input, which is
    * the default; or `'jpeg'`, a file's own quantised coefficients and tables, one file in each call.
    */
-  input?: "planes" | "jpeg";
+  input?: InputName;
   /**
    * With `input: 'jpeg'`: what comes between a photograph and the network's planes, all of it or parts. The rest is as
    * torchvision does it for the network's size, which {@link Converted.assumed} tells.
@@ -47,8 +51,8 @@ export function settings(options: ConvertOptions): Settings {
   const { relu = "exact", plan = "fused", input = "planes", table = DEFAULT_TABLE } = options;
   if (!PLAN_NAMES.includes(plan))
     throw new ConvertError(`plan "${plan}" is unknown; expected ${PLAN_NAMES.join(", ")}`);
-  if (input !== "planes" && input !== "jpeg")
-    throw new ConvertError(`input "${input}" is unknown; expected planes or jpeg`);
+  if (!INPUTS.includes(input))
+    throw new ConvertError(`input "${input}" is unknown; expected ${INPUTS.join(" or ")}`);
   return { relu: reluKind(relu), plan, table };
 }
 

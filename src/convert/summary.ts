@@ -17,6 +17,7 @@ export interface ModelSummary {
   converted?: Metadata;
   /** Of a spatial model, what conversion would make of it. */
   image?: Planes;
+  input?: string;
   plan?: string;
   relu?: string;
   spatialMultiplyAdds?: number;
@@ -45,6 +46,7 @@ export function summarizeModel(graph: Graph, options: ConvertOptions = {}): Mode
   return {
     ...general,
     image: { channels, height, width },
+    input: options.input ?? "planes",
     plan: options.plan ?? "fused",
     relu: formatRelu(options.relu ?? "exact"),
     spatialMultiplyAdds: spatialMultiplyAdds(graph),

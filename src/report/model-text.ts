@@ -37,7 +37,10 @@ export function modelLines(summary: ModelSummary): string[] {
     return lines;
   }
   const planes = `${image?.channels}x${image?.height}x${image?.width}`;
-  lines.push(`image ${planes}; conversion with plan ${summary.plan}, ReLU ${summary.relu}:`, "");
+  lines.push(
+    `image ${planes}; conversion with input ${summary.input}, plan ${summary.plan}, ReLU ${summary.relu}:`,
+    "",
+  );
   const table = layers.map(({ node, op, domain, multiplyAdds }) => [
     short(node),
     op,
