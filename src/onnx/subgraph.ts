@@ -7,7 +7,7 @@ import {
   AttributeProto_AttributeType as AttributeType,
   type GraphProto,
 } from "./generated/onnx_pb.js";
-import type { Attribute, Node } from "./graph.js";
+import type { Attribute, Graph, Node } from "./graph.js";
 import { inlined } from "./tensors.js";
 
 interface Names {
@@ -23,6 +23,14 @@ export function subgraphNames(node: Node): Names {
   for (const graph of subgraphs(node)) collect(graph, new Set(), names);
   return names;
 }
+
+/** Every name that is taken in a graph: of its values, those of its nodes' subgraphs, and its nodes. */
+export const namesOf = ({ inputs, outputs, initializers, nodes }: Graph): Set<string> =>
+  new Set([
+    ...[...inputs, ...outputs].map(({ name }) => name),
+    ...initializers.keys(),
+    ...nodes.flatMap((node) => [node.name, ...node.outputs, ...subgraphNames(node).made]),
+  ]);
 
 /** All that a node reads: its inputs, and what its subgraphs read from around it. */
 export const reads = (node: Node): string[] =>

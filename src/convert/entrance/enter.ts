@@ -1,8 +1,8 @@
 /** A network that takes JPEG files' coefficients: the entrance's nodes before those of the network. */
 import { GraphBuilder, makeNode } from "../../onnx/builder.js";
 import { type Dimension, float32, type Graph, int64, type Node } from "../../onnx/graph.js";
-import { DEFAULT_TABLE, ZIGZAG } from "../../transform/frequency.js";
-import { cosine } from "../../transform/tensors.js";
+import { namesOf } from "../../onnx/subgraph.js";
+import { C } from "../../transform/tensors.js";
 import { ConvertError } from "../errors.js";
 import { entranceGraph } from "./graph.js";
 import { planeSize } from "./plane-size.js";
@@ -69,10 +69,7 @@ export function enterJpeg(behind: Behind, preprocess: Preprocess): Entered {
     const grid = g.node("Reshape", [padded, g.ints([channels, x, 8, y, 8])]);
     const blocks = g.node("Transpose", [grid], { perm: [0, 1, 3, 2, 4] });
     const rows = g.node("Reshape", [blocks, g.ints([channels * x * y, 64])]);
-    const coefficients = g.node("MatMul", [
-      rows,
-      g.constant("compress", float32(compressMatrix(table), [64, 64])),
-    ]);
+    const coefficients = g.node("MatMul", [rows, g.constant("compress", float32(C(table).data, [64, 64]))]);
     nodes.push(last([coefficients], [1, channels, x, y, 64], input));
   }
   const entrance = g.build();
@@ -89,26 +86,9 @@ export function enterJpeg(behind: Behind, preprocess: Preprocess): Entered {
   };
 }
 
-function namesOf({ inputs, outputs, initializers, nodes }: Graph): Set<string> {
-  return new Set([
-    ...[...inputs, ...outputs].map(({ name }) => name),
-    ...initializers.keys(),
-    ...nodes.flatMap(({ name, outputs }) => [name, ...outputs]),
-  ]);
-}
-
 /** Zeros after the end of `axis`. */
 function pad(g: GraphBuilder, value: string, shape: number[], axis: number): string {
   if (shape[axis] === 0) return value;
   const zeros = g.node("ConstantOfShape", [g.constant("beyond", int64(shape))]);
   return g.node("Concat", [value, zeros], { axis });
-}
-
-/** `[pixel, k]`: the forward transform of a block, divided by the table. */
-function compressMatrix(table: ArrayLike<number> = DEFAULT_TABLE): Float32Array {
-  return Float32Array.from({ length: 64 * 64 }, (_, at) => {
-    const [pixel, k] = [at >> 6, at & 63];
-    const place = ZIGZAG[k] as number;
-    return (cosine(pixel >> 3, place >> 3) * cosine(pixel & 7, place & 7)) / (table[k] as number);
-  });
 }

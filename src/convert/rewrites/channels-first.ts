@@ -12,7 +12,7 @@ import type { Facts } from "../../onnx/facts.js";
 import { removeUnused } from "../../onnx/fold.js";
 import { type Graph, intsAttribute, type Node } from "../../onnx/graph.js";
 import { inferShapes } from "../../onnx/infer.js";
-import { reads, renameInSubgraphs, subgraphNames } from "../../onnx/subgraph.js";
+import { namesOf, reads, renameInSubgraphs } from "../../onnx/subgraph.js";
 import { MOVES, type Move, type Operand, reordered, TO_FIRST, TO_LAST } from "./axis-order.js";
 
 /** Operators whose transpositions stand or fall together. */
@@ -193,10 +193,3 @@ class Rewriting {
     this.g.graph.nodes.push(node);
   }
 }
-
-const namesOf = ({ inputs, initializers, nodes }: Graph): Set<string> =>
-  new Set([
-    ...inputs.map(({ name }) => name),
-    ...initializers.keys(),
-    ...nodes.flatMap((node) => [...node.outputs, ...subgraphNames(node).made]),
-  ]);
