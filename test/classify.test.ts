@@ -273,7 +273,8 @@ describe("interrupted work", () => {
   });
 
   test("ends quietly where the reader of its output does, whatever its threads are at", async () => {
-    const args = [MAIN, "classify", MODEL, "many", "--threads", "2", ...NOTEBOOK];
+    // Lines for more than a pipe and its reader hold, so that it cannot end before the reader does.
+    const args = [MAIN, "classify", MODEL, "many", "--jsonl", "--top", "10", "--threads", "2", ...NOTEBOOK];
     const child = spawn(process.execPath, args, { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
     let stderr = "";
     child.stderr.on("data", (data: Buffer) => {
