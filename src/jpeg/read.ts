@@ -28,7 +28,7 @@ export interface ReadOptions {
    * decoding does.
    */
   reuse?: JpegImage;
-  /** The largest `width * height` to read; 2^28 (268 million) by default. */
+  /** The largest `width * height` to read; {@link MAX_PIXELS} (268 million, as sharp's) by default. */
   maxPixels?: number;
   /** The largest number of scans to read; 1000 by default. */
   maxScans?: number;
@@ -60,7 +60,8 @@ export interface HeaderComponent {
   quantization?: Uint16Array;
 }
 
-const MAX_PIXELS = 2 ** 28;
+/** The largest image that is read unless other limits are given: 16383 x 16383, sharp's limitInputPixels. */
+export const MAX_PIXELS = 268402689;
 const MAX_SCANS = 1000;
 
 /**
@@ -137,8 +138,12 @@ export interface BandPlan {
  *
  * @returns the image without coefficients
  */
-export function readBands(bytes: Uint8Array, plan: (header: JpegHeader) => BandPlan): JpegImage {
-  return read(bytes, {}, plan);
+export function readBands(
+  bytes: Uint8Array,
+  plan: (header: JpegHeader) => BandPlan,
+  options: Pick<ReadOptions, "tolerant" | "maxPixels" | "maxScans"> = {},
+): JpegImage {
+  return read(bytes, options, plan);
 }
 
 function read(bytes: Uint8Array, options: ReadOptions, plan?: (header: JpegHeader) => BandPlan): JpegImage {
