@@ -330,7 +330,8 @@ function readApplicationSegment(headers: Headers, { code, start, end }: Segment)
     const orientation = exifOrientation(data);
     if (orientation !== undefined) headers.orientation ??= orientation;
   } else if (code === APP2) headers.icc.push(data);
-  if (headers.keepSegments) headers.segments.push({ marker: code, data });
+  // Memory of its own: the caller may use the bytes for the next file.
+  if (headers.keepSegments) headers.segments.push({ marker: code, data: new Uint8Array(data) });
 }
 
 /** T.81, B.2.3. */

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** A model that takes JPEG files: `bytes → coefficients → planes → network → outputs`, on as many threads as pay. */
 import { availableParallelism } from "node:os";
 import type { InferenceSession } from "onnxruntime-node";
@@ -6,9 +7,11 @@ import type { Metadata } from "../convert/metadata.js";
 import type { ConvertOptions } from "../convert/options.js";
 import { loadingBytes } from "../convert/plan.js";
 import { JpegDomainError } from "../errors.js";
-import { batcher } from "./batcher.js";
+import { type Batcher, batcher } from "./batcher.js";
 import { checkMemory, freeBytes } from "./classifier.js";
 import type { PlaneSize } from "./entrance.js";
+import { describeFailure } from "./failure.js";
+import { openGate } from "./gate.js";
 import { type OpenedNetwork, openNetwork } from "./network.js";
 import {
   fromFiles,
@@ -16,12 +19,12 @@ import {
   type JpegResult,
   type JpegSource,
   openPipeline,
-  type Pipeline,
   type PlanesResult,
   planeLength,
 } from "./pipeline.js";
-import { openPool, type Pool, type PoolResult } from "./pool.js";
+import { closed, openPool, type Pool, type PoolResult } from "./pool.js";
 import type { SessionOptions } from "./session.js";
+import { checkFiles } from "./source.js";
 import { inOrder } from "./stream.js";
 
 /** How {@link loadModel} opens a model. */
@@ -70,8 +73,13 @@ export interface JpegModel {
   stream(
     jpegs: Iterable<JpegSource> | AsyncIterable<JpegSource>,
   ): AsyncGenerator<JpegResult, void, undefined>;
-  /** Ends the threads and frees the model. */
+  /**
+   * Ends the threads and frees the model. Files in work are finished, those not begun get an error in their place;
+   * `run` and `stream` are refused from then on. Closing again is no mistake, and waits for the same end.
+   */
   close(): Promise<void>;
+  /** {@link close}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** Floats of planes that a batch should hold at least: small images cost more to hand over than to compute. */
@@ -97,11 +105,32 @@ export async function loadModel(model: Uint8Array | string, options: ModelOption
   const settings = settingsOf(network, options, onCpu);
   const { batch, threads, window, session } = settings;
   const pipeline = await openPipeline(network, batch, session);
-  const runFiles = (files: readonly JpegSource[]) => pipeline.run(files, fromFiles(network));
-  const here = batcher(batch, runFiles);
-  const pool = threads > 1 ? lazyPool(network, settings, onCpu) : undefined;
-  const submit = pool ? submitter(pool, pipeline, batch) : here.submit;
-  const stream: JpegModel["stream"] = (jpegs) => inOrder(jpegs, window, submit);
+  const gate = openGate();
+  const instead = (items: readonly unknown[]) => items.map(() => ({ error: closed() }));
+  const runFiles = (files: readonly JpegSource[]) =>
+    gate.pass<JpegResult[]>(
+      () => pipeline.run(files, fromFiles(network)),
+      () => instead(files),
+    );
+  const runPlanes = (images: readonly PlanesResult[]) =>
+    gate.pass<JpegResult[]>(
+      () => pipeline.run(images, fromPlanes),
+      () => instead(images),
+    );
+  const here = oneByOne(batcher(batch, runFiles));
+  const pool = threads > 1 ? lazyPool(keep(network), settings, onCpu) : undefined;
+  const submit = pool ? submitter(pool, oneByOne(batcher(batch, runPlanes))) : here;
+  const open = (name: string, files: unknown) => {
+    if (gate.isClosed) throw new JpegDomainError(`the model is closed, expected ${name} before close`);
+    checkFiles(name, files);
+  };
+  let ending: Promise<void> | undefined;
+  const close = async () => {
+    await Promise.all([gate.close(), pool?.close()]);
+    // What the threads made last may still be on its way to the network.
+    await gate.close();
+    await pipeline.close();
+  };
   return {
     planes: network.planes,
     preprocess: network.preprocess,
@@ -111,19 +140,33 @@ export async function loadModel(model: Uint8Array | string, options: ModelOption
     batch,
     threads,
     async run(jpegs) {
+      open("run", jpegs);
       if (jpegs.length === 1) return runFiles(jpegs);
       const isMany = pool !== undefined && jpegs.length >= WORTH_THREADS * threads * batch;
-      const work = isMany || pool?.isOpen() ? submit : here.submit;
+      const work = isMany || pool?.isOpen() ? submit : here;
       const results: JpegResult[] = [];
       for await (const result of inOrder(jpegs, window, work)) results.push(result);
       return results;
     },
-    stream,
-    async close() {
-      await pool?.close();
-      await pipeline.close();
+    async *stream(jpegs) {
+      open("stream", jpegs);
+      yield* inOrder(jpegs, window, submit);
     },
+    close: () => (ending ??= close()),
+    [Symbol.asyncDispose]: () => (ending ??= close()),
   };
+}
+
+/**
+ * The model's bytes in memory that is ours, which all threads share: the pool opens with its first files, when the
+ * caller may long have used his for something else.
+ */
+function keep(network: OpenedNetwork): OpenedNetwork {
+  const { model } = network;
+  if (typeof model === "string") return network;
+  const kept = new Uint8Array(new SharedArrayBuffer(model.length));
+  kept.set(model);
+  return { ...network, model: kept };
 }
 
 function isCpu(providers: ModelOptions["executionProviders"]): boolean {
@@ -206,10 +249,15 @@ function lazyPool(network: OpenedNetwork, { batch, threads, session }: Settings,
 }
 
 /** The way of a file through the pool and, where that gives planes only, through the network on this thread. */
-function submitter(pool: LazyPool, pipeline: Pipeline, batch: number) {
-  const network = batcher(batch, (planes: PlanesResult[]) => pipeline.run(planes, fromPlanes));
+function submitter(pool: LazyPool, network: (planes: PlanesResult) => Promise<JpegResult>) {
   return async (source: JpegSource): Promise<JpegResult> => {
     const result = await pool.submit(source);
-    return result.planes ? network.submit(result) : (result as JpegResult);
+    return result.planes ? network(result) : (result as JpegResult);
   };
 }
+
+/** A batcher whose failures are those of the images, so that the others keep their answers. */
+const oneByOne =
+  <T>({ submit }: Batcher<T, JpegResult>) =>
+  (item: T): Promise<JpegResult> =>
+    submit(item).catch((error: unknown) => ({ error: describeFailure(error) }));

@@ -8,6 +8,7 @@ import { fillPlanes } from "./entrance.js";
 import { describeFailure } from "./failure.js";
 import type { Network } from "./network.js";
 import { openSession, type SessionOptions } from "./session.js";
+import { sourceFailure } from "./source.js";
 
 /** A JPEG file: its bytes, or its path. */
 export type JpegSource = Uint8Array | string;
@@ -30,6 +31,8 @@ export type PlanesResult = { planes: Float32Array; error?: never } | { planes?: 
 
 /** Reads a file and writes its planes to `out`; returns why it could not, if so. */
 export function enter(source: JpegSource, network: Network, out: Float32Array): Error | undefined {
+  const failure = sourceFailure(source);
+  if (failure) return failure;
   try {
     const bytes = typeof source === "string" ? readFileSync(source) : source;
     fillPlanes(bytes, network.preprocess, network.planes, out);

@@ -1,8 +1,9 @@
 /** Worker threads that take single files, and are given them in batches. */
 import { Worker } from "node:worker_threads";
 import { JpegDomainError } from "../errors.js";
-import { receiveError } from "./failure.js";
+import { describeFailure, receiveError } from "./failure.js";
 import type { JpegSource, Outputs } from "./pipeline.js";
+import { ownBytes, sourceFailure } from "./source.js";
 import type { Reply, Request, WorkerSettings } from "./worker.js";
 
 /** What a thread gave for a file. */
@@ -54,7 +55,8 @@ export function openPool({ threads, url, ...settings }: PoolOptions): Pool {
     worker.on("message", (reply: Reply) => {
       const jobs = thread.sent.shift() as Job[];
       for (const [i, { resolve }] of jobs.entries()) resolve(received(reply[i]));
-      if (thread.sent.length === 0) worker.unref();
+      // Whoever closes the pool waits for the thread's end.
+      if (thread.sent.length === 0 && !isClosed) worker.unref();
       schedule();
     });
     worker.on("error", (error) => {
@@ -88,7 +90,12 @@ export function openPool({ threads, url, ...settings }: PoolOptions): Pool {
   function dispatch(): void {
     isScheduled = false;
     if (isClosed) return;
-    while (queue.length > 0 && pool.size < Math.min(threads, queue.length)) start();
+    try {
+      while (queue.length > 0 && pool.size < Math.min(threads, queue.length)) start();
+    } catch (error) {
+      // The system gives no more threads: those that run take the work.
+      if (pool.size === 0) for (const { resolve } of queue.splice(0)) resolve(failed(error));
+    }
     for (let ahead = 0; ahead < AHEAD; ahead++)
       for (const thread of pool) {
         // A batch in waiting is worth it only when full: a part of one may still grow.
@@ -98,11 +105,22 @@ export function openPool({ threads, url, ...settings }: PoolOptions): Pool {
       }
   }
 
-  function send({ worker, sent }: Thread, jobs: Job[]): void {
+  function send({ worker, sent }: Thread, taken: Job[]): void {
+    const [jobs, files]: [Job[], JpegSource[]] = [[], []];
+    for (const job of taken)
+      try {
+        // What is sent is moved, and the caller's memory must stay his.
+        files.push(typeof job.source === "string" ? job.source : ownBytes(job.source));
+        jobs.push(job);
+      } catch (error) {
+        job.resolve(failed(error));
+      }
+    if (jobs.length === 0) {
+      schedule();
+      return;
+    }
     sent.push(jobs);
     worker.ref();
-    // A view's whole buffer would be copied, and the caller's must stay his.
-    const files = jobs.map(({ source }) => (typeof source === "string" ? source : source.slice()));
     const moved = files.flatMap((file) => (typeof file === "string" ? [] : [file.buffer as ArrayBuffer]));
     worker.postMessage({ files } satisfies Request, moved);
   }
@@ -116,11 +134,16 @@ export function openPool({ threads, url, ...settings }: PoolOptions): Pool {
   }
 
   return {
-    submit: (source) =>
-      new Promise((resolve) => {
+    async submit(source) {
+      const error = sourceFailure(source);
+      if (error) return { error };
+      // Not at once: whoever asks in a loop must let other work go on.
+      if (isClosed) return new Promise((resolve) => setImmediate(resolve, { error: closed() }));
+      return new Promise((resolve) => {
         queue.push({ source, isSuspect: false, resolve });
         schedule();
-      }),
+      });
+    },
     async close() {
       isClosed = true;
       schedule();
@@ -135,7 +158,9 @@ export function openPool({ threads, url, ...settings }: PoolOptions): Pool {
   };
 }
 
-const closed = () => new JpegDomainError("the model was closed before this file was read");
+export const closed = () => new JpegDomainError("the model was closed before this file was read");
+
+const failed = (error: unknown): PoolResult => ({ error: describeFailure(error) });
 
 function received(entry: Reply[number] | undefined): PoolResult {
   if (entry === undefined) return { error: new JpegDomainError("the thread that read it gave no answer") };

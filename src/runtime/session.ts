@@ -14,7 +14,8 @@ export async function openSession(
   model: Uint8Array | string | Graph,
   options: SessionOptions = {},
 ): Promise<InferenceSession> {
-  const file = typeof model === "string" || model instanceof Uint8Array ? model : writeOnnx(model);
+  const file =
+    typeof model === "string" ? model : model instanceof Uint8Array ? unshared(model) : writeOnnx(model);
   const defaults: SessionOptions = {
     executionMode: "sequential",
     enableCpuMemArena: true,
@@ -34,3 +35,7 @@ export async function openSession(
     throw new JpegDomainError(`ONNX Runtime refuses the model: ${reason}`);
   }
 }
+
+/** ONNX Runtime takes no shared memory. */
+const unshared = (bytes: Uint8Array): Uint8Array =>
+  bytes.buffer instanceof SharedArrayBuffer ? new Uint8Array(bytes) : bytes;

@@ -39,12 +39,26 @@ async function work(files: JpegSource[]): Promise<Reply> {
   }
 }
 
+/** The memory that goes with a reply: once each, and whole; of a part of something larger, the part is copied. */
 function buffers(reply: Reply): ArrayBuffer[] {
-  const all = reply.flatMap((entry) => {
-    if ("planes" in entry) return [entry.planes.buffer];
-    return "outputs" in entry ? Object.values(entry.outputs).map(({ data }) => data.buffer) : [];
+  const all = reply.flatMap((entry): unknown[] => {
+    if ("planes" in entry) return [entry.planes];
+    return "outputs" in entry ? Object.values(entry.outputs).map(({ data }) => data) : [];
   });
-  return all as ArrayBuffer[];
+  const whole = all
+    .filter(ArrayBuffer.isView)
+    .filter(({ byteLength, buffer }) => byteLength === buffer.byteLength);
+  return Array.from(new Set(whole.map(({ buffer }) => buffer as ArrayBuffer)));
+}
+
+/** A reply that cannot be sent is its files' error. */
+function answer(reply: Reply): void {
+  try {
+    parentPort?.postMessage(reply, buffers(reply));
+  } catch (error) {
+    const failed = sendError(error as Error);
+    parentPort?.postMessage(reply.map(() => ({ failed })) satisfies Reply);
+  }
 }
 
 // One request at a time: the next one may come while this one runs.
@@ -56,7 +70,6 @@ port.on("message", (request: Request) => {
       port.close();
       return;
     }
-    const reply = await work(request.files);
-    port.postMessage(reply, buffers(reply));
+    answer(await work(request.files));
   });
 });
