@@ -19,6 +19,7 @@ export { releasePool } from "./jpeg/pool.js";
 export { type EstimatedQuality, estimateQuality, qualityTable, type TableRole } from "./jpeg/quality.js";
 export {
   type HeaderComponent,
+  type HeaderOptions,
   type JpegHeader,
   type ReadOptions,
   readCoefficients,

@@ -51,7 +51,7 @@ export function checkImage(image: JpegImage): void {
   if (components.length !== expected)
     throw new JpegImageError(`${components.length} components in ${colorSpace}, expected ${expected}`);
   components.forEach((component, c) => {
-    const problem = samplingProblem(component) ?? tableProblem(component) ?? idProblem(components, c);
+    const problem = samplingProblem(component) ?? tableProblem(component) ?? idProblem(component);
     if (problem !== undefined) throw new JpegImageError(`component ${c}: ${problem}`, c);
   });
   const grid = mcuGrid(image);
@@ -76,16 +76,14 @@ function samplingProblem({ horizontalSampling: h, verticalSampling: v }: JpegCom
 function tableProblem({ quantization }: JpegComponent): string | undefined {
   if (quantization.length !== 64)
     return `a quantisation table of ${quantization.length} entries, expected 64 in zigzag order`;
-  const bad = quantization.findIndex((entry) => !isWhole(entry, 1, MAX_ENTRY));
+  // T.81 forbids an entry of 0, but files have it, and every decoder takes it.
+  const bad = quantization.findIndex((entry) => !isWhole(entry, 0, MAX_ENTRY));
   if (bad < 0) return undefined;
-  return `entry ${bad} of the quantisation table is ${quantization[bad]}, expected 1 to ${MAX_ENTRY}`;
+  return `entry ${bad} of the quantisation table is ${quantization[bad]}, expected 0 to ${MAX_ENTRY}`;
 }
 
-function idProblem(components: readonly JpegComponent[], c: number): string | undefined {
-  const id = components[c]?.id as number;
-  if (!isWhole(id, 0, 255)) return `identifier ${id}, expected a whole number from 0 to 255`;
-  const other = components.findIndex((component) => component.id === id);
-  return other === c ? undefined : `identifier ${id} is component ${other}'s already`;
+function idProblem({ id }: JpegComponent): string | undefined {
+  return isWhole(id, 0, 255) ? undefined : `identifier ${id}, expected a whole number from 0 to 255`;
 }
 
 function sizeProblem(image: JpegImage, component: JpegComponent, grid: McuGrid): string | undefined {

@@ -20,10 +20,10 @@ import {
   TABLES,
   TOLERANT_AT,
 } from "./assembly/decode-layout.js";
+import { type DamageList, note } from "./damage.js";
 import type { Engine } from "./engine.js";
 import { JpegError, unexpected } from "./errors.js";
 import type { Frame } from "./headers.js";
-import type { JpegDamage } from "./image.js";
 import { SOS } from "./markers.js";
 import type { ScanFinder } from "./scan-finder.js";
 import type { Scan } from "./scans.js";
@@ -37,7 +37,7 @@ export interface Decoding {
   finder: ScanFinder;
   kept: number;
   tolerant: boolean;
-  missing: JpegDamage[];
+  missing: DamageList;
   /** Arrays that may be overwritten. */
   reuse: Int16Array[];
   /** Takes the coefficients instead of result arrays. */
@@ -49,9 +49,6 @@ export interface Decoding {
  * that is used again after the call.
  */
 export type BandSink = (from: number, to: number, parts: readonly Int16Array[], kept: number) => void;
-
-/** More are counted, but not described. */
-const MAX_DESCRIBED = 100;
 
 /**
  * Decodes the scans, and returns each component's coefficients, `[blocksHigh, blocksWide, kept]`.
@@ -174,13 +171,7 @@ function decodeGroup(
     if (engine.u32[(scan + DAMAGE_COUNT) / 4] === 0) continue;
     const { error, count } = damage(engine, decoding, group, index, scanOffset);
     if (!decoding.tolerant) throw error;
-    if (decoding.missing.length >= MAX_DESCRIBED) continue;
-    const more = count > 1 ? ` (the first of ${count} in this scan)` : "";
-    decoding.missing.push({
-      message: `${error.message}${more}`,
-      offset: error.offset,
-      scan: scanOffset + index,
-    });
+    note(decoding.missing, () => error, scanOffset + index, count);
   }
 }
 

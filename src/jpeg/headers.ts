@@ -1,5 +1,6 @@
+import { type DamageList, noDamage, note } from "./damage.js";
 import { UnsupportedJpegError, unexpected } from "./errors.js";
-import type { JpegDamage, JpegSegment } from "./image.js";
+import type { JpegSegment } from "./image.js";
 import {
   APP0,
   APP1,
@@ -24,7 +25,7 @@ import {
   TEM,
   UNSUPPORTED,
 } from "./markers.js";
-import { exifOrientation, startsWith } from "./metadata.js";
+import { exifOrientation, isExif, startsWith } from "./metadata.js";
 import type { HuffmanTable } from "./tables.js";
 
 /** The frame header (T.81, B.2.2). */
@@ -74,12 +75,13 @@ export interface Headers {
   restartInterval: number;
   jfif: boolean;
   adobeTransform?: number;
+  /** What the first EXIF segment says; 0 if it says nothing. Later ones do not count. */
   orientation?: number;
   icc: Uint8Array[];
   segments: JpegSegment[];
   segmentCount: number;
   /** With `tolerant`: what was passed over. */
-  missing: JpegDamage[];
+  missing: DamageList;
 }
 
 /** More than any camera writes, and few enough that a file of nothing but segments costs no memory to speak of. */
@@ -104,7 +106,7 @@ export function startHeaders(bytes: Uint8Array, tolerant: boolean, keepSegments:
     icc: [],
     segments: [],
     segmentCount: 0,
-    missing: [],
+    missing: noDamage(),
   };
 }
 
@@ -144,14 +146,10 @@ function findMarker({ bytes, offset, tolerant, missing }: Headers): number {
     if (byte === 0xff && code !== 0) return at;
     if (!sound) continue;
     sound = false;
-    const defect = unexpected(
-      at,
-      undefined,
-      byte === 0xff ? "bytes ff 00" : `byte 0x${hex(byte)}`,
-      "a marker",
-    );
-    if (!tolerant) throw defect;
-    missing.push({ message: defect.message, offset: at });
+    const found = () =>
+      unexpected(at, undefined, byte === 0xff ? "bytes ff 00" : `byte 0x${hex(byte)}`, "a marker");
+    if (!tolerant) throw found();
+    note(missing, found);
   }
   throw unexpected(bytes.length, undefined, "the end of the file", "a marker");
 }
@@ -164,7 +162,7 @@ interface Segment {
   end: number;
 }
 
-function segmentAt({ bytes, tolerant }: Headers, marker: number, code: number): Segment {
+function segmentAt({ bytes }: Headers, marker: number, code: number): Segment {
   const kind = UNSUPPORTED.get(code);
   if (kind !== undefined)
     throw new UnsupportedJpegError(
@@ -178,8 +176,8 @@ function segmentAt({ bytes, tolerant }: Headers, marker: number, code: number): 
   if (marker + 4 > bytes.length)
     throw unexpected(bytes.length, code, "the end of the file", "the segment's length");
   const length = ((bytes[marker + 2] as number) << 8) | (bytes[marker + 3] as number);
-  // libjpeg passes over a segment it does not look into, whatever its length.
-  const least = tolerant && isPassedOver(code) ? 0 : 2;
+  // libjpeg passes over a segment it does not look into, whatever its length, and says nothing of it.
+  const least = isPassedOver(code) ? 0 : 2;
   if (length < least) throw unexpected(marker + 2, code, `length ${length}`, "at least 2");
   const end = marker + 2 + Math.max(length, 2);
   if (end > bytes.length)
@@ -327,8 +325,7 @@ function readApplicationSegment(headers: Headers, { code, start, end }: Segment)
   else if (code === APP14 && data.length >= 12 && startsWith(data, "Adobe"))
     headers.adobeTransform = data[11] as number;
   else if (code === APP1) {
-    const orientation = exifOrientation(data);
-    if (orientation !== undefined) headers.orientation ??= orientation;
+    if (isExif(data)) headers.orientation ??= exifOrientation(data) ?? 0;
   } else if (code === APP2) headers.icc.push(data);
   // Memory of its own: the caller may use the bytes for the next file.
   if (headers.keepSegments) headers.segments.push({ marker: code, data: new Uint8Array(data) });
@@ -354,8 +351,10 @@ function readScanHeader(headers: Headers, { code, marker, start, end }: Segment)
     const id = bytes[at] as number;
     const slots = bytes[at + 1] as number;
     const taken = (component: number) => members.some((member) => member.component === component);
-    const component = frame.components.findIndex((candidate, index) => candidate.id === id && !taken(index));
-    if (component < 0) throw unexpected(at, code, `component ${id}`, `one of the frame's, and each once`);
+    // Where components share an identifier, libjpeg-turbo takes the first from the place in the scan on.
+    const component = frame.components.findIndex((candidate, index) => candidate.id === id && index >= i);
+    if (component < 0 || taken(component))
+      throw unexpected(at, code, `component ${id}`, `one of the frame's, and each once`);
     members.push({ component, dcSlot: slots >> 4, acSlot: slots & 15 });
   }
   const at = start + 1 + 2 * count;

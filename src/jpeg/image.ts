@@ -18,8 +18,13 @@ export interface JpegImage {
   iccProfile?: Uint8Array;
   /** Comments and APP segments in the order of the file, if they were asked for. */
   segments?: JpegSegment[];
-  /** With `tolerant`: what was damaged or missing, and read as libjpeg reads it. Empty for a sound file. */
+  /**
+   * With `tolerant`: what was damaged or missing, and read as libjpeg reads it. Empty for a sound file; the first 100
+   * places of one that is damaged in more.
+   */
   missing?: JpegDamage[];
+  /** With `tolerant`: how many places were damaged in all. */
+  missingCount?: number;
 }
 
 /** `unknown`: two components, whose meaning no marker tells. */

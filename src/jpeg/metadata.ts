@@ -8,11 +8,35 @@ export function startsWith(data: Uint8Array, text: string): boolean {
 }
 
 const ORIENTATION = 0x112;
-const SHORT = 3;
+
+/** Whether an APP1 segment is EXIF's. */
+export const isExif = (data: Uint8Array): boolean => startsWith(data, "Exif\0\0");
+
+/** Reads a number of a TIFF file, at an offset from its start. */
+type NumberReader = (tiff: DataView, at: number, little: boolean) => number;
+
+/**
+ * TIFF's types that a whole number can be stored in (TIFF 6.0, section 2). EXIF says SHORT for the orientation; editors
+ * write others too, and PIL and libexif take them. A RATIONAL does not fit in the entry, which says where it is.
+ */
+const NUMBERS: Record<number, NumberReader | undefined> = {
+  1: (tiff, at) => tiff.getUint8(at),
+  3: (tiff, at, little) => tiff.getUint16(at, little),
+  4: (tiff, at, little) => tiff.getUint32(at, little),
+  5: (tiff, at, little) => rational(tiff, tiff.getUint32(at, little), little),
+  6: (tiff, at) => tiff.getInt8(at),
+  8: (tiff, at, little) => tiff.getInt16(at, little),
+  9: (tiff, at, little) => tiff.getInt32(at, little),
+  10: (tiff, at, little) => rational(tiff, tiff.getUint32(at, little), little),
+};
+
+function rational(tiff: DataView, at: number, little: boolean): number {
+  if (at + 8 > tiff.byteLength) return Number.NaN;
+  return tiff.getUint32(at, little) / tiff.getUint32(at + 4, little);
+}
 
 /** The orientation tag of the first directory of an EXIF APP1 segment, 1 to 8; undefined if it has none. */
 export function exifOrientation(data: Uint8Array): number | undefined {
-  if (!startsWith(data, "Exif\0\0")) return undefined;
   const tiff = new DataView(data.buffer, data.byteOffset + 6, data.length - 6);
   if (tiff.byteLength < 8) return undefined;
   const order = tiff.getUint16(0);
@@ -25,8 +49,10 @@ export function exifOrientation(data: Uint8Array): number | undefined {
     const entry = directory + 2 + 12 * i;
     if (entry + 12 > tiff.byteLength) return undefined;
     if (tiff.getUint16(entry, little) !== ORIENTATION) continue;
-    const value = tiff.getUint16(entry + 8, little);
-    return tiff.getUint16(entry + 2, little) === SHORT && value >= 1 && value <= 8 ? value : undefined;
+    const number = NUMBERS[tiff.getUint16(entry + 2, little)];
+    const count = tiff.getUint32(entry + 4, little);
+    const value = count > 0 ? number?.(tiff, entry + 8, little) : undefined;
+    return value !== undefined && Number.isInteger(value) && value >= 1 && value <= 8 ? value : undefined;
   }
   return undefined;
 }

@@ -1,4 +1,5 @@
 import { colorSpaceOf } from "./color-space.js";
+import { note } from "./damage.js";
 import { type BandSink, decodeScans } from "./decode.js";
 import { withEngine } from "./engine.js";
 import { JpegError, unexpected } from "./errors.js";
@@ -33,6 +34,9 @@ export interface ReadOptions {
   /** The largest number of scans to read; 1000 by default. */
   maxScans?: number;
 }
+
+/** How to read a file's headers. */
+export type HeaderOptions = Pick<ReadOptions, "tolerant" | "maxPixels">;
 
 /** What a file's headers say, up to its first scan. */
 export interface JpegHeader {
@@ -76,14 +80,30 @@ const BLOCK_VISITS_PER_BYTE = 64;
  * Reads the header segments of a JPEG file up to its first scan; decodes nothing.
  *
  * @param bytes - the file, or as much of its beginning as holds the first scan's header
- * @throws {JpegError} where it is damaged, {@link UnsupportedJpegError} where its coding is not supported
+ * @throws {JpegError} where it is damaged (unless `tolerant`) or larger than `maxPixels`, {@link UnsupportedJpegError}
+ * where its coding is not supported
  */
-export function readHeader(bytes: Uint8Array): JpegHeader {
-  const headers = startHeaders(bytes, false, true);
-  const scan = nextScan(headers);
+export function readHeader(bytes: Uint8Array, options: HeaderOptions = {}): JpegHeader {
+  const { headers, frame, first } = readToFirstScan(bytes, options, true);
+  return headerOf(headers, frame, first);
+}
+
+/** Everything before the first scan's data. No other way leads into a file, so that no function lacks the limit. */
+function readToFirstScan(
+  bytes: Uint8Array,
+  { tolerant = false, maxPixels = MAX_PIXELS }: HeaderOptions,
+  keepSegments: boolean,
+): { headers: Headers; frame: Frame; first: ScanHeader } {
+  const headers = startHeaders(bytes, tolerant, keepSegments);
+  const first = nextScan(headers);
   const { frame } = headers;
-  if (scan === undefined || frame === undefined) throw noScan(headers);
-  return headerOf(headers, frame, scan);
+  if (first === undefined || frame === undefined) throw noScan(headers);
+  if (frame.width * frame.height > maxPixels)
+    throw new JpegError(
+      `the image has ${frame.width} x ${frame.height} pixels, the limit maxPixels is ${maxPixels}`,
+      0,
+    );
+  return { headers, frame, first };
 }
 
 function headerOf(headers: Headers, frame: Frame, scan: ScanHeader): JpegHeader {
@@ -149,17 +169,8 @@ export function readBands(
 function read(bytes: Uint8Array, options: ReadOptions, plan?: (header: JpegHeader) => BandPlan): JpegImage {
   const { tolerant = false, keepSegments = false } = options;
   if (options.coefficients !== undefined) checkKept(options.coefficients);
-  const headers = startHeaders(bytes, tolerant, keepSegments);
+  const { headers, frame, first } = readToFirstScan(bytes, options, keepSegments);
   const { missing } = headers;
-  const first = nextScan(headers);
-  const { frame } = headers;
-  if (first === undefined || frame === undefined) throw noScan(headers);
-  const { maxPixels = MAX_PIXELS } = options;
-  if (frame.width * frame.height > maxPixels)
-    throw new JpegError(
-      `the image has ${frame.width} x ${frame.height} pixels, the limit maxPixels is ${maxPixels}`,
-      0,
-    );
   const bands = plan?.(headerOf(headers, frame, first));
   const kept = bands?.coefficients ?? options.coefficients ?? 64;
 
@@ -185,7 +196,7 @@ function read(bytes: Uint8Array, options: ReadOptions, plan?: (header: JpegHeade
       scans: scans.map(({ header }) => describe(header)),
       ...metadata(headers),
       ...(keepSegments && { segments: headers.segments }),
-      ...(tolerant && { missing }),
+      ...(tolerant && { missing: missing.described, missingCount: 0 }),
     };
     const reuse = options.reuse?.components.map((component) => component.coefficients) ?? [];
     const decoding = {
@@ -202,6 +213,7 @@ function read(bytes: Uint8Array, options: ReadOptions, plan?: (header: JpegHeade
     decodeScans(engine, decoding).forEach((coefficients, index) => {
       (image.components[index] as JpegComponent).coefficients = coefficients;
     });
+    if (tolerant) image.missingCount = missing.count;
     return image;
   });
 }
@@ -242,7 +254,7 @@ function collectScans(
       const defect = follow(progress, scan);
       if (defect !== undefined) {
         if (!tolerant) throw defect;
-        missing.push({ message: defect.message, offset: defect.offset, scan: scans.length });
+        note(missing, () => defect, scans.length);
       }
     }
     scans.push(scan);
@@ -252,15 +264,15 @@ function collectScans(
       header = nextScan(headers);
     } catch (error) {
       if (!tolerant || !(error instanceof JpegError)) throw error;
-      missing.push({ message: error.message, offset: error.offset });
+      note(missing, () => error);
       header = undefined;
     }
   }
   frame.components.forEach(({ id }, component) => {
     if (quantization[component] !== undefined) return;
-    const message = `byte ${headers.offset}: found the end of the image, expected a scan of component ${id}`;
-    if (!tolerant) throw new JpegError(message, headers.offset);
-    missing.push({ message, offset: headers.offset });
+    const defect = unexpected(headers.offset, undefined, "the end of the image", `a scan of component ${id}`);
+    if (!tolerant) throw defect;
+    note(missing, () => defect);
     const { quantizationSlot } = frame.components[component] as Frame["components"][number];
     quantization[component] = headers.quantization[quantizationSlot]?.slice() ?? new Uint16Array(64).fill(1);
   });
@@ -297,7 +309,7 @@ function colorSpace(headers: Headers, frame: Frame): ColorSpace {
 function metadata({ orientation, icc }: Headers): { orientation?: number; iccProfile?: Uint8Array } {
   const profile = icc.length === 0 ? undefined : iccProfile(icc);
   return {
-    ...(orientation !== undefined && { orientation }),
+    ...(orientation && { orientation }),
     ...(profile && { iccProfile: profile }),
   };
 }

@@ -2,7 +2,7 @@
 import type { ColorSpace } from "./image.js";
 import { APP0, COM } from "./markers.js";
 import { type EstimatedQuality, estimateQuality } from "./quality.js";
-import { readCoefficients } from "./read.js";
+import { type HeaderOptions, readCoefficients } from "./read.js";
 import type { Scan } from "./scan-script.js";
 
 export interface JpegSummary {
@@ -54,10 +54,10 @@ const SUBSAMPLINGS: Record<string, string> = {
 
 /**
  * Reads a whole file and sums it up.
- * @throws {JpegError} where it is damaged, {@link UnsupportedJpegError} where its coding is not supported.
+ * @throws {JpegError} where it is damaged (unless `tolerant`) or larger than `maxPixels`, {@link UnsupportedJpegError} where its coding is not supported.
  */
-export function summarizeJpeg(bytes: Uint8Array): JpegSummary {
-  const image = readCoefficients(bytes, { keepSegments: true });
+export function summarizeJpeg(bytes: Uint8Array, options: HeaderOptions = {}): JpegSummary {
+  const image = readCoefficients(bytes, { ...options, keepSegments: true });
   const { width, height, progressive, colorSpace, orientation, iccProfile } = image;
   const tables: number[][] = [];
   let [zeros, values] = [0, 0];

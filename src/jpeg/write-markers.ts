@@ -1,6 +1,8 @@
 /** The marker segments of a file, in the order and shape that libjpeg writes them. T.81, B.2 */
+import { colorSpaceOf } from "./color-space.js";
 import type { ColorSpace, JpegImage, JpegSegment } from "./image.js";
 import * as marker from "./markers.js";
+import { isExif } from "./metadata.js";
 import type { Scan } from "./scan-script.js";
 import type { HuffmanTable } from "./tables.js";
 
@@ -35,9 +37,14 @@ const adobe = (transform: number) =>
 /**
  * What tells the colour space, then the other segments. Grayscale and YCbCr are JFIF's, the others Adobe's; two
  * components have neither. Kept JFIF and Adobe segments are used where they say the same, so that a JFIF's pixel
- * density stays; otherwise they are dropped, since they would change the colours.
+ * density stays; otherwise they are dropped, since they would change the colours. A file that has EXIF in place of JFIF
+ * gets no JFIF segment, as with jpegtran, unless its components' `ids` alone would mean other colours.
  */
-export function colorAndKeptSegments(colorSpace: ColorSpace, kept: readonly JpegSegment[]): Uint8Array[] {
+export function colorAndKeptSegments(
+  colorSpace: ColorSpace,
+  ids: readonly number[],
+  kept: readonly JpegSegment[],
+): Uint8Array[] {
   const transform = TRANSFORM[colorSpace];
   const isJfif = colorSpace === "grayscale" || colorSpace === "ycbcr";
   const keptJfif = kept.find((one) => startsWith(one, marker.APP0, "JFIF\0"));
@@ -48,8 +55,10 @@ export function colorAndKeptSegments(colorSpace: ColorSpace, kept: readonly Jpeg
     (one) => !startsWith(one, marker.APP0, "JFIF\0") && !startsWith(one, marker.APP14, "Adobe"),
   );
   const written = (one: JpegSegment) => segment(one.marker, one.data);
+  const hasExif = kept.some((one) => one.marker === marker.APP1 && isExif(one.data));
+  const needsJfif = !hasExif || colorSpaceOf(ids, false, keptAdobe && transform) !== colorSpace;
   return [
-    ...(isJfif ? [keptJfif ? written(keptJfif) : JFIF] : []),
+    ...(isJfif && keptJfif ? [written(keptJfif)] : isJfif && needsJfif ? [JFIF] : []),
     ...(keptAdobe ? [written(keptAdobe)] : isJfif || transform === undefined ? [] : [adobe(transform)]),
     ...others.map(written),
   ];

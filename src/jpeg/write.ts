@@ -3,7 +3,7 @@ import { checkImage, mcuGrid } from "./check-image.js";
 import { type CodedScan, countSymbols, encodeScan } from "./entropy-encoder.js";
 import { JpegImageError } from "./errors.js";
 import { fillCodes, optimalTable } from "./huffman.js";
-import type { ColorSpace, JpegImage } from "./image.js";
+import type { ColorSpace, JpegComponent, JpegImage } from "./image.js";
 import { checkScript, progressiveScript, type Scan, sequentialScript } from "./scan-script.js";
 import { type HuffmanTable, standardAcTables, standardDcTables } from "./tables.js";
 import {
@@ -71,19 +71,24 @@ export function writeCoefficients(image: JpegImage, options: WriteOptions = {}):
   const script = options.script ?? (progressive ? progressiveScript(image) : sequentialScript(image));
   checkScript(script, image, progressive);
 
+  const frame = withDistinctIds(image.components);
   const { tables, slots } = quantizationSlots(image);
   const pieces = [
     START_OF_IMAGE,
-    ...colorAndKeptSegments(image.colorSpace, (options.segments ?? true) ? (image.segments ?? []) : []),
+    ...colorAndKeptSegments(
+      image.colorSpace,
+      frame.map(({ id }) => id),
+      (options.segments ?? true) ? (image.segments ?? []) : [],
+    ),
     ...tables.map((table, slot) => quantizationSegment(slot, table)),
-    frameSegment(image, progressive, slots),
+    frameSegment({ ...image, components: frame }, progressive, slots),
   ];
   const { mcusWide, mcusHigh } = mcuGrid(image);
   const scans = script.map(
     (scan): CodedScan => ({
       ...scan,
       sequential: !progressive,
-      frame: image.components,
+      frame,
       mcusWide,
       mcusHigh,
       restartInterval,
@@ -94,6 +99,21 @@ export function writeCoefficients(image: JpegImage, options: WriteOptions = {}):
     pieces.push(...scanPieces(scan, huffman, scans.slice(0, index)));
   });
   return concatenate([...pieces, END_OF_IMAGE]);
+}
+
+/**
+ * Some files give several components the same identifier. That can be read where one scan has them all, but a scan of
+ * one component could not say which it means: the later ones get numbers that are free.
+ */
+function withDistinctIds(components: readonly JpegComponent[]): JpegComponent[] {
+  const taken = new Set(components.map(({ id }) => id));
+  return components.map((component, c) => {
+    if (components.findIndex(({ id }) => id === component.id) === c) return component;
+    let id = c + 1;
+    while (taken.has(id)) id++;
+    taken.add(id);
+    return { ...component, id };
+  });
 }
 
 /** A scan with what has to stand before it. */

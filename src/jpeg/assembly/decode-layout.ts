@@ -88,6 +88,12 @@ export const WRONG_RESTART: u32 = 4;
 export const EXTRA_BYTES: u32 = 5;
 export const BAD_REFINEMENT: u32 = 6;
 
+/**
+ * Bytes after a segment's last code that are no damage. libjpeg fills its buffer of 64 bits ahead, and says nothing of
+ * whole bytes that it finds there and does not need.
+ */
+export const SPARE_BYTES: u32 = 7;
+
 // One Huffman table: the first LOOKUP_BITS of the stream lead to an entry; longer codes are searched by length.
 export const LOOKUP_BITS: u32 = 10;
 export const LIMITS: u32 = 4096;

@@ -31,6 +31,7 @@ import {
   SEGMENT,
   SEGMENT_END,
   SEGMENT_RAW,
+  SPARE_BYTES,
   TAIL,
   TAIL_BYTES,
   WRONG_RESTART,
@@ -175,17 +176,21 @@ export function damaged(scan: u32, kind: u32, row: u32, column: u32, member: u32
   store<u32>(scan + DAMAGE_BYTE, (at > end || kind == DATA_ENDS ? end : at) - load<u32>(scan + SEGMENT));
 }
 
-/** Whether the segment has bytes that nothing has read. Zeros do not count: some cameras fill up with them. */
-export function hasBytesLeft(scan: u32): bool {
+/**
+ * Whether the segment has bytes that nothing has read, after the first `spare` of them. Zeros do not count: some cameras
+ * fill up with them.
+ */
+export function hasBytesLeft(scan: u32, spare: u32): bool {
   const used = (u64(load<u32>(scan + NEXT)) << 3) - load<u32>(scan + BITS);
   const end = load<u32>(scan + SEGMENT_END);
-  for (let at = u32((used + 7) >> 3); at < end; at++) if (load<u8>(at) != 0) return true;
+  for (let at = u32((used + 7) >> 3) + spare; at < end; at++) if (load<u8>(at) != 0) return true;
   return false;
 }
 
 /** T.81, F.2.1.3.1 and figure F.12 of the standard's restart: the predictions begin anew. */
 export function restart(scan: u32, row: u32, column: u32): void {
-  if (hasBytesLeft(scan) && load<u32>(scan + OUT_OF_DATA) == 0) damaged(scan, EXTRA_BYTES, row, column, 0);
+  if (hasBytesLeft(scan, SPARE_BYTES) && load<u32>(scan + OUT_OF_DATA) == 0)
+    damaged(scan, EXTRA_BYTES, row, column, 0);
   const wanted = load<u32>(scan + NEXT_RESTART);
   if (load<u32>(scan + MARKER) == 0xd0 + wanted) {
     nextSegment(scan);

@@ -23,6 +23,7 @@ import {
   OUT_OF_DATA,
   RESTART_INTERVAL,
   SCAN_COMPONENTS,
+  SPARE_BYTES,
 } from "./decode-layout";
 import { acFirstRow, acRefineRow, dcFirstRow, dcRefineRow } from "./decode-progressive";
 import { damaged, hasBytesLeft, nextSegment } from "./decode-segments";
@@ -108,7 +109,7 @@ function decodeRow(scan: u32, mode: u32, row: u32, blocks: u32): u32 {
 
 /** After the last row: bytes of the scan that no block needed are damage too. */
 export function endScan(scan: u32, rows: u32): void {
-  if (load<u32>(scan + OUT_OF_DATA) == 0 && hasBytesLeft(scan)) {
+  if (load<u32>(scan + OUT_OF_DATA) == 0 && hasBytesLeft(scan, SPARE_BYTES)) {
     damaged(scan, EXTRA_BYTES, rows, load<u32>(scan + MCUS_PER_ROW), 0);
     return;
   }
@@ -116,7 +117,7 @@ export function endScan(scan: u32, rows: u32): void {
   for (let passed = 0; load<u32>(scan + MARKER) < 0x100; passed++) {
     const marker = load<u32>(scan + MARKER);
     nextSegment(scan);
-    if (hasBytesLeft(scan) || (marker & 0xf8) != 0xd0 || passed == 1) {
+    if (hasBytesLeft(scan, 0) || (marker & 0xf8) != 0xd0 || passed == 1) {
       damaged(scan, EXTRA_BYTES, rows, load<u32>(scan + MCUS_PER_ROW), 0);
       return;
     }

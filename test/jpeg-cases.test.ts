@@ -1,0 +1,222 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import sharp from "sharp";
+import { describe, expect, test } from "vitest";
+import { JpegError, readCoefficients, readHeader, summarizeJpeg, writeCoefficients } from "../src/index.js";
+import { readBands } from "../src/jpeg/read.js";
+import { dqt, EOI, SOI, segment } from "./jpeg/bits.js";
+import { difference, libjpegAnswers, libjpegProgram } from "./jpeg/libjpeg.js";
+
+/** Files of one oddity or defect each, named by it. */
+const FOLDER = fileURLToPath(new URL("cases/jpeg/", import.meta.url));
+const names = readdirSync(FOLDER).filter((name) => name.endsWith(".jpg"));
+const load = (name: string) => new Uint8Array(readFileSync(`${FOLDER}${name}`));
+const sound = load("00-sound.jpg");
+
+/** What djpeg says of them: a warning, or an error and no picture. It is silent about all others. */
+const WARNED = [/^02-/, /^03-/, /^05-/, /^06-/, /^09-/, /^18-/, /^21-/, /^53-/, /^60-/];
+const REFUSED = [/^17-/, /^56-/];
+const isOne = (name: string, of: readonly RegExp[]) => of.some((pattern) => pattern.test(name));
+
+describe("files with one oddity or defect each", () => {
+  test.each(names.filter((name) => !isOne(name, [...WARNED, ...REFUSED])))(
+    "%s: libjpeg says nothing, and the strict reader takes it",
+    (name) => {
+      const strict = readCoefficients(load(name));
+      const { missing, missingCount, ...tolerant } = readCoefficients(load(name), { tolerant: true });
+      expect(tolerant).toEqual(strict);
+      expect({ missing, missingCount }).toEqual({ missing: [], missingCount: 0 });
+    },
+  );
+
+  test.each(names.filter((name) => isOne(name, WARNED)))("%s: the tolerant reader takes it", (name) => {
+    expect(readCoefficients(load(name), { tolerant: true }).components.length).toBeGreaterThan(0);
+  });
+
+  test.each(names.filter((name) => isOne(name, REFUSED)))("%s: libjpeg refuses it, and so do we", (name) => {
+    for (const tolerant of [false, true])
+      expect(() => readCoefficients(load(name), { tolerant })).toThrow(JpegError);
+  });
+
+  test.skipIf(libjpegProgram() === undefined)("libjpeg's coefficients of each", () => {
+    const answers = libjpegAnswers(names.map(load));
+    names.forEach((name, index) => {
+      const answer = answers[index];
+      expect(typeof answer === "string", name).toBe(isOne(name, REFUSED));
+      if (answer === undefined || typeof answer === "string") return;
+      const ours = readCoefficients(load(name), { tolerant: true });
+      expect(difference(ours, answer), name).toBeUndefined();
+      if (answer.warnings === 0) expect(ours.missing, name).toEqual([]);
+    });
+  });
+});
+
+/** An EXIF segment whose only entry is the orientation. */
+function exif(order: "II" | "MM", type: number, count: number, value: number, more: { magic?: number } = {}) {
+  const data = Buffer.alloc(6 + 8 + 2 + 12 + 4 + 8);
+  const little = order === "II";
+  const put = (bytes: number, number: number, at: number) =>
+    little ? data.writeUIntLE(number, at, bytes) : data.writeUIntBE(number, at, bytes);
+  data.write(`Exif\0\0${order}`, "latin1");
+  put(2, more.magic ?? 42, 8);
+  put(4, 8, 10);
+  put(2, 1, 14);
+  put(2, 0x112, 16);
+  put(2, type, 18);
+  put(4, count, 20);
+  const isRational = type === 5 || type === 10;
+  const bytes = isRational || type === 4 || type === 9 ? 4 : type === 3 || type === 8 ? 2 : 1;
+  put(bytes, isRational ? 26 : value, 24);
+  if (isRational) {
+    put(4, value, 32);
+    put(4, 1, 36);
+  }
+  return segment(0xe1, [...data]);
+}
+
+describe("EXIF orientation", () => {
+  const withSegments = (...segments: number[][]) =>
+    Uint8Array.from([...SOI, ...segments.flat(), ...sound.subarray(2)]);
+  const cases: Record<string, [segments: number[][], orientation: number | undefined]> = {
+    "in the second EXIF segment, where the first says nothing": [
+      [exif("MM", 3, 0, 6), exif("MM", 3, 1, 6)],
+      undefined,
+    ],
+    "in two EXIF segments": [[exif("MM", 3, 1, 3), exif("II", 3, 1, 6)], 3],
+    "0, then 6 in a second segment": [[exif("MM", 3, 1, 0), exif("II", 3, 1, 6)], undefined],
+    "no TIFF file": [[exif("MM", 3, 1, 6, { magic: 43 })], undefined],
+    "9": [[exif("MM", 3, 1, 9)], undefined],
+    "9 as LONG": [[exif("II", 4, 1, 9)], undefined],
+    "two values": [[exif("II", 3, 2, 6)], 6],
+    "no values": [[exif("II", 3, 0, 6)], undefined],
+    "in an APP2 segment": [[[0xff, 0xe2, ...exif("II", 3, 1, 6).slice(2)]], undefined],
+  };
+  const types = { BYTE: 1, SHORT: 3, LONG: 4, RATIONAL: 5, SBYTE: 6, SSHORT: 8, SLONG: 9, SRATIONAL: 10 };
+  for (const [name, type] of Object.entries(types))
+    for (const order of ["II", "MM"] as const)
+      cases[`6 as ${name}, ${order}`] = [[exif(order, type, 1, 6)], 6];
+  for (const [name, type] of Object.entries({ ASCII: 2, UNDEFINED: 7, FLOAT: 11, "type 13": 13 }))
+    cases[`6 as ${name}`] = [[exif("MM", type, 1, 6)], undefined];
+
+  test.each(Object.entries(cases))("%s, as sharp takes it", async (_, [segments, orientation]) => {
+    const file = withSegments(...segments);
+    const { orientation: theirs = 1 } = await sharp(file).metadata();
+    expect(orientation ?? 1).toBe(theirs);
+    expect(readHeader(file).orientation).toBe(orientation);
+    expect(readCoefficients(file).orientation).toBe(orientation);
+  });
+
+  test("a LONG of more than 16 bits is none", () => {
+    expect(readHeader(withSegments(exif("MM", 4, 1, 65542))).orientation).toBeUndefined();
+  });
+});
+
+describe("what is silent in libjpeg is sound", () => {
+  test.each([0xe0, 0xe1, 0xe5, 0xee, 0xef, 0xfe])("a segment 0xff%x of length 0 or 1", (marker) => {
+    for (const length of [0, 1]) {
+      const file = Uint8Array.from([...SOI, 0xff, marker, 0, length, ...sound.subarray(2)]);
+      expect(readCoefficients(file).components).toEqual(readCoefficients(sound).components);
+    }
+  });
+
+  test("up to seven bytes before EOI, which libjpeg's bit buffer may hold; not twenty", () => {
+    const before = sound.subarray(0, -2);
+    for (const more of [[1], [0xff, 0], [0xff, 0, 0xff, 0], [1, 2, 3, 4, 5, 6, 7]])
+      expect(readCoefficients(Uint8Array.from([...before, ...more, ...EOI])).components).toEqual(
+        readCoefficients(sound).components,
+      );
+    const far = Uint8Array.from([...before, ...new Array<number>(20).fill(1), ...EOI]);
+    expect(() => readCoefficients(far)).toThrow(/data that no block needs/);
+  });
+});
+
+describe("written back", () => {
+  const markers = (file: Uint8Array) =>
+    readCoefficients(file, { keepSegments: true }).segments?.map(({ marker }) => marker);
+  const coefficients = (file: Uint8Array) =>
+    readCoefficients(file).components.map((component) => component.coefficients);
+
+  test("a file that has EXIF and no JFIF gets no JFIF segment", () => {
+    const file = load("71-exif-only-no-jfif.jpg");
+    expect(markers(file)).toEqual([0xe1]);
+    const image = readCoefficients(file, { keepSegments: true });
+    for (const progressive of [false, true]) {
+      const written = writeCoefficients(image, { progressive });
+      expect(markers(written)).toEqual([0xe1]);
+      expect(readHeader(written)).toMatchObject({ colorSpace: image.colorSpace, orientation: 6 });
+      expect(coefficients(written)).toEqual(coefficients(file));
+    }
+    expect(markers(writeCoefficients(image, { segments: false }))).toEqual([0xe0]);
+    // Identifiers that mean RGB where no marker says otherwise.
+    const ids = [...Buffer.from("RGB")];
+    const components = image.components.map((component, c) => ({ ...component, id: ids[c] as number }));
+    const written = writeCoefficients({ ...image, components });
+    expect(markers(written)).toEqual([0xe0, 0xe1]);
+    expect(readHeader(written).colorSpace).toBe("ycbcr");
+  });
+
+  test("components that share an identifier get their own", async () => {
+    const file = load("13-component-ids-all-1.jpg");
+    const image = readCoefficients(file);
+    expect(image.components.map(({ id }) => id)).toEqual([1, 1, 1]);
+    for (const progressive of [false, true]) {
+      const written = writeCoefficients(image, { progressive });
+      expect(readHeader(written).components.map(({ id }) => id)).toEqual([1, 2, 3]);
+      expect(coefficients(written)).toEqual(coefficients(file));
+      expect(await sharp(written).raw().toBuffer()).toEqual(await sharp(file).raw().toBuffer());
+    }
+  });
+
+  test("a quantisation table with entries of 0", async () => {
+    const table = dqt(0, 0);
+    const at = Buffer.from(sound).indexOf(Buffer.from([0xff, 0xdb, 0, 67, 0]));
+    expect(at).toBeGreaterThan(0);
+    const file = sound.slice();
+    file.set(table.slice(5, 5 + 30), at + 5 + 20);
+    const image = readCoefficients(file);
+    expect(image.components[0]?.quantization.subarray(20, 50).every((entry) => entry === 0)).toBe(true);
+    const written = writeCoefficients(image);
+    expect(readCoefficients(written).components).toEqual(image.components);
+    expect(await sharp(written).raw().toBuffer()).toEqual(await sharp(file).raw().toBuffer());
+  });
+});
+
+describe("hostile files", () => {
+  test("a million damaged places: the first hundred are told, the others counted", () => {
+    const garbage = Array.from({ length: 1000 }, () => [0xff, 0xd0, 0]).flat();
+    const start = sound.subarray(0, 20);
+    const pieces = Array.from({ length: 1000 }, () => Uint8Array.from(garbage));
+    const file = Buffer.concat([start, ...pieces, sound.subarray(20)]);
+    const before = process.cpuUsage();
+    const { missing, missingCount } = readCoefficients(file, { tolerant: true });
+    const { user, system } = process.cpuUsage(before);
+    expect(missing?.length).toBe(100);
+    expect(missingCount).toBe(1_000_000);
+    expect((user + system) / 1e6).toBeLessThan(1);
+    expect(() => readCoefficients(file)).toThrow(JpegError);
+  });
+
+  test("maxPixels, sharp's by default, holds in every function", async () => {
+    const tall = (width: number, height: number) => {
+      const file = sound.slice();
+      const at = Buffer.from(file).indexOf(Buffer.from([0xff, 0xc0]));
+      file.set([height >> 8, height & 255, width >> 8, width & 255], at + 5);
+      return file;
+    };
+    const functions = {
+      readHeader,
+      readCoefficients,
+      summarizeJpeg,
+      readBands: (file: Uint8Array, options?: { maxPixels?: number }) =>
+        readBands(file, () => ({ coefficients: 1, start: () => () => {} }), options),
+    };
+    const { width, height } = readHeader(sound);
+    for (const [name, read] of Object.entries(functions)) {
+      expect(() => read(tall(16384, 16383)), name).toThrow(/16384 x 16383 pixels, the limit maxPixels/);
+      expect(() => read(sound, { maxPixels: width * height - 1 }), name).toThrow(/the limit maxPixels/);
+      expect(() => read(sound, { maxPixels: width * height }), name).not.toThrow();
+    }
+    expect(readHeader(tall(16383, 16383)).width).toBe(16383);
+    await expect(sharp(tall(16384, 16383)).raw().toBuffer()).rejects.toThrow(/pixel limit/);
+  });
+});
