@@ -181,7 +181,7 @@ async function measure(file: Material, known: [string, Peer][], rounds: number):
   for (let round = 0; round < rounds; round++)
     for (const [name, peer] of known)
       if (round < SLOW_ROUNDS || !slow.has(name))
-        times.get(name)?.push(await peer(file, calls.get(name) as number));
+        (times.get(name) as number[]).push(await peer(file, calls.get(name) as number));
   return {
     file: file.name,
     megapixels: file.megapixels,

@@ -270,7 +270,8 @@ async function measure(job: Job, ways: Map<string, Runner>, rounds: number): Pro
   }
   const times = new Map([...ways.keys()].map((name) => [name, [] as number[]]));
   for (let round = 0; round < rounds; round++)
-    for (const [name, way] of ways) times.get(name)?.push(await turn(way, calls.get(name) as number));
+    for (const [name, way] of ways)
+      (times.get(name) as number[]).push(await turn(way, calls.get(name) as number));
   const own = times.get(OURS) as number[];
   const entries = [...times];
   return {

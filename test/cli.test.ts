@@ -9,8 +9,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadSplit } from "../src/data/mnist.js";
 import { readOnnx } from "../src/onnx/file.js";
 import { ModelProtoSchema, StringStringEntryProtoSchema } from "../src/onnx/generated/onnx_pb.js";
+import { writeImageSet } from "./image-set.js";
 import { readNpy } from "./reference/arrays.js";
-import { lehmer } from "./reference/lehmer.js";
 import { picture } from "./runtime-material.js";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
@@ -54,32 +54,6 @@ function json({ code, stdout, stderr }: Result): Record<string, unknown> {
   expect(stdout.endsWith("}\n")).toBe(true);
   expect(stdout.indexOf("\n")).toBe(stdout.length - 1);
   return JSON.parse(stdout) as Record<string, unknown>;
-}
-
-/** IDX files of random digits with a bright bar in the place of the label, apart from the code under test. */
-async function imageSet(name: string, train: number, test: number): Promise<string> {
-  const directory = join(folder, name);
-  await mkdir(directory, { recursive: true });
-  const random = lehmer(4);
-  const file = (dims: number[], data: Uint8Array) => {
-    const header = Buffer.alloc(4 + 4 * dims.length);
-    header.set([0, 0, 8, dims.length]);
-    for (const [i, length] of dims.entries()) header.writeUInt32BE(length, 4 + 4 * i);
-    return Buffer.concat([header, data]);
-  };
-  for (const [prefix, count] of [
-    ["train", train],
-    ["t10k", test],
-  ] as const) {
-    const labels = Uint8Array.from({ length: count }, (_, i) => i % 10);
-    const images = Uint8Array.from({ length: count * 784 }, (_, at) => {
-      const row = Math.floor((at % 784) / 28);
-      return Math.floor(row >> 1 === labels[Math.floor(at / 784)] ? 255 : 100 * random());
-    });
-    await writeFile(join(directory, `${prefix}-images-idx3-ubyte`), file([count, 28, 28], images));
-    await writeFile(join(directory, `${prefix}-labels-idx1-ubyte`), file([count], labels));
-  }
-  return directory;
 }
 
 describe("convert and eval", () => {
@@ -216,7 +190,7 @@ describe("train", () => {
     return join(folder, name);
   };
   beforeAll(async () => {
-    data = await imageSet("digits", 200, 40);
+    data = await writeImageSet(join(folder, "digits"), 200, 40);
   });
 
   test("learns, says how well, and keeps a checkpoint to go on from", LIMIT, async () => {
@@ -303,8 +277,8 @@ describe.concurrent("work that cannot be done: one line, exit status 1:", () => 
     await mkdir(join(folder, "pictures"));
     await writeFile(join(folder, "pictures/0001.png"), png);
     await writeFile(join(folder, "photo.jpg"), picture(32, 32));
-    const whole = await imageSet("whole-set", 20, 20);
-    const cut = await imageSet("cut-set", 20, 20);
+    const whole = await writeImageSet(join(folder, "whole-set"), 20, 20);
+    const cut = await writeImageSet(join(folder, "cut-set"), 20, 20);
     const images = await readFile(join(whole, "t10k-images-idx3-ubyte"));
     await writeFile(join(cut, "t10k-images-idx3-ubyte"), images.subarray(0, 5000));
     await mkdir(join(folder, "asfile.onnx"));

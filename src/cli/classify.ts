@@ -147,7 +147,8 @@ async function classify({ model, files, from, labels, top, sink, signal }: Work)
       const entry = entryOf(file, result, top, labels);
       if ("error" in entry) failed++;
       await sink.write(entry);
-      progress?.update(from + ++done, failed > 0 ? `${failed} failed` : "");
+      done++;
+      progress?.update(from + done, failed > 0 ? `${failed} failed` : "");
       if (signal.aborted) break;
     }
   } finally {
