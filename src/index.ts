@@ -57,7 +57,8 @@ export {
 
 // Running on JPEG files: a spatial or converted model, and how photographs are prepared for it.
 export { type JpegModel, loadModel, type ModelOptions } from "./runtime/model.js";
-export type { JpegResult, JpegSource, ModelOutput, Outputs } from "./runtime/pipeline.js";
+export type { ModelOutput, OutputInfo, Outputs } from "./runtime/outputs.js";
+export type { JpegResult, JpegSource } from "./runtime/pipeline.js";
 export type { PlaneSize } from "./runtime/entrance.js";
 export {
   type Area,
@@ -67,7 +68,7 @@ export {
   type Resample,
   TORCHVISION,
 } from "./convert/entrance/preprocess.js";
-export { type RankedClass, topClasses } from "./runtime/classes.js";
+export { type ClassesOptions, type RankedClass, topClasses } from "./runtime/classes.js";
 
 // Running on planes: a spatial or converted classifier on ONNX Runtime.
 export { type Classifier, openClassifier } from "./runtime/classifier.js";

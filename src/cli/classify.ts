@@ -1,9 +1,8 @@
 import { Command } from "commander";
 import { env } from "onnxruntime-node";
-import { JpegDomainError } from "../errors.js";
-import { topClasses } from "../runtime/classes.js";
+import { type ClassesOptions, pickClasses, topClasses } from "../runtime/classes.js";
 import { type JpegModel, loadModel } from "../runtime/model.js";
-import type { JpegResult, Outputs } from "../runtime/pipeline.js";
+import type { JpegResult } from "../runtime/pipeline.js";
 import { positiveInteger } from "./arguments.js";
 import { withFile } from "./files.js";
 import { findImages } from "./images.js";
@@ -17,6 +16,7 @@ import { openResults } from "./results-file.js";
 interface Flags extends PreprocessFlags {
   top: number;
   labels?: string;
+  output?: string;
   jsonl?: boolean;
   out?: string;
   resume?: boolean;
@@ -33,6 +33,7 @@ export function classifyCommand(): Command {
     .argument("<paths...>", "JPEG files, folders (with those below), globs")
     .option("--top <n>", "classes a file", positiveInteger, 5)
     .option("--labels <file>", "their names: a line each, or JSON (a config.json with id2label will do)")
+    .option("--output <name>", "the output that holds the classes (default: the one that looks like it)")
     .option(
       "--jsonl",
       "print JSON lines: a file with its classes, or its error; and by which model and options",
@@ -72,16 +73,22 @@ async function run(path: string, paths: string[], flags: Flags, command: Command
       preprocess,
       ...(flags.batch && { batch: flags.batch }),
       ...(flags.threads && { threads: flags.threads }),
+      ...(flags.output !== undefined && { outputs: [flags.output] }),
       ...(flags.provider && { executionProviders: [flags.provider] }),
     }),
   );
   try {
     if (model.assumed) console.error(`${path}: ${model.assumed}`);
+    const output = pickClasses(model.outputs, labels?.length).name;
+    if (model.outputs.length > 1)
+      console.error(
+        `${path}: its outputs are ${model.outputNames.join(", ")}; ${output} is taken as the classes (--output names another)`,
+      );
     const { sink, done } = await openSink(path, model, labels, flags);
     const left = files.filter((file) => !done?.has(file));
     const from = files.length - left.length;
     try {
-      const work = { model, files: left, from, labels, top: flags.top, sink };
+      const work = { model, files: left, from, output, labels, top: flags.top, sink };
       const ended = await interruptible((signal) => classify({ ...work, signal }));
       tell(files.length, { ...ended, done: from + ended.done }, flags);
     } finally {
@@ -128,13 +135,15 @@ interface Work {
   files: string[];
   /** Files done earlier. */
   from: number;
+  /** The name of the output that holds the classes. */
+  output: string;
   labels: string[] | undefined;
   top: number;
   sink: Sink;
   signal: AbortSignal;
 }
 
-async function classify({ model, files, from, labels, top, sink, signal }: Work): Promise<Ended> {
+async function classify({ model, files, from, output, labels, top, sink, signal }: Work): Promise<Ended> {
   // Lines on a terminal show how far it is.
   const isShown = sink !== textLines || !process.stdout.isTTY;
   const progress = isShown
@@ -144,7 +153,7 @@ async function classify({ model, files, from, labels, top, sink, signal }: Work)
   try {
     for await (const result of model.stream(files)) {
       const file = files[done] as string;
-      const entry = entryOf(file, result, top, labels);
+      const entry = entryOf(file, result, top, { output, labels });
       if ("error" in entry) failed++;
       await sink.write(entry);
       done++;
@@ -157,22 +166,13 @@ async function classify({ model, files, from, labels, top, sink, signal }: Work)
   return { done, failed, status: signal.aborted ? (signal.reason as number) : undefined };
 }
 
-function entryOf(
-  file: string,
-  { outputs, error }: JpegResult,
-  top: number,
-  labels: string[] | undefined,
-): Entry {
+function entryOf(file: string, { outputs, error }: JpegResult, top: number, options: ClassesOptions): Entry {
   if (error) return { file, error: error.message };
-  const classes = topClasses(outputs, top);
-  const count = Object.values(outputs as Outputs)[0]?.data.length ?? 0;
-  if (labels !== undefined && labels.length !== count)
-    throw new JpegDomainError(`there are ${labels.length} labels, the model has ${count} classes`);
   return {
     file,
-    top: classes.map(({ index, probability }) => ({
+    top: topClasses(outputs, top, options).map(({ index, probability, label }) => ({
       class: index,
-      ...(labels && { label: labels[index] as string }),
+      ...(label !== undefined && { label }),
       probability: Number(probability.toPrecision(4)),
     })),
   };

@@ -7,7 +7,7 @@
  */
 import type { GraphBuilder } from "../onnx/builder.js";
 import type { Facts } from "../onnx/facts.js";
-import type { Graph, Node } from "../onnx/graph.js";
+import type { Dimension, Graph, Node } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
 import { renameInSubgraphs } from "../onnx/subgraph.js";
 import { Border } from "./border.js";
@@ -85,8 +85,19 @@ export function carry(
     return { node: name, op: operator, ...place, multiplyAdds: cost.multiplyAdds - before };
   });
   for (const { name, type, shape } of source.outputs)
-    g.output(tensor(work, name), name, type, facts.get(name)?.shape ?? shape);
+    g.output(tensor(work, name), name, type, merged(facts.get(name)?.shape, shape, image.batch));
   return report;
+}
+
+/** The lengths that are known of an output. Whether the first is the batch is the model's to say, where it can be. */
+function merged(
+  made: Dimension[] | undefined,
+  declared: Dimension[] | undefined,
+  batch: Dimension,
+): Dimension[] | undefined {
+  if (made === undefined || declared?.length !== made.length) return made ?? declared;
+  if (typeof batch === "string" && made[0] === batch) return made;
+  return [...declared.slice(0, 1), ...made.slice(1)];
 }
 
 const joined = (...parts: (string | undefined)[]): string | undefined =>

@@ -102,6 +102,7 @@ function fromPlanes({ source: folded, image }: Prepared, options: ConvertOptions
     channels: image.channels,
     height: image.height,
     width: image.width,
+    batch: image.batch,
     table: Array.from(chosen.table),
     ...cost,
   });

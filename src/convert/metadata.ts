@@ -13,6 +13,8 @@ export interface Metadata {
   channels: number;
   height: Dimension;
   width: Dimension;
+  /** Of the network: its length, or its name where it is free. Older files do not say it. */
+  batch?: Dimension;
   /** 64 entries, zigzag order. */
   table: number[];
   /** For one image. */

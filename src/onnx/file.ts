@@ -247,6 +247,20 @@ function readValueInfo({ name, type: proto }: ValueInfoProto): ValueInfo {
   };
 }
 
+/** TypeProto's kinds, by the number of the field that holds each. */
+const KINDS: Record<number, string> = {
+  1: "a tensor",
+  4: "a sequence",
+  5: "a map",
+  7: "of an opaque type",
+  8: "a sparse tensor",
+  9: "optional",
+};
+
+/** What a type is, from {@link ValueInfo.otherType}. */
+export const kindOfType = (type: Uint8Array): string =>
+  KINDS[(type[0] ?? 0) >> 3] ?? "of a type that the file does not say";
+
 /** What the file says of a value inside the graph; it may say nothing of use. */
 function readHint(proto: ValueInfoProto): ValueInfo[] {
   const { value } = proto.type ?? {};

@@ -1,6 +1,7 @@
 /** The usual pipeline and ours over the same files, stage by stage, in turns. */
 import type { Preprocess } from "../convert/entrance/preprocess.js";
 import { JpegDomainError } from "../errors.js";
+import { classesOutput } from "../runtime/classes.js";
 import { openNetwork } from "../runtime/network.js";
 import { enter, fromPlanes, openPipeline, type Pipeline, planeLength } from "../runtime/pipeline.js";
 import { median } from "./measure.js";
@@ -48,6 +49,7 @@ export async function compareWays(options: {
   const ours = await openPipeline(network, 1);
   const usual = options.spatial === undefined ? ours : await openSpatial(options.spatial, network.preprocess);
   const { preprocess, planes: size } = network;
+  const output = (classesOutput(network.outputs) ?? network.outputs[0])?.name ?? "";
   const [ourPlanes, usualPlanes] = [
     new Float32Array(planeLength(network)),
     new Float32Array(planeLength(network)),
@@ -58,7 +60,7 @@ export async function compareWays(options: {
     const error = enter(bytes, network, ourPlanes);
     if (error) throw error;
     const entered = performance.now();
-    const logits = await logitsOf(ours, ourPlanes);
+    const logits = await logitsOf(ours, ourPlanes, output);
     const end = performance.now();
     return { logits, times: { entrance: entered - start, network: end - entered, total: end - start } };
   }
@@ -69,7 +71,7 @@ export async function compareWays(options: {
     const decoded = performance.now();
     way.normalize(pixels, preprocess, size, usualPlanes);
     const normalized = performance.now();
-    const logits = await logitsOf(usual, usualPlanes);
+    const logits = await logitsOf(usual, usualPlanes, output);
     const end = performance.now();
     const times = { decode: decoded - start, normalize: normalized - decoded, network: end - normalized };
     return { logits, times: { ...times, total: end - start } };
@@ -121,10 +123,19 @@ async function openSpatial(path: string, preprocess: Preprocess): Promise<Pipeli
   return openPipeline(network, 1);
 }
 
-async function logitsOf(pipeline: Pipeline, planes: Float32Array): Promise<Float32Array> {
+async function logitsOf(
+  pipeline: Pipeline,
+  planes: Float32Array,
+  output: string,
+): Promise<Float32Array | Float64Array> {
   const [result] = await pipeline.run([{ planes }], fromPlanes);
   if (result?.error) throw result.error;
-  return Object.values(result?.outputs ?? {})[0]?.data as Float32Array;
+  const found = result?.outputs?.[output];
+  if (found === undefined || Array.isArray(found.data))
+    throw new JpegDomainError(
+      `output "${output}" is ${found ? "strings" : "missing in one of the models"}, expected numbers to compare`,
+    );
+  return found.data;
 }
 
 function medians<Times extends Record<string, number>>(all: Times[]): Times {
@@ -136,10 +147,15 @@ function medians<Times extends Record<string, number>>(all: Times[]): Times {
 
 const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-const argmax = (values: Float32Array): number => values.indexOf(largest(values, (value) => value, false));
+const argmax = (values: Float32Array | Float64Array): number =>
+  values.indexOf(largest(values, (value) => value, false));
 
-function largest(values: Float32Array, of: (value: number, i: number) => number, absolute = true): number {
-  return values.reduce((most, value, i) => {
+function largest(
+  values: Float32Array | Float64Array,
+  of: (value: number, i: number) => number,
+  absolute = true,
+): number {
+  return Float64Array.from(values).reduce((most, value, i) => {
     const found = of(value, i);
     return Math.max(most, absolute ? Math.abs(found) : found);
   }, Number.NEGATIVE_INFINITY);

@@ -1,5 +1,7 @@
+/** Which output of a model holds its classes, and which of them are the most probable. */
 import { JpegDomainError } from "../errors.js";
-import type { Outputs } from "./pipeline.js";
+import type { Dimension } from "../onnx/graph.js";
+import type { ModelOutput, OutputInfo, Outputs } from "./outputs.js";
 
 /** A class that a classifier ranks. */
 export interface RankedClass {
@@ -7,37 +9,137 @@ export interface RankedClass {
   index: number;
   /** 0 to 1. */
   probability: number;
+  /** Its name, where names are given. */
+  label?: string;
+}
+
+/** How {@link topClasses} reads the outputs. */
+export interface ClassesOptions {
+  /** The name of the output that holds the classes; by default the one that looks like it. */
+  output?: string | undefined;
+  /** The classes' names, in the order of the model's outputs. */
+  labels?: readonly string[] | undefined;
 }
 
 /** How far the sum of probabilities may be from 1. */
 const ROUNDING = 1e-3;
 
 /**
- * The most probable classes of a classifier's first output, the best first.
+ * The most probable classes of a classifier, the best first.
+ *
+ * Of several outputs the one is taken that looks like classes: a list `[classes]` of numbers, of as many as there are
+ * labels; among several lists the one whose name says so (logits, probabilities, scores, …), else the first.
  *
  * Values that are probabilities already (none below 0, their sum 1) stay; logits go through softmax:
  * p[i] = exp(x[i]) / Σ exp(x[j]).
- * @throws {JpegDomainError} where the output is no list of numbers
+ * @throws {JpegDomainError} where no output, or not the one that is named, is a list of two numbers or more, or there
+ *   are more or fewer labels
  */
-export function topClasses(outputs: Outputs, count = 5): RankedClass[] {
-  const [name, output] = Object.entries(outputs)[0] ?? [];
-  // [classes], with sides of 1 as some exports leave them.
-  const sides = output?.shape.filter((side) => side !== 1) ?? [];
-  if (output === undefined || sides.length > 1)
+export function topClasses(
+  outputs: Outputs,
+  count = 5,
+  { output: name, labels }: ClassesOptions = {},
+): RankedClass[] {
+  const found = Object.entries(outputs).map(([each, { data, shape }]) => ({
+    name: each,
+    type: Array.isArray(data) ? ("string" as const) : ("float32" as const),
+    shape,
+  }));
+  const chosen = name ?? pickClasses(found, labels?.length).name;
+  const output = outputs[chosen];
+  if (output === undefined)
     throw new JpegDomainError(
-      `output "${name}" is [${output?.shape.join(", ")}] an image, expected [classes]`,
+      `there is no output "${chosen}"; expected one of ${Object.keys(outputs).join(", ")}`,
     );
-  const values = probabilities(output.data);
-  return Array.from(values, (probability, index) => ({ index, probability }))
+  const values = probabilities(listOf(chosen, output));
+  if (labels !== undefined && labels.length !== values.length)
+    throw wrongLabels(labels.length, values.length);
+  return Array.from(values, (probability, index) => ({
+    index,
+    probability,
+    ...(labels && { label: labels[index] as string }),
+  }))
     .sort((a, b) => b.probability - a.probability)
     .slice(0, count);
 }
 
-function probabilities(values: Float32Array): Float64Array {
-  const sum = values.reduce((total, value) => total + value, 0);
-  if (Math.abs(sum - 1) < ROUNDING && values.every((value) => value >= 0)) return Float64Array.from(values);
-  const largest = values.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
-  const powers = Float64Array.from(values, (value) => Math.exp(value - largest));
+const wrongLabels = (labels: number, classes: number) =>
+  new JpegDomainError(`there are ${labels} labels, the model has ${classes} classes`);
+
+/** Names that outputs of classes have. */
+const NAMES = /logit|prob|score|softmax|class|pred/i;
+const FLOATS: ReadonlySet<string> = new Set(["float32", "float16", "float64", "bfloat16"]);
+
+/**
+ * The output that looks like classes, `undefined` where none does. One whose shape is not known may be it.
+ * @param outputs - as declared for one image, or as a run gave them
+ * @param labels - how many classes there are, where it is known
+ */
+export function classesOutput(outputs: readonly OutputInfo[], labels?: number): OutputInfo | undefined {
+  const lists = outputs.filter(({ type, shape }) => type !== "string" && mayBeList(shape));
+  const fitting = lists.filter(({ shape }) => labels === undefined || classCount(shape) === labels);
+  // A mismatch of all is told as such.
+  const candidates = fitting.length > 0 ? fitting : lists;
+  const worth = ({ name, type = "float32", shape }: OutputInfo) =>
+    (shape ? 4 : 0) + (FLOATS.has(type) ? 2 : 0) + (NAMES.test(name) ? 1 : 0);
+  return candidates.reduce<OutputInfo | undefined>(
+    (best, output) => (best === undefined || worth(output) > worth(best) ? output : best),
+    undefined,
+  );
+}
+
+/** `[classes]`, with sides of 1 as some exports leave them. */
+const sidesOf = (shape: readonly Dimension[]) => shape.filter((side) => side !== 1);
+const mayBeList = (shape: readonly Dimension[] | undefined) =>
+  shape === undefined || sidesOf(shape).length === 1;
+
+/** How many classes a list has, where that is known. */
+function classCount(shape: readonly Dimension[] | undefined): number | undefined {
+  const [side] = shape === undefined ? [] : sidesOf(shape);
+  return typeof side === "number" ? side : undefined;
+}
+
+/**
+ * {@link classesOutput}, as it must be.
+ * @throws {JpegDomainError} where there is none, or it is known to have another number of classes
+ */
+export function pickClasses(outputs: readonly OutputInfo[], labels?: number): OutputInfo {
+  const found = classesOutput(outputs, labels) ?? refuse(outputs, labels);
+  const count = classCount(found.shape);
+  if (labels !== undefined && count !== undefined && count !== labels) throw wrongLabels(labels, count);
+  return found;
+}
+
+/** That no output looks like classes. */
+function refuse(outputs: readonly OutputInfo[], labels?: number): never {
+  const [first, ...others] = outputs;
+  if (first !== undefined && others.length === 0) throw noList(first.name, first.type, first.shape);
+  const found = outputs.map(({ name, type, shape }) => `${name}: ${type ?? "?"} ${shown(shape)}`);
+  throw new JpegDomainError(
+    `no output is a list of classes: ${found.join("; ") || "there is none"}; expected numbers [${labels ?? "classes"}]`,
+  );
+}
+
+const shown = (shape: readonly Dimension[] | undefined) => `[${shape?.join(", ") ?? "?"}]`;
+
+function noList(name: string, type: string | undefined, shape: readonly Dimension[] | undefined) {
+  const what =
+    type === "string" ? "strings" : sidesOf(shape ?? []).length > 1 ? "an image" : "a single number";
+  return new JpegDomainError(`output "${name}" is ${shown(shape)} ${what}, expected [classes]`);
+}
+
+function listOf(name: string, { data, shape }: ModelOutput): Float32Array | Float64Array {
+  if (Array.isArray(data)) throw noList(name, "string", shape);
+  if (!mayBeList(shape)) throw noList(name, undefined, shape);
+  return data;
+}
+
+function probabilities(values: Float32Array | Float64Array): Float64Array {
+  const list = Float64Array.from(values);
+  const sum = list.reduce((total, value) => total + value, 0);
+  if (Math.abs(sum - 1) < ROUNDING && list.every((value) => value >= 0)) return list;
+  const largest = list.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
+  const powers = list.map((value) => Math.exp(value - largest));
   const total = powers.reduce((all, power) => all + power, 0);
   return powers.map((power) => power / total);
 }

@@ -5,6 +5,8 @@ import { type Cost, gigabytes, loadingBytes } from "../convert/plan.js";
 import { JpegDomainError } from "../errors.js";
 import { readOnnx } from "../onnx/file.js";
 import { compress, toWholeBlocks } from "../transform/images.js";
+import { pickClasses } from "./classes.js";
+import { type ReadOutput, readableOutputs, values } from "./outputs.js";
 import { openSession, type SessionOptions } from "./session.js";
 
 /** A classifier of image planes, on pixels or on coefficients, ready to run. */
@@ -34,13 +36,17 @@ export async function openClassifier(bytes: Uint8Array, options: SessionOptions 
   const metadata = readMetadata(graph);
   const refusal = metadata && checkMemory(`the ${metadata.plan} model`, metadata);
   if (refusal) throw new JpegDomainError(refusal);
+  const batch = graph.inputs[0]?.shape?.[0] ?? 1;
   const { channels, height, width } = spatialSize(
     metadata ? ["N", metadata.channels, metadata.height, metadata.width] : graph.inputs[0]?.shape,
   );
   // Operators of gigabytes are read once a batch: packing them first saves no time and costs as much memory again.
   const unpacked = { extra: { session: { disable_prepacking: "1" } } };
-  const session = await openSession(bytes, { ...(metadata?.plan === "exploded" && unpacked), ...options });
-  const [input, output] = [session.inputNames[0], session.outputNames[0]] as [string, string];
+  const { name } = pickClasses(readableOutputs(graph, batch).outputs);
+  const readable = readableOutputs(graph, batch, [name]);
+  const model = readable.graph === graph ? bytes : readable.graph;
+  const session = await openSession(model, { ...(metadata?.plan === "exploded" && unpacked), ...options });
+  const input = session.inputNames[0] as string;
   return {
     metadata,
     channels,
@@ -53,18 +59,24 @@ export async function openClassifier(bytes: Uint8Array, options: SessionOptions 
       const { data, shape: grid } = compress(whole.data, whole.shape, { table: metadata.table });
       return new Tensor("float32", data, grid);
     },
-    run: (tensor) => logitsOf(session, input, output, tensor),
+    run: (tensor) => logitsOf(session, input, readable.outputs[0] as ReadOutput, tensor),
     close: () => session.release(),
   };
 }
 
-async function logitsOf(session: InferenceSession, input: string, output: string, tensor: Tensor) {
-  const result = (await session.run({ [input]: tensor }))[output] as Tensor;
-  if (result.type !== "float32" || result.dims.length !== 2)
+async function logitsOf(
+  session: InferenceSession,
+  input: string,
+  { name, value }: ReadOutput,
+  tensor: Tensor,
+): Promise<Float32Array> {
+  const { type, dims, data } = (await session.run({ [input]: tensor }, [value]))[value] as Tensor;
+  if (dims.length !== 2 || dims[0] !== tensor.dims[0])
     throw new JpegDomainError(
-      `the model's output "${output}" is ${result.type} [${result.dims.join(", ")}], expected logits float32 [N, classes]`,
+      `the model's output "${name}" is ${type} [${dims.join(", ")}], expected logits float32 [${tensor.dims[0]}, classes]`,
     );
-  return result.data as Float32Array;
+  const numbers = values(type, data as Float32Array, 0, data.length);
+  return numbers instanceof Float32Array ? numbers : Float32Array.from(numbers, Number);
 }
 
 function spatialSize(shape: (number | string)[] = []): { channels: number; height: number; width: number } {

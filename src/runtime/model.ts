@@ -13,6 +13,7 @@ import type { PlaneSize } from "./entrance.js";
 import { describeFailure } from "./failure.js";
 import { openGate } from "./gate.js";
 import { type OpenedNetwork, openNetwork } from "./network.js";
+import type { OutputInfo } from "./outputs.js";
 import {
   fromFiles,
   fromPlanes,
@@ -34,7 +35,10 @@ export interface ModelOptions extends Pick<ConvertOptions, "plan" | "relu"> {
    * torchvision does it, which {@link JpegModel.assumed} tells.
    */
   preprocess?: Partial<Preprocess>;
-  /** Images that go through the network at once; by default as many as measured best for their size. */
+  /**
+   * Images that go through the network at once; by default as many as measured best for their size. It is 1 whatever is
+   * asked for where an output's first axis is not the batch, as in `[detections, 6]`.
+   */
   batch?: number;
   /**
    * Threads that work on files side by side: by default one for each core. With 1, all is done on the calling thread.
@@ -42,6 +46,8 @@ export interface ModelOptions extends Pick<ConvertOptions, "plan" | "relu"> {
   threads?: number;
   /** Files that may be in work or waiting for the consumer at a time; by default enough for all threads. */
   window?: number;
+  /** The names of the outputs that are computed and given; by default all. */
+  outputs?: readonly string[];
   /** ONNX Runtime's: `["cuda"]`, `["webgpu"]`, `["coreml"]`, `["dml"]`; by default the CPU. */
   executionProviders?: InferenceSession.SessionOptions["executionProviders"];
   /** Other settings of ONNX Runtime's sessions. */
@@ -54,6 +60,8 @@ export interface JpegModel {
   planes: PlaneSize;
   preprocess: Preprocess;
   outputNames: readonly string[];
+  /** What the model gives for an image, as it declares it. */
+  outputs: readonly OutputInfo[];
   /** What the file says of its conversion; `undefined` for a spatial model. */
   metadata: Metadata | undefined;
   /** What the model did not say and was assumed, as a sentence. */
@@ -134,7 +142,8 @@ export async function loadModel(model: Uint8Array | string, options: ModelOption
   return {
     planes: network.planes,
     preprocess: network.preprocess,
-    outputNames: pipeline.outputNames,
+    outputNames: network.outputs.map(({ name }) => name),
+    outputs: network.outputs.map(({ name, type, shape }) => ({ name, type, shape })),
     metadata: network.metadata,
     assumed: network.assumed,
     batch,
@@ -184,7 +193,8 @@ interface Settings {
 function settingsOf(network: OpenedNetwork, options: ModelOptions, onCpu: boolean): Settings {
   const { executionProviders } = options;
   const usual = onCpu ? cpuBatch(network) : DEVICE_BATCH;
-  const batch = whole("batch", options.batch ?? network.fixedBatch ?? usual);
+  const asked = whole("batch", options.batch ?? network.fixedBatch ?? usual);
+  const batch = network.isTogether ? asked : 1;
   const threads = Math.min(MAX_THREADS, whole("threads", options.threads ?? availableParallelism()));
   return {
     batch,
@@ -226,8 +236,7 @@ interface LazyPool extends Pick<Pool, "close"> {
 function lazyPool(network: OpenedNetwork, { batch, threads, session }: Settings, onCpu: boolean): LazyPool {
   let pool: Pool | undefined;
   const open = () => {
-    const { model, planes, preprocess, table, fixedBatch } = network;
-    const plain = { model, planes, preprocess, table, fixedBatch };
+    const { metadata, assumed, ...plain } = network;
     if (!onCpu) return openPool({ network: plain, batch: 1, session: undefined, threads });
     const count = replicas(network, threads);
     const cores = Math.max(1, Math.floor(threads / count));

@@ -7,12 +7,14 @@ import type { Preprocess } from "../convert/entrance/preprocess.js";
 import { findImage } from "../convert/image-input.js";
 import { type Metadata, readMetadata } from "../convert/metadata.js";
 import type { ConvertOptions } from "../convert/options.js";
+import { JpegDomainError } from "../errors.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
 import type { Dimension, Graph } from "../onnx/graph.js";
 import { cutAt } from "./cut.js";
 import type { PlaneSize } from "./entrance.js";
 import { fileFailure } from "./failure.js";
 import { parseModel } from "./model-files.js";
+import { type Readable, type ReadOutput, readableOutputs } from "./outputs.js";
 
 /** What a thread needs to run a model; plain data, so that it can be sent to one. */
 export interface Network {
@@ -24,6 +26,9 @@ export interface Network {
   table: number[] | undefined;
   /** The batch the file was made for, where it is not free. */
   fixedBatch: number | undefined;
+  outputs: ReadOutput[];
+  /** Whether several images can be run at once: every output has its batch. */
+  isTogether: boolean;
 }
 
 export interface OpenedNetwork extends Network {
@@ -35,6 +40,8 @@ export interface OpenedNetwork extends Network {
 export interface NetworkOptions extends Pick<ConvertOptions, "plan" | "relu"> {
   /** A part of it replaces that part of what the model says, or of what is assumed. */
   preprocess?: Partial<Preprocess>;
+  /** The names of the outputs that are computed and given; by default all. */
+  outputs?: readonly string[];
 }
 
 /**
@@ -51,7 +58,6 @@ export async function openNetwork(
   if (metadata !== undefined) return converted(bytes, graph, metadata, options);
   const { source, image } = findImage(graph);
   const { preprocess, assumed } = preparationFor(image, undefined, options.preprocess);
-  const spatial = { preprocess, assumed, fixedBatch: fixed(image.batch) };
   if (options.plan !== undefined || options.relu !== undefined) {
     // The runtime's entrance ends at the planes; what the caller asked for is a matter of the layers behind them.
     const { graph: made } = convertGraph(graph, {
@@ -59,16 +65,31 @@ export async function openNetwork(
       ...(options.relu && { relu: options.relu }),
     });
     const about = readMetadata(made) as Metadata;
-    return { ...converted(writeOnnx(made), made, about, { preprocess }), assumed };
+    return { ...converted(writeOnnx(made), made, about, { ...options, preprocess }), assumed };
   }
+  const readable = readableOutputs(source, image.batch, options.outputs);
+  // The file itself where its input is planes already, and its outputs can be read; its weights may lie beside it.
+  const isItself = source.inputs[0]?.name === graph.inputs[0]?.name && readable.graph === source;
   return {
-    ...spatial,
-    // The file itself where its input is planes already; its weights may lie beside it.
-    model: source.inputs[0]?.name === graph.inputs[0]?.name ? model : writeOnnx(source),
+    preprocess,
+    assumed,
+    model: isItself ? model : writeOnnx(readable.graph),
     planes: planeSize(image, preprocess),
     table: undefined,
     metadata: undefined,
+    ...outputsFor(readable, image.batch),
   };
+}
+
+/** @throws {JpegDomainError} where a run is always of several images, and its outputs are not of one each. */
+function outputsFor({ outputs, isTogether }: Readable, batch: Dimension | undefined) {
+  const fixedBatch = fixed(batch);
+  const odd = outputs.find(({ isBatched }) => !isBatched);
+  if (fixedBatch !== undefined && fixedBatch > 1 && odd !== undefined)
+    throw new JpegDomainError(
+      `the model takes ${fixedBatch} images at once, and its output "${odd.name}" is [${odd.shape?.join(", ") ?? "?"}], so it cannot be told which part is whose; expected ${fixedBatch} as its first length, or a batch of 1`,
+    );
+  return { outputs, isTogether, fixedBatch };
 }
 
 const read = (path: string): Promise<Uint8Array> =>
@@ -85,16 +106,21 @@ function converted(
 ): OpenedNetwork {
   const isJpeg = metadata.input === "jpeg";
   // A file in each call is the entrance's limit; the network behind it may take more.
-  const from = isJpeg ? graph.outputs[0] : graph.inputs[0];
   const takesPlanes = metadata.plan === "fused" && metadata.relu === "exact";
-  const batch = isJpeg && !takesPlanes ? 1 : (from?.shape?.[0] ?? 1);
+  const own = metadata.batch ?? (isJpeg ? graph.outputs[0] : graph.inputs[0])?.shape?.[0] ?? 1;
+  const batch = isJpeg && !takesPlanes ? 1 : own;
   const found = preparationFor(metadata, metadata.preprocess, options.preprocess);
   const planes = planeSize(metadata, found.preprocess);
-  const common = { ...found, planes, metadata, fixedBatch: fixed(batch) };
-  if (metadata.planes === undefined) return { ...common, model: bytes, table: metadata.table };
+  const common = { ...found, planes, metadata };
+  if (metadata.planes === undefined) {
+    const readable = readableOutputs(graph, own, options.outputs);
+    const model = readable.graph === graph ? bytes : writeOnnx(readable.graph);
+    return { ...common, model, table: metadata.table, ...outputsFor(readable, batch) };
+  }
   // The file holds the entrance as nodes; the runtime does their work faster, and runs what is behind them.
-  const behind = cutAt(graph, metadata.planes, [batch, planes.channels, planes.height, planes.width]);
-  return { ...common, model: writeOnnx(behind), table: undefined };
+  const shape = [batch, planes.channels, planes.height, planes.width];
+  const behind = readableOutputs(cutAt(graph, metadata.planes, shape), own, options.outputs);
+  return { ...common, model: writeOnnx(behind.graph), table: undefined, ...outputsFor(behind, batch) };
 }
 
 const fixed = (batch: Dimension | undefined) => (typeof batch === "number" && batch > 0 ? batch : undefined);

@@ -1,27 +1,16 @@
 /** One thread's way from files to outputs: `bytes → planes → (coefficients →) network`. */
 import { readFileSync } from "node:fs";
 import { type InferenceSession, Tensor } from "onnxruntime-node";
-import { JpegDomainError } from "../errors.js";
-import { volume } from "../onnx/graph.js";
 import { compress } from "../transform/images.js";
 import { fillPlanes } from "./entrance.js";
 import { describeFailure } from "./failure.js";
 import type { Network } from "./network.js";
+import { fits, type Outputs, outputsOf, type ReadOutput } from "./outputs.js";
 import { openSession, type SessionOptions } from "./session.js";
 import { sourceFailure } from "./source.js";
 
 /** A JPEG file: its bytes, or its path. */
 export type JpegSource = Uint8Array | string;
-
-/** What a model gives for one image. */
-export interface ModelOutput {
-  data: Float32Array;
-  /** Without the batch: `[classes]` for a classifier. */
-  shape: number[];
-}
-
-/** By the names of the model's outputs. */
-export type Outputs = Record<string, ModelOutput>;
 
 /** What became of one file. */
 export type JpegResult = { outputs: Outputs; error?: never } | { outputs?: never; error: Error };
@@ -67,7 +56,6 @@ export const fromPlanes: Fill<PlanesResult> = ({ planes, error }, out) => {
 };
 
 export interface Pipeline {
-  outputNames: readonly string[];
   /** Images, at most a batch of them, to outputs. `fill` writes the planes of one, or returns why it cannot. */
   run<T>(images: readonly T[], fill: Fill<T>): Promise<JpegResult[]>;
   close(): Promise<void>;
@@ -80,6 +68,7 @@ export async function openPipeline(
   options: SessionOptions = {},
 ): Promise<Pipeline> {
   const session = await openSession(network.model, options);
+  const runRows = rowRunner(session, network);
   const length = planeLength(network);
   const fixed = network.fixedBatch ?? 1;
   const capacity = Math.ceil(batch / fixed) * fixed;
@@ -96,7 +85,7 @@ export async function openPipeline(
         if (error === undefined) count++;
         results.push(error && { error });
       }
-      const rows = count === 0 ? [] : await runRows(session, network, planes, count);
+      const rows = count === 0 ? [] : await runRows(planes, count);
       return results.map((result) => result ?? (rows.shift() as JpegResult));
     } finally {
       spare.push(planes);
@@ -104,33 +93,64 @@ export async function openPipeline(
   }
 
   return {
-    outputNames: session.outputNames,
     run,
     close: () => session.release(),
   };
 }
 
-/** The outputs of the first `count` planes. A failure of the network is every file's. */
-async function runRows(
-  session: InferenceSession,
-  network: Network,
-  planes: Float32Array,
-  count: number,
-): Promise<JpegResult[]> {
-  const rows = network.fixedBatch ?? count;
+/** The outputs of the first `count` planes. A failure of the network is every file's that it was run on. */
+type RunRows = (planes: Float32Array, count: number) => Promise<JpegResult[]>;
+
+function rowRunner(session: InferenceSession, network: Network): RunRows {
+  const { outputs, fixedBatch } = network;
   const length = planeLength(network);
-  const results: JpegResult[] = [];
-  try {
-    for (let from = 0; from < count; from += rows) {
-      const part = planes.subarray(from * length, (from + rows) * length);
-      const made = await session.run({ [session.inputNames[0] as string]: inputTensor(network, part, rows) });
+  const fetches = outputs.map(({ value }) => value);
+  let isTogether = network.isTogether;
+
+  /** The outputs of the `rows` images from `from` on, or why there are none. */
+  async function run(
+    planes: Float32Array,
+    from: number,
+    rows: number,
+  ): Promise<Record<string, Tensor> | Error> {
+    const part = planes.subarray(from * length, (from + rows) * length);
+    try {
+      const feeds = { [session.inputNames[0] as string]: inputTensor(network, part, rows) };
+      return (await session.run(feeds, fetches)) as Record<string, Tensor>;
+    } catch (error) {
+      return describeFailure(error);
+    }
+  }
+
+  return async (planes, count) => {
+    const results: JpegResult[] = [];
+    while (results.length < count) {
+      const from = results.length;
+      const rows = fixedBatch ?? (isTogether ? count : 1);
+      const made = await run(planes, from, rows);
+      const isOff = made instanceof Error || !fits(made, outputs, rows);
+      if (isOff && rows > 1 && fixedBatch === undefined) {
+        // The model says that it takes any number of images, and does not: one by one, it may.
+        isTogether = false;
+        continue;
+      }
       for (let row = 0; row < Math.min(rows, count - from); row++)
-        results.push({ outputs: outputsOf(made, row, rows) });
+        results.push(made instanceof Error ? { error: made } : partOf(made, outputs, row, rows));
     }
     return results;
+  };
+}
+
+function partOf(
+  made: Record<string, Tensor>,
+  outputs: readonly ReadOutput[],
+  row: number,
+  rows: number,
+): JpegResult {
+  try {
+    return { outputs: outputsOf(made, outputs, row, rows) };
   } catch (error) {
-    const failed = { error: describeFailure(error) };
-    return Array.from({ length: count }, (_, i) => results[i] ?? failed);
+    return { error: describeFailure(error) };
   }
 }
 
@@ -153,24 +173,4 @@ function wholeBlocks(planes: Float32Array, shape: number[]): [planes: Float32Arr
       padded.set(planes.subarray(from, from + width), (plane * rows + y) * columns);
     }
   return [padded, [n, channels, rows, columns]];
-}
-
-/** The part of every output that belongs to one image of the batch. */
-function outputsOf(made: InferenceSession.OnnxValueMapType, row: number, rows: number): Outputs {
-  return Object.fromEntries(
-    Object.entries(made).map(([name, value]) => {
-      const { data, dims } = value as Tensor;
-      if (rows > 1 && dims[0] !== rows)
-        throw new JpegDomainError(
-          `output "${name}" is [${dims.join(", ")}] for ${rows} images, so it cannot be told which part is whose; expected batch 1`,
-        );
-      const shape = dims[0] === rows ? dims.slice(1) : [...dims];
-      const length = volume(shape);
-      const values = data.slice(row * length, (row + 1) * length) as ArrayLike<number | bigint>;
-      return [
-        name,
-        { data: values instanceof Float32Array ? values : Float32Array.from(values, Number), shape },
-      ];
-    }),
-  );
 }

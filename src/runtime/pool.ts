@@ -2,7 +2,8 @@
 import { Worker } from "node:worker_threads";
 import { JpegDomainError } from "../errors.js";
 import { describeFailure, receiveError } from "./failure.js";
-import type { JpegSource, Outputs } from "./pipeline.js";
+import type { Outputs } from "./outputs.js";
+import type { JpegSource } from "./pipeline.js";
 import { ownBytes, sourceFailure } from "./source.js";
 import type { Reply, Request, WorkerSettings } from "./worker.js";
 

@@ -2,7 +2,8 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { type SentError, sendError } from "./failure.js";
 import type { Network } from "./network.js";
-import { fromFiles, type JpegSource, type Outputs, openPipeline, planesOf } from "./pipeline.js";
+import type { Outputs } from "./outputs.js";
+import { fromFiles, type JpegSource, openPipeline, planesOf } from "./pipeline.js";
 import type { SessionOptions } from "./session.js";
 
 export interface WorkerSettings {
