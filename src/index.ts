@@ -14,6 +14,7 @@ export type {
   JpegImage,
   JpegScan,
   JpegSegment,
+  JpegUnfinished,
 } from "./jpeg/image.js";
 export { releasePool } from "./jpeg/pool.js";
 export { type EstimatedQuality, estimateQuality, qualityTable, type TableRole } from "./jpeg/quality.js";
@@ -39,7 +40,7 @@ export type { NodeReport } from "./convert/report.js";
 
 // The entrance of models that take JPEG files: bytes → planes, coefficients → feeds of the converted graph.
 export { JPEG_INPUTS } from "./convert/entrance/graph.js";
-export { type Filled, fillPlanes } from "./runtime/entrance.js";
+export { type Filled, type FillOptions, fillPlanes } from "./runtime/entrance.js";
 export { feedsOf } from "./runtime/feeds.js";
 
 // The transform: pixels ⇄ coefficient tensors, and its tensors in the notebook's letters.

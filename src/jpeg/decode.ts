@@ -6,11 +6,13 @@ import {
   DAMAGE_COUNT,
   DC_FIRST,
   DC_REFINE,
+  END_ROW,
   MAX_SCANS,
   MAX_TABLES,
   MCUS_PER_ROW,
   MEMBER_BYTES,
   MEMBERS,
+  OUT_OF_DATA,
   RAW,
   SCAN_BYTES,
   SCANS,
@@ -24,6 +26,7 @@ import { type DamageList, note } from "./damage.js";
 import type { Engine } from "./engine.js";
 import { JpegError, unexpected } from "./errors.js";
 import type { Frame } from "./headers.js";
+import type { JpegUnfinished } from "./image.js";
 import { SOS } from "./markers.js";
 import type { ScanFinder } from "./scan-finder.js";
 import type { Scan } from "./scans.js";
@@ -38,6 +41,8 @@ export interface Decoding {
   kept: number;
   tolerant: boolean;
   missing: DamageList;
+  /** Is told how far the last scan's data went. */
+  unfinished: JpegUnfinished | undefined;
   /** Arrays that may be overwritten. */
   reuse: Int16Array[];
   /** Takes the coefficients instead of result arrays. */
@@ -167,12 +172,23 @@ function decodeGroup(
   }
   for (let index = 0; index < group.length; index++) {
     const scan = SCANS + index * SCAN_BYTES;
+    if (decoding.unfinished && scanOffset + index === decoding.scans.length - 1)
+      decoding.unfinished.lastRow = lastRow(engine, decoding, group[index] as Scan, scan);
     exports.endScan(scan, rows);
     if (engine.u32[(scan + DAMAGE_COUNT) / 4] === 0) continue;
     const { error, count } = damage(engine, decoding, group, index, scanOffset);
     if (!decoding.tolerant) throw error;
     note(decoding.missing, () => error, scanOffset + index, count);
   }
+}
+
+/** The row of whole MCUs in which the scan's data ended for good. */
+function lastRow({ u32 }: Engine, { frame, finder }: Decoding, { members }: Scan, scan: number): number {
+  if (u32[(scan + OUT_OF_DATA) / 4] === 0) return finder.rows - 1;
+  const [member] = members;
+  const rowsOfBlocks =
+    members.length === 1 ? (frame.components[member?.component ?? 0]?.verticalSampling ?? 1) : 1;
+  return Math.floor((u32[(scan + END_ROW) / 4] as number) / rowsOfBlocks);
 }
 
 function allocate(length: number): Int16Array {

@@ -25,6 +25,8 @@ export interface JpegImage {
   missing?: JpegDamage[];
   /** With `tolerant`: how many places were damaged in all. */
   missingCount?: number;
+  /** Of a progressive file that ends before its low frequencies are complete: what libjpeg smooths its pixels by. */
+  unfinished?: JpegUnfinished;
 }
 
 /** `unknown`: two components, whose meaning no marker tells. */
@@ -74,4 +76,17 @@ export interface JpegDamage {
   offset: number;
   /** Index of the scan it is in, if it is in one. */
   scan?: number;
+}
+
+/** How far the scans of a progressive file have come, where they end too early. */
+export interface JpegUnfinished {
+  /**
+   * For each component, the lowest bit that the scans give of its first 10 coefficients, zigzag order; -1 where they
+   * give none.
+   */
+  bits: Int8Array[];
+  /** The same before the component's last scan. */
+  before: Int8Array[];
+  /** The row of whole MCUs in which the data of the last scan ended: below it, `before` holds. */
+  lastRow: number;
 }

@@ -199,10 +199,11 @@ export class PlanesProgram {
     const { width, height } = this.layout;
     const outHeight = rows.first.length;
     const planes = planeCount(this.#geometry);
-    const isYcbcr = this.#geometry.colorSpace === "ycbcr" ? 1 : 0;
+    const isYcbcr = ["ycbcr", "ycck"].includes(this.#geometry.colorSpace) ? 1 : 0;
+    const count = this.#geometry.components.length;
     // Each run in the order of the layout.
     u32.set(
-      [planes, isYcbcr, width, height, columnFrom, columnTo, at.pixels, pixelStride, ring - 1],
+      [count, isYcbcr, width, height, columnFrom, columnTo, at.pixels, pixelStride, ring - 1],
       IMAGE / 4,
     );
     u32.set([ring * pixelStride, at.rowFirst, rowTaps, at.rowWeights], (IMAGE + PIXELS_PLANE) / 4);

@@ -4,11 +4,20 @@ import { type BandSink, decodeScans } from "./decode.js";
 import { withEngine } from "./engine.js";
 import { JpegError, unexpected } from "./errors.js";
 import { type Frame, type Headers, nextScan, type ScanHeader, startHeaders } from "./headers.js";
-import type { ColorSpace, JpegComponent, JpegImage, JpegScan, JpegSegment } from "./image.js";
+import type { ColorSpace, JpegComponent, JpegImage, JpegScan, JpegSegment, JpegUnfinished } from "./image.js";
 import { SOS } from "./markers.js";
 import { iccProfile } from "./metadata.js";
 import { ScanFinder } from "./scan-finder.js";
-import { follow, isComplete, neededScans, type Progress, prepareScan, type Scan } from "./scans.js";
+import {
+  follow,
+  isComplete,
+  neededScans,
+  noteBefore,
+  type Progress,
+  prepareScan,
+  type Scan,
+} from "./scans.js";
+import { unfinishedOf } from "./smoothing.js";
 
 export interface ReadOptions {
   /**
@@ -176,7 +185,7 @@ function read(bytes: Uint8Array, options: ReadOptions, plan?: (header: JpegHeade
 
   return withEngine((engine) => {
     const finder = new ScanFinder(engine, bytes, first.offset, frame);
-    const { scans, quantization } = collectScans(headers, frame, first, finder, kept, options);
+    const { scans, quantization, unfinished } = collectScans(headers, frame, first, finder, kept, options);
     const image: JpegImage = {
       width: frame.width,
       height: frame.height,
@@ -197,6 +206,7 @@ function read(bytes: Uint8Array, options: ReadOptions, plan?: (header: JpegHeade
       ...metadata(headers),
       ...(keepSegments && { segments: headers.segments }),
       ...(tolerant && { missing: missing.described, missingCount: 0 }),
+      ...(unfinished && { unfinished }),
     };
     const reuse = options.reuse?.components.map((component) => component.coefficients) ?? [];
     const decoding = {
@@ -207,6 +217,7 @@ function read(bytes: Uint8Array, options: ReadOptions, plan?: (header: JpegHeade
       kept,
       tolerant,
       missing,
+      unfinished,
       reuse,
       sink: bands?.start(image),
     };
@@ -233,12 +244,14 @@ function collectScans(
   finder: ScanFinder,
   kept: number,
   options: ReadOptions,
-): { scans: Scan[]; quantization: Uint16Array[] } {
+): { scans: Scan[]; quantization: Uint16Array[]; unfinished: JpegUnfinished | undefined } {
   const { tolerant = false, maxScans = MAX_SCANS } = options;
   const { missing } = headers;
   const scans: Scan[] = [];
   const quantization: (Uint16Array | undefined)[] = frame.components.map(() => undefined);
   const progress: Progress = frame.components.map(() => new Int8Array(64).fill(-1));
+  const before: Progress = frame.components.map(() => new Int8Array(64).fill(-1));
+  let isEnough = false;
   // libjpeg decides by the first scan whether it expects others.
   const several = frame.progressive || first.members.length < frame.components.length;
   let header: ScanHeader | undefined = first;
@@ -251,6 +264,7 @@ function collectScans(
     for (const { component } of header.members)
       quantization[component] ??= quantizationTable(headers, frame, header, component);
     if (frame.progressive) {
+      noteBefore(before, progress, scan, scans.length === 0);
       const defect = follow(progress, scan);
       if (defect !== undefined) {
         if (!tolerant) throw defect;
@@ -258,7 +272,8 @@ function collectScans(
       }
     }
     scans.push(scan);
-    if (frame.progressive && kept < 64 && isComplete(progress, kept)) break;
+    isEnough = frame.progressive && kept < 64 && isComplete(progress, kept);
+    if (isEnough) break;
     headers.offset = finder.endOf(header);
     try {
       header = nextScan(headers);
@@ -276,7 +291,11 @@ function collectScans(
     const { quantizationSlot } = frame.components[component] as Frame["components"][number];
     quantization[component] = headers.quantization[quantizationSlot]?.slice() ?? new Uint16Array(64).fill(1);
   });
-  const needed = frame.progressive ? neededScans(scans, kept) : scans;
+  const tables = quantization as Uint16Array[];
+  // One scan has none before it.
+  if (scans.length === 1) for (const bits of before) bits.fill(-1);
+  const unfinished = frame.progressive && !isEnough ? unfinishedOf(progress, before, tables) : undefined;
+  const needed = frame.progressive && unfinished === undefined ? neededScans(scans, kept) : scans;
   const visits = needed.reduce((sum, { blocks }) => sum + blocks, 0);
   if (visits > MAX_BLOCK_VISITS + BLOCK_VISITS_PER_BYTE * headers.bytes.length)
     throw unexpected(
@@ -285,7 +304,7 @@ function collectScans(
       `${needed.length} scans that pass over ${visits} blocks`,
       "far fewer in so small a file",
     );
-  return { scans: needed, quantization: quantization as Uint16Array[] };
+  return { scans: needed, quantization: tables, unfinished };
 }
 
 /** The table a component has in its first scan holds for the whole image (T.81, B.2.4.1), whatever comes later. */

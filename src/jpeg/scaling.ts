@@ -34,13 +34,13 @@ export interface ScaledLayout {
   components: ScaledComponent[];
 }
 
-/** @throws {UnsupportedJpegError} where the colours are not grayscale, YCbCr or RGB */
+/** @throws {UnsupportedJpegError} where there are two components, whose colours nothing tells */
 export function scaledLayout(image: Sampled, scale: number): ScaledLayout {
   const { width, height, components, colorSpace } = image;
-  if (!["grayscale", "ycbcr", "rgb"].includes(colorSpace))
+  if (colorSpace === "unknown")
     throw new UnsupportedJpegError(
-      `the file's colours are ${colorSpace === "unknown" ? "of no known space" : colorSpace.toUpperCase()}; ` +
-        "expected grayscale, YCbCr or RGB (convert the file first)",
+      `the file has ${components.length} components, whose colours no marker tells; ` +
+        "expected 1 (grayscale), 3 (YCbCr, RGB) or 4 (CMYK, YCCK)",
       0,
     );
   const maxX = Math.max(...components.map(({ horizontalSampling }) => horizontalSampling));

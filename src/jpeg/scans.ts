@@ -122,6 +122,18 @@ export function follow(progress: Progress, { header }: Scan): JpegError | undefi
   return defect;
 }
 
+/**
+ * Notes how far the scan's components have come before it, as libjpeg does for block smoothing: before the file's first
+ * scan as if all were complete.
+ */
+export function noteBefore(before: Progress, progress: Progress, { header }: Scan, isFirst: boolean): void {
+  for (const { component } of header.members) {
+    const to = before[component] as Int8Array;
+    if (isFirst) to.fill(0);
+    else to.set(progress[component] as Int8Array);
+  }
+}
+
 /** Whether the first `kept` coefficients of every component are complete. */
 export function isComplete(progress: Progress, kept: number): boolean {
   return progress.every((bits) => bits.subarray(0, kept).every((bit) => bit === 0));

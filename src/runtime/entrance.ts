@@ -5,11 +5,12 @@ import { flips, LUMA, seen } from "../convert/entrance/planes.js";
 import { channelCount, type Preprocess } from "../convert/entrance/preprocess.js";
 import { ConvertError } from "../convert/errors.js";
 import type { BandSink } from "../jpeg/decode.js";
-import type { JpegComponent, JpegImage } from "../jpeg/image.js";
+import type { JpegComponent, JpegDamage, JpegImage, JpegUnfinished } from "../jpeg/image.js";
 import { PlaneWriter } from "../jpeg/pixels.js";
 import type { PlanesRequest } from "../jpeg/planes-program.js";
-import { type JpegHeader, readBands } from "../jpeg/read.js";
+import { type JpegHeader, type ReadOptions, readBands } from "../jpeg/read.js";
 import { coefficientsFor, scaledLayout } from "../jpeg/scaling.js";
+import { copyMeans, smoothed, smootherOf } from "../jpeg/smoothing.js";
 import { mirrored, taps } from "../transform/resample.js";
 
 /** The planes a network takes. */
@@ -19,6 +20,9 @@ export interface PlaneSize {
   channels: number;
 }
 
+/** How {@link fillPlanes} reads a file. */
+export type FillOptions = Pick<ReadOptions, "tolerant" | "maxPixels">;
+
 /** What {@link fillPlanes} found and did. */
 export interface Filled {
   /** Of the file, before its orientation. */
@@ -26,6 +30,8 @@ export interface Filled {
   height: number;
   /** The inverse transform's size: `scale / 8` of the file's. */
   scale: number;
+  /** With `tolerant`: what was damaged or missing. Absent for a sound file. */
+  damage?: JpegDamage[];
 }
 
 /**
@@ -33,7 +39,9 @@ export interface Filled {
  *
  * @param size What the network takes; the preprocessing must come out at it.
  * @param out At least `channels * height * width` floats; may be a part of a batch.
- * @throws {JpegError} where the file is damaged, or of a kind that is not supported (CMYK)
+ * @param options `tolerant`: a damaged file gives the pixels that libjpeg gives of it; by default it is an error.
+ *   `maxPixels`: the largest file, in pixels.
+ * @throws {JpegError} where the file is damaged (unless `tolerant`), of a kind that is not supported, or too large
  * @throws {ConvertError} where the preprocessing of this file does not give `size`
  */
 export function fillPlanes(
@@ -41,22 +49,37 @@ export function fillPlanes(
   preprocess: Preprocess,
   size: PlaneSize,
   out: Float32Array,
+  options: FillOptions = {},
 ): Filled {
-  const work: { job?: Job; writer?: PlaneWriter } = {};
+  const work: { job?: Job; writer?: PlaneWriter; means?: Int16Array[] } = {};
+  // A file whose blocks are to be smoothed is read twice: for what lies around each block, then for the blocks.
+  const read = (smoothing?: JpegUnfinished): JpegImage =>
+    readBands(
+      bytes,
+      (header) => {
+        const job = planJob(header, preprocess, size);
+        work.job = job;
+        const start = (head: JpegImage): BandSink => {
+          if (head.unfinished !== undefined && smoothing === undefined) {
+            work.means = meansOf(head);
+            return meansSink(work.means, head.components);
+          }
+          const image = seen(head, preprocess);
+          work.writer = new PlaneWriter(image, job.request);
+          const sink = sinkOf(work.writer, image.components);
+          return smoothing ? smoothedSink(sink, image, smoothing, work.means as Int16Array[]) : sink;
+        };
+        return { coefficients: job.kept, start };
+      },
+      options,
+    );
   try {
-    const { width, height } = readBands(bytes, (header) => {
-      const job = planJob(header, preprocess, size);
-      work.job = job;
-      const start = (head: JpegImage): BandSink => {
-        const image = seen(head, preprocess);
-        work.writer = new PlaneWriter(image, job.request);
-        return sinkOf(work.writer, image.components);
-      };
-      return { coefficients: job.kept, start };
-    });
+    let image = read();
+    if (work.means !== undefined) image = read(image.unfinished);
     const { job, writer } = work as Required<typeof work>;
     finish(writer, job, preprocess, out);
-    return { width, height, scale: job.request.scale };
+    const { width, height, missing = [] } = image;
+    return { width, height, scale: job.request.scale, ...(missing.length > 0 && { damage: missing }) };
   } finally {
     work.writer?.release();
   }
@@ -74,10 +97,42 @@ const sinkOf =
       });
   };
 
+const meansOf = ({ components }: JpegImage): Int16Array[] =>
+  components.map(({ blocksWide, blocksHigh }) => new Int16Array(blocksWide * blocksHigh));
+
+/** Keeps each block's DC coefficient. */
+const meansSink =
+  (means: Int16Array[], components: readonly JpegComponent[]): BandSink =>
+  (from, _, parts, kept) => {
+    components.forEach(({ blocksWide, verticalSampling }, index) => {
+      const first = from * verticalSampling * blocksWide;
+      copyMeans(parts[index] as Int16Array, kept, means[index] as Int16Array, first);
+    });
+  };
+
+/** Smooths the blocks of each band before `sink` gets them. */
+function smoothedSink(
+  sink: BandSink,
+  image: JpegImage,
+  unfinished: JpegUnfinished,
+  means: readonly Int16Array[],
+): BandSink {
+  const smooth = smootherOf(image, unfinished);
+  return (from, to, parts, kept) => {
+    image.components.forEach(({ blocksWide, verticalSampling }, index) => {
+      const part = parts[index] as Int16Array;
+      const length = blocksWide * kept;
+      for (let at = 0, row = from * verticalSampling; at < part.length; at += length, row++)
+        smooth(index, row, part.subarray(at, at + length), kept, means[index] as Int16Array);
+    });
+    sink(from, to, parts, kept);
+  };
+}
+
 /** The same from coefficients that are read already: all of them, or as many as {@link planJob} says. */
 export function fillFrom(image: JpegImage, job: Job, preprocess: Preprocess, out: Float32Array): Filled {
   const { width, height, coefficientsPerBlock: kept = 64 } = image;
-  const source = seen(image, preprocess);
+  const source = seen(smoothed(image), preprocess);
   const writer = new PlaneWriter(source, job.request);
   try {
     for (let row = writer.firstRow; row < writer.endRow; row++)
@@ -186,7 +241,7 @@ function outputsOf(
     factor: rescale / (std[c] as number),
     summand: -(mean[c] as number) / (std[c] as number),
   });
-  if (channels === "grayscale") return (components === 3 ? [0, 1, 2] : [0]).map((plane) => output(plane, 0));
+  if (channels === "grayscale") return (components === 1 ? [0] : [0, 1, 2]).map((plane) => output(plane, 0));
   return (channels === "bgr" ? [2, 1, 0] : [0, 1, 2]).map(output);
 }
 

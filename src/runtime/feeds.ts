@@ -4,6 +4,7 @@ import { seen } from "../convert/entrance/planes.js";
 import type { Preprocess } from "../convert/entrance/preprocess.js";
 import { UnsupportedJpegError } from "../jpeg/errors.js";
 import type { JpegComponent, JpegImage } from "../jpeg/image.js";
+import { smoothed } from "../jpeg/smoothing.js";
 
 /**
  * @param image What `readCoefficients` made of the file; fewer than 64 coefficients of each block will do where the
@@ -12,10 +13,11 @@ import type { JpegComponent, JpegImage } from "../jpeg/image.js";
  * @throws {UnsupportedJpegError} where the file's colours are not grayscale, YCbCr or RGB
  */
 export function feedsOf(image: JpegImage, preprocess: Pick<Preprocess, "channels">): Record<string, Tensor> {
-  const { components, colorSpace } = seen(image, preprocess);
+  const { components, colorSpace } = seen(smoothed(image), preprocess);
   if (!["grayscale", "ycbcr", "rgb"].includes(colorSpace))
     throw new UnsupportedJpegError(
-      `the file's colours are ${colorSpace}; expected grayscale, YCbCr or RGB`,
+      `the file's colours are ${colorSpace === "unknown" ? "of no known space" : colorSpace.toUpperCase()}; ` +
+        "expected grayscale, YCbCr or RGB, which a graph of input jpeg takes (loadModel runs the same model on CMYK and YCCK files)",
       0,
     );
   const kept = image.coefficientsPerBlock ?? 64;

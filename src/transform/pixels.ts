@@ -5,12 +5,14 @@
  *   a(i, α)     = √(1/8) · (α = 0 ? 1 : √2) · cos((2i + 1) α π / 2N)
  *   byte(x)     = min(255, max(0, ⌊x + 1/2⌋))
  *
- * with N points (8 at full size; src/jpeg/scaling.ts); then chroma upsampled by libjpeg's triangle, rounding included
- * (jdsample.c); then JFIF's colours (ITU-T T.871, 7), bytes again. What a decoder rounds is rounded here too: networks
+ * of the coefficients, smoothed where scans are missing (src/jpeg/smoothing.ts), with N points (8 at full size; src/jpeg/scaling.ts); then chroma upsampled by libjpeg's triangle, rounding included
+ * (jdsample.c); then JFIF's colours (ITU-T T.871, 7), bytes again; then, of CMYK and YCCK, what PIL makes of the inks:
+ * `color · black / 255`, as stored, bytes again. What a decoder rounds is rounded here too: networks
  * were trained on it.
  */
-import type { JpegComponent, JpegImage } from "../jpeg/image.js";
+import type { ColorSpace, JpegComponent, JpegImage } from "../jpeg/image.js";
 import { type ScaledComponent, scaledLayout } from "../jpeg/scaling.js";
+import { smoothed } from "../jpeg/smoothing.js";
 import { ZIGZAG } from "./frequency.js";
 
 export interface Pixels {
@@ -33,8 +35,9 @@ export function scaledBasis(points: number): Float64Array[] {
 
 const byte = (value: number) => Math.min(255, Math.max(0, Math.floor(value + 0.5)));
 
-/** @throws {UnsupportedJpegError} where the colours are not grayscale, YCbCr or RGB */
-export function decodePixels(image: JpegImage, scale = 8): Pixels {
+/** @throws {UnsupportedJpegError} where there are two components, whose colours nothing tells */
+export function decodePixels(file: JpegImage, scale = 8): Pixels {
+  const image = smoothed(file);
   const layout = scaledLayout(image, scale);
   const { width, height } = layout;
   const kept = image.coefficientsPerBlock ?? 64;
@@ -42,14 +45,39 @@ export function decodePixels(image: JpegImage, scale = 8): Pixels {
     const component = image.components[index] as JpegComponent;
     return upsample(samples(component, scaled, kept), scaled, width, height);
   });
-  if (image.colorSpace !== "ycbcr") return { width, height, planes };
+  return { width, height, planes: COLORS[image.colorSpace](planes) };
+}
+
+/** From a file's planes to gray, or to red, green and blue. */
+const COLORS: Record<ColorSpace, (planes: Float64Array[]) => Float64Array[]> = {
+  grayscale: (planes) => planes,
+  rgb: (planes) => planes,
+  ycbcr: fromYcbcr,
+  cmyk: fromInverted,
+  ycck: ([y, cb, cr, black]) =>
+    fromInverted([
+      ...fromYcbcr([y, cb, cr] as Float64Array[]).map((ink) => ink.map((value) => 255 - value)),
+      black as Float64Array,
+    ]),
+  unknown: (planes) => planes,
+};
+
+function fromYcbcr(planes: Float64Array[]): Float64Array[] {
   const [luma, blueness, redness] = planes as [Float64Array, Float64Array, Float64Array];
   const mix = (color: (y: number, cb: number, cr: number) => number) =>
     luma.map((y, at) => byte(color(y, (blueness[at] as number) - 128, (redness[at] as number) - 128)));
   const red = mix((y, _, cr) => y + 1.402 * cr);
   const green = mix((y, cb, cr) => y - 0.344136286 * cb - 0.714136286 * cr);
   const blue = mix((y, cb) => y + 1.772 * cb);
-  return { width, height, planes: [red, green, blue] };
+  return [red, green, blue];
+}
+
+/** Inks as Adobe stores them, 255 for none; PIL takes them so with a marker and without. */
+function fromInverted(planes: Float64Array[]): Float64Array[] {
+  const [cyan, magenta, yellow, black] = planes as [Float64Array, Float64Array, Float64Array, Float64Array];
+  return [cyan, magenta, yellow].map((ink) =>
+    ink.map((value, at) => byte((value * (black[at] as number)) / 255)),
+  );
 }
 
 /** A component's samples, `[height, width]` of `scaled`. */

@@ -61,6 +61,8 @@ export const DAMAGE_COMPONENT: u32 = 104;
 export const DAMAGE_BYTE: u32 = 108;
 export const DAMAGE_RAW: u32 = 112;
 export const DAMAGE_COUNT: u32 = 116;
+/** The row in which the segment's bits ran out last. */
+export const END_ROW: u32 = 120;
 /** Each component of the scan: index, DC table, AC table, DC prediction. */
 export const MEMBERS: u32 = 128;
 export const MEMBER_BYTES: u32 = 16;

@@ -6,6 +6,7 @@ import {
   BUFFER,
   DAMAGE_COUNT,
   DATA_ENDS,
+  END_ROW,
   MCUS_PER_ROW,
   MCUS_TO_RESTART,
   NEXT,
@@ -43,6 +44,7 @@ export function save(scan: u32, buffer: u64, bits: u32, next: u32): void {
 export function ranOut(scan: u32, row: u32, column: u32, member: u32): u32 {
   damaged(scan, DATA_ENDS, row, column, member);
   store<u32>(scan + OUT_OF_DATA, 1);
+  store<u32>(scan + END_ROW, row);
   return load<u32>(TOLERANT_AT) == 0 ? 1 : 0;
 }
 

@@ -1,4 +1,7 @@
-/** Upsampling as libjpeg-turbo does it (jdsample.c), rounding included, and JFIF's colours (ITU-T T.871, 7). */
+/**
+ * Upsampling as libjpeg-turbo does it (jdsample.c), rounding included, JFIF's colours (ITU-T T.871, 7), and Adobe's CMYK
+ * as PIL makes RGB of it.
+ */
 import {
   COLUMN_FROM,
   COLUMN_TO,
@@ -42,6 +45,23 @@ export function finishRow(y: u32): void {
     memory.copy(out + from, first + from, to - from);
     memory.copy(out + plane + from, second + from, to - from);
     memory.copy(out + 2 * plane + from, third + from, to - from);
+  }
+  if (count != 4) return;
+  const black = upsampled(COMPONENTS + 3 * COMPONENT_BYTES, y, from, to);
+  const flip: u32 = load<u32>(IMAGE + IS_YCBCR) != 0 ? 0xff : 0;
+  for (let index: u32 = 0; index < 3; index++) darken(out + index * plane, black, flip, from, to);
+}
+
+/** color · black / 255, to the nearest; with `flip` 255 it is 255 - color. */
+function darken(colors: usize, black: usize, flip: u32, from: u32, to: u32): void {
+  const flips = i8x16.splat(i8(flip));
+  const half = i16x8.splat(128);
+  for (let x = from; x < to; x += 8) {
+    const color = i16x8.extend_low_i8x16_u(v128.xor(v128.load64_zero(colors + x), flips));
+    const sum = i16x8.add(i16x8.mul(color, widen(black + x)), half);
+    // (s + s / 256) / 256 is s / 255 rounded, for 128 more than a product of two bytes.
+    const product = i16x8.shr_u(i16x8.add(sum, i16x8.shr_u(sum, 8)), 8);
+    v128.store64_lane(colors + x, i8x16.narrow_i16x8_u(product, product), 0);
   }
 }
 

@@ -9,8 +9,9 @@ export const PAIRS: usize = 1024;
 export const COLUMNS: usize = 1152;
 
 export const IMAGE: usize = 2048;
+/** 1: gray; 3; 4: the last one is black, stored inverted as the others. */
 export const COMPONENT_COUNT: usize = 0;
-/** Not 0: YCbCr. */
+/** Not 0: the first three are YCbCr; of four, of the colours inverted once more (Adobe's YCCK). */
 export const IS_YCBCR: usize = 4;
 /** Of the scaled image, in pixels. */
 export const WIDTH: usize = 8;
