@@ -20,6 +20,7 @@ import {
 } from "../src/convert/entrance/preprocess.js";
 import {
   ConvertError,
+  type JpegComponent,
   JpegDomainError,
   JpegError,
   type JpegImage,
@@ -329,14 +330,21 @@ describe("what is refused", () => {
     expect(() => filled(jpeg, PLAIN, size)).toThrow(/gives 3 planes of 31x40; the network takes 3 of 32x32/);
   });
 
-  test.skipIf(!TOOLS)("CMYK", () => {
-    const image = { ...readCoefficients(jpegOf(40, 40, [])), colorSpace: "cmyk" as const };
+  test("two components, and in a graph more than three", () => {
+    const image = randomImage(new Random(3));
+    const [first, second] = image.components as [JpegComponent, JpegComponent];
+    const two: JpegImage = { ...image, colorSpace: "unknown", components: [first, second] };
+    const four: JpegImage = { ...image, colorSpace: "cmyk", components: [first, second, first, second] };
     const out = new Float32Array(3 * 32 * 32);
-    const fill = () => fillFrom(image, planJob(image, preprocess, { ...size, channels: 3 }), preprocess, out);
-    expect(fill).toThrow(UnsupportedJpegError);
-    expect(fill).toThrow(/CMYK; expected grayscale, YCbCr or RGB/);
-    expect(() => feedsOf(image, preprocess)).toThrow(UnsupportedJpegError);
-    expect(() => planesOf(image, preprocess)).toThrow(UnsupportedJpegError);
+    const fill = () => fillFrom(two, planJob(two, small, { ...size, channels: 3 }), small, out);
+    const small: Preprocess = { ...PLAIN, resize: size };
+    for (const refused of [fill, () => planesOf(two, small)]) {
+      expect(refused).toThrow(UnsupportedJpegError);
+      expect(refused).toThrow(/2 components, whose colours no marker tells; expected 1 .* 3 .* or 4/);
+    }
+    expect(() => feedsOf(two, small)).toThrow(/of no known space; expected grayscale, YCbCr or RGB/);
+    expect(() => feedsOf(four, small)).toThrow(UnsupportedJpegError);
+    expect(() => feedsOf(four, small)).toThrow(/CMYK; expected grayscale, YCbCr or RGB.*loadModel/);
   });
 
   test("networks that the entrance does not fit", () => {

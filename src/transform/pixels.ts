@@ -91,7 +91,9 @@ function samples(component: JpegComponent, scaled: ScaledComponent, kept: number
     for (let left = 0; left < width; left += points) {
       const block = ((top / points) * blocksWide + left / points) * kept;
       for (let k = 0; k < kept; k++)
-        values[ZIGZAG[k] as number] = (coefficients[block + k] as number) * (quantization[k] as number);
+        // Of a product that only damage makes so large, libjpeg-turbo takes the lowest 16 bits.
+        values[ZIGZAG[k] as number] =
+          (((coefficients[block + k] as number) * (quantization[k] as number)) << 16) >> 16;
       for (let i = 0; i < points && top + i < height; i++)
         for (let j = 0; j < points && left + j < width; j++) {
           let sum = 128;

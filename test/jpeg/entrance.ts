@@ -1,7 +1,7 @@
 import { convertGraph } from "../../src/convert/convert.js";
 import { type Area, channelCount, type Preprocess } from "../../src/convert/entrance/preprocess.js";
 import { type Graph, GraphBuilder, readCoefficients } from "../../src/index.js";
-import { fillPlanes } from "../../src/runtime/entrance.js";
+import { type FillOptions, fillPlanes } from "../../src/runtime/entrance.js";
 import { feedsOf } from "../../src/runtime/feeds.js";
 import { openSession } from "../../src/runtime/session.js";
 import { cjpeg, testPicture } from "./tools.js";
@@ -42,9 +42,14 @@ export async function byGraph(
   return results;
 }
 
-export function filled(jpeg: Uint8Array, preprocess: Preprocess, size: Area): Float32Array {
+export function filled(
+  jpeg: Uint8Array,
+  preprocess: Preprocess,
+  size: Area,
+  options: FillOptions = {},
+): Float32Array {
   const channels = channelCount(preprocess);
   const out = new Float32Array(channels * size.height * size.width);
-  fillPlanes(jpeg, preprocess, { channels, ...size }, out);
+  fillPlanes(jpeg, preprocess, { channels, ...size }, out, options);
   return out;
 }

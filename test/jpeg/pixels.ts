@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 import type { Preprocess } from "../../src/convert/entrance/preprocess.js";
 import { missing } from "./libjpeg.js";
-import { run } from "./tools.js";
+import { run, tryRun } from "./tools.js";
 
 /** Pixels as they are. */
 export const PLAIN: Preprocess = {
@@ -31,6 +31,34 @@ export function planesOfPnm(pnm: Uint8Array): { width: number; height: number; d
 /** libjpeg-turbo's pixels at `scale / 8`. */
 export const djpeg = (jpeg: Uint8Array, scale = 8) =>
   planesOfPnm(run("djpeg", ["-dct", "int", "-scale", `${scale}/8`], jpeg));
+
+/** The same of a file that may be damaged; undefined where djpeg gives no picture. */
+export function djpegOfDamaged(jpeg: Uint8Array) {
+  const { status, stdout } = tryRun("djpeg", ["-dct", "int"], jpeg);
+  // 2: there were warnings.
+  if (status !== 0 && status !== 2) return undefined;
+  return planesOfPnm(stdout);
+}
+
+/** PIL's pixels of files that may be damaged, planes of 0 to 255: test/reference/pil-pixels.py. */
+export function pilPixels(python: string, jpegs: readonly Uint8Array[], mode: "RGB" | "L") {
+  const script = fileURLToPath(new URL("../reference/pil-pixels.py", import.meta.url));
+  const lengths = jpegs.map(({ length }) => Buffer.from(Uint32Array.of(length).buffer));
+  const input = Buffer.concat(jpegs.flatMap((jpeg, index) => [lengths[index] as Buffer, jpeg]));
+  const output = execFileSync(python, [script, mode], { input, maxBuffer: 2 ** 30 });
+  const view = new DataView(output.buffer, output.byteOffset, output.length);
+  let at = 0;
+  return jpegs.map(() => {
+    const height = view.getInt32(at, true);
+    at += 4;
+    if (height < 0) return undefined;
+    const width = view.getInt32(at, true);
+    const length = height * width * (mode === "L" ? 1 : 3);
+    const data = Float32Array.from(output.subarray(at + 4, at + 4 + length));
+    at += 4 + length;
+    return { width, height, data };
+  });
+}
 
 /** The mean and largest difference, and that no value is missing. */
 export function compare(found: ArrayLike<number>, expected: ArrayLike<number>) {
