@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { positiveInteger } from "../src/cli/arguments.js";
+import { print, printJson, say } from "../src/cli/print.js";
 import { readCoefficients } from "../src/index.js";
 import { median } from "../src/report/measure.js";
 import { floor as floorOf } from "./codec/floor.js";
@@ -117,7 +118,6 @@ export const command = () =>
     .action(run);
 
 async function run(options: Flags): Promise<void> {
-  const say = (line: string) => console.error(line);
   const known = await peers(say);
   const sharp = await import("sharp").then(
     (module) => module.default,
@@ -133,34 +133,34 @@ async function run(options: Flags): Promise<void> {
   for (const file of files) {
     const row = await measure(file, chosen, options.rounds);
     rows.push(row);
-    if (!options.json) console.log(line(row));
+    if (!options.json) await print(line(row));
   }
   const claims = CLAIMS.map((claim) => check(claim, rows));
   const [smallest, largest] = [files[0], files.at(-1)];
   const memory = smallest && largest && measureMemory(smallest, largest);
   if (options.json) {
-    console.log(JSON.stringify({ rows, claims, memory }));
+    await printJson({ rows, claims, memory });
     return;
   }
-  console.log("\nours is faster by (geometric mean, slowest and fastest file)");
+  await print("", "ours is faster by (geometric mean, slowest and fastest file)");
   for (const { name, mean, least, most, files: count, required, holds } of claims)
     if (mean !== undefined)
-      console.log(
+      await print(
         `${name.padEnd(76)} ${mean.toFixed(2)}x  ${least?.toFixed(2)} to ${most?.toFixed(2)}  ` +
           `${count} files${required === undefined ? "" : `  required ${required}  ${holds ? "holds" : "DOES NOT HOLD"}`}`,
       );
-  console.log(
+  await print(
     "libjpeg's program keeps its memory from call to call; ours gets new arrays from the system, which on some machines " +
       "costs more than decoding, unless it is given those of an image no longer needed (reuse).",
   );
   const gaps = rows.filter(({ progressive, megapixels }) => !progressive && megapixels > 0.01);
   if (gaps.length > 0)
-    console.log(
+    await print(
       `the floor (codec/floor.ts: the chain of symbols, and one copy), baseline: ours, arrays reused, takes ` +
         `${geometricMean(gaps.map((row) => (row.times[REUSING] as number) / row.floor)).toFixed(2)} times as long`,
     );
   if (memory)
-    console.log(
+    await print(
       `memory reading ${memory.file}: the process grows by ${mib(memory.rise)}, of which coefficients ` +
         `${mib(memory.coefficients)}, the file ${mib(memory.input)}, beyond both ${mib(memory.beyond)} (required: 4 MiB)`,
     );

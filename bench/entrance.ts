@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
 import { Tensor } from "onnxruntime-node";
 import type Sharp from "sharp";
+import { print, printJson, say } from "../src/cli/print.js";
 import { convertGraph } from "../src/convert/convert.js";
 import { geometry } from "../src/convert/entrance/geometry.js";
 import { type Area, type Preprocess, TORCHVISION } from "../src/convert/entrance/preprocess.js";
@@ -101,7 +102,6 @@ export const command = () =>
     .action(run);
 
 async function run(options: { rounds: number; only: string; graph: boolean; json?: boolean }): Promise<void> {
-  const say = (line: string) => console.error(line);
   const sharp = await import("sharp").then(
     (module) => module.default,
     () => undefined,
@@ -122,14 +122,14 @@ async function run(options: { rounds: number; only: string; graph: boolean; json
       for (const [name, way] of await peers(sharp, job, say)) ways.set(name, way);
     const row = await measure(job, ways, options.rounds);
     rows.push(row);
-    if (!options.json) console.log(line(row));
+    if (!options.json) await print(line(row));
   }
   const claims = CLAIMS.map((claim) => check(claim, rows));
-  if (options.json) console.log(JSON.stringify({ rows, claims }));
+  if (options.json) await printJson({ rows, claims });
   else
     for (const { name, files: count, mean, least, required, holds } of claims)
       if (mean !== undefined)
-        console.log(
+        await print(
           `${name.padEnd(72)} ${mean.toFixed(2)}x  from ${least?.toFixed(2)}  ${count} files  ` +
             `needed ${required.toFixed(2)}  ${holds ? "holds" : "DOES NOT HOLD"}`,
         );

@@ -13,6 +13,7 @@ import { basename, join } from "node:path";
 import { Command } from "commander";
 import { type InferenceSession, Tensor } from "onnxruntime-node";
 import { positiveInteger } from "../src/cli/arguments.js";
+import { print, printJson } from "../src/cli/print.js";
 import { openProgress } from "../src/cli/progress.js";
 import { convertGraph } from "../src/convert/convert.js";
 import { findImage } from "../src/convert/image-input.js";
@@ -73,7 +74,7 @@ async function run(folder: string, flags: Flags): Promise<void> {
   }
   progress.stop();
   if (flags.json) {
-    console.log(JSON.stringify({ rounds: flags.rounds, required: REQUIRED, models: rows }));
+    await printJson({ rounds: flags.rounds, required: REQUIRED, models: rows });
     return;
   }
   const table = rows.map((row) => [
@@ -84,8 +85,8 @@ async function run(folder: string, flags: Flags): Promise<void> {
     row.ratio.toFixed(3),
     row.difference.toExponential(1),
   ]);
-  console.log(columns([["model", "batch", "spatial ms", "fused ms", "ratio", "difference"], ...table]));
-  console.log(`\nrequired: ratio ${REQUIRED.ratio}, difference ${REQUIRED.difference.toExponential(0)}`);
+  await print(...columns([["model", "batch", "spatial ms", "fused ms", "ratio", "difference"], ...table]));
+  await print("", `required: ratio ${REQUIRED.ratio}, difference ${REQUIRED.difference.toExponential(0)}`);
 }
 
 async function measure(path: string, bytes: Uint8Array, flags: Flags): Promise<Row[]> {

@@ -8,6 +8,7 @@ import { readFile } from "node:fs/promises";
 import { Command } from "commander";
 import { positiveInteger } from "../src/cli/arguments.js";
 import { SHIPPED_MODEL } from "../src/cli/files.js";
+import { print, printJson, say } from "../src/cli/print.js";
 import { openProgress } from "../src/cli/progress.js";
 import { labelledPlanes, loadSplit } from "../src/data/mnist.js";
 import { columns, formatCount } from "../src/report/format.js";
@@ -45,7 +46,7 @@ async function run({ model, batch, rounds, exploded, json }: Flags): Promise<voi
   const plans = await comparePlans(candidates, planes, batch, {
     rounds,
     onProgress: (done, total) => progress.update(done / total),
-    onLarge: (text) => progress.line(text),
+    onLarge: (text) => say(text),
   }).finally(() => progress.stop());
 
   const [spatial] = plans as [PlanMeasurement];
@@ -57,27 +58,26 @@ async function run({ model, batch, rounds, exploded, json }: Flags): Promise<voi
   const ofSpatial = (label: string) => plans.find((plan) => labelOf(plan) === label)?.ofSpatial ?? Number.NaN;
   const overExploded = ofSpatial("fused, exact") / ofSpatial("exploded, exact");
   if (json) {
-    console.log(
-      JSON.stringify({
-        batch,
-        rounds,
-        plans: rows,
-        overExploded,
-        requiredOverExploded: REQUIRED_OVER_EXPLODED,
-      }),
-    );
+    await printJson({
+      batch,
+      rounds,
+      plans: rows,
+      overExploded,
+      requiredOverExploded: REQUIRED_OVER_EXPLODED,
+    });
     return;
   }
   const table = rows.map((row) => [
     labelOf(row),
-    row.note ?? formatCount(Math.round(row.imagesPerSecond)),
+    row.note ? "not run" : formatCount(Math.round(row.imagesPerSecond)),
     row.note ? "-" : row.ofSpatial.toFixed(3),
     row.floor.toFixed(3),
     row.required?.toFixed(2) ?? "-",
   ]);
-  console.log(
-    columns([[`batch ${batch}`, "images/s", "of spatial", "floor by operations", "required"], ...table]),
+  await print(
+    ...columns([[`batch ${batch}`, "images/s", "of spatial", "floor by operations", "required"], ...table]),
   );
-  if (exploded)
-    console.log(`\nfused over exploded ${overExploded.toFixed(0)}, required ${REQUIRED_OVER_EXPLODED}`);
+  for (const row of rows) if (row.note) await print(`${labelOf(row)}: ${row.note}`);
+  if (exploded && Number.isFinite(overExploded))
+    await print("", `fused over exploded ${overExploded.toFixed(0)}, required ${REQUIRED_OVER_EXPLODED}`);
 }

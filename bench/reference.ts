@@ -1,5 +1,6 @@
 /** The PyTorch export converted by every plan: logits and accuracy beside PyTorch's own numbers for the same network. */
 import { Command } from "commander";
+import { print, printJson } from "../src/cli/print.js";
 import { openProgress } from "../src/cli/progress.js";
 import { convert } from "../src/convert/convert.js";
 import type { PlanName, Relu } from "../src/convert/options.js";
@@ -68,11 +69,11 @@ async function run({ exploded, json }: { exploded: boolean; json?: boolean }): P
     }
   progress.stop();
   if (json) {
-    console.log(JSON.stringify({ tolerance: TOLERANCE, rows }));
+    await printJson({ tolerance: TOLERANCE, rows });
     return;
   }
-  console.log(
-    columns([
+  await print(
+    ...columns([
       [
         "plan",
         "ReLU",

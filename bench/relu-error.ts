@@ -1,6 +1,7 @@
 /** The error of ASM and APX against ReLU (the paper's figure), beside an independent implementation's numbers. */
 import { Command } from "commander";
 import { positiveInteger } from "../src/cli/arguments.js";
+import { print, printJson } from "../src/cli/print.js";
 import { openProgress } from "../src/cli/progress.js";
 import { columns } from "../src/report/format.js";
 import { RELU_GRAPHS, reluErrors } from "../src/report/relu-error.js";
@@ -23,12 +24,12 @@ async function run({ blocks, json }: { blocks: number; json?: boolean }): Promis
     return { ...point, referenceAsm: asm, referenceApx: apx };
   });
   if (json) {
-    console.log(JSON.stringify({ blocks, points: rows }));
+    await printJson({ blocks, points: rows });
     return;
   }
   const digits = (value: number | undefined) => value?.toFixed(5) ?? "-";
-  console.log(
-    columns([
+  await print(
+    ...columns([
       ["n", "frequencies", "ASM", "reference", "APX", "reference"],
       ...rows.map(({ n, asm, apx, referenceAsm, referenceApx }) => [
         String(n),

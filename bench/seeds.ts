@@ -1,6 +1,8 @@
 /** Accuracy on the test set after training as `jpeg-domain train` does by default, over several seeds. */
+
 import { Command } from "commander";
 import { positiveInteger } from "../src/cli/arguments.js";
+import { print, printJson } from "../src/cli/print.js";
 import { openProgress } from "../src/cli/progress.js";
 import { samplesOf } from "../src/cli/train.js";
 import { loadImageSet } from "../src/data/mnist.js";
@@ -46,10 +48,12 @@ async function run({
   }
   progress.stop();
   if (json) {
-    console.log(JSON.stringify({ epochs, required: REQUIRED, accuracies }));
+    await printJson({ epochs, required: REQUIRED, accuracies });
     return;
   }
   const header = ["seed", ...Array.from({ length: epochs }, (_, i) => `epoch ${i + 1}`)];
-  console.log(columns([header, ...accuracies.map((row, seed) => [String(seed), ...row.map(formatPercent)])]));
-  console.log(`\nrequired after the last epoch: ${formatPercent(REQUIRED)}`);
+  await print(
+    ...columns([header, ...accuracies.map((row, seed) => [String(seed), ...row.map(formatPercent)])]),
+  );
+  await print("", `required after the last epoch: ${formatPercent(REQUIRED)}`);
 }

@@ -16,6 +16,7 @@ import { Command } from "commander";
 import { uniformFloat32 } from "pure-rand/distribution/uniformFloat32";
 import { mersenne } from "pure-rand/generator/mersenne";
 import { positiveInteger } from "../src/cli/arguments.js";
+import { print, printJson } from "../src/cli/print.js";
 import { resnet } from "../src/networks/resnet.js";
 import { columns } from "../src/report/format.js";
 import { type Contestant, interleave, median } from "../src/report/measure.js";
@@ -63,7 +64,7 @@ async function run({ rounds, steps, json }: Flags): Promise<void> {
       ratio: ours / (theirs ?? 1),
       pytorch: torch.version,
     };
-    console.log(JSON.stringify({ batch: BATCH, milliseconds: ours, ...peer, required: REQUIRED, shares }));
+    await printJson({ batch: BATCH, milliseconds: ours, ...peer, required: REQUIRED, shares });
     return;
   }
   const row = (name: string, times: number[]) => [
@@ -72,15 +73,13 @@ async function run({ rounds, steps, json }: Flags): Promise<void> {
   ];
   const rows = [[`ms a step, batch ${BATCH}`, "median", "least", "most"], row("ours", milliseconds("ours"))];
   if (torch) rows.push(row(`PyTorch ${torch.version}`, milliseconds("PyTorch")));
-  console.log(columns(rows));
-  console.log(
+  await print(...columns(rows));
+  const ratio =
     theirs === undefined
-      ? `\nPyTorch is not here (Debian's python3-torch brings it): ours alone`
-      : `\nratio ${(ours / theirs).toFixed(2)}, required at most ${REQUIRED}`,
-  );
-  console.log(
-    `\n${columns([["operator", "share"], ...shares.map(({ op, share }) => [op, percent(share)])])}`,
-  );
+      ? `PyTorch is not here (Debian's python3-torch brings it): ours alone`
+      : `ratio ${(ours / theirs).toFixed(2)}, required at most ${REQUIRED}`;
+  const operators = columns([["operator", "share"], ...shares.map(({ op, share }) => [op, percent(share)])]);
+  await print("", ratio, "", ...operators);
 }
 
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;

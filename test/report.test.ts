@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import fc from "fast-check";
 import { decode } from "fast-png";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -13,6 +13,7 @@ import {
 } from "../src/report/format.js";
 import { renderReport } from "../src/report/page.js";
 import { coefficientPng, digitPng, divergingColour, symmetricLog } from "../src/report/pictures.js";
+import { comparePlans, convertedCandidate, spatialCandidate } from "../src/report/plans.js";
 import { logitPlot } from "../src/report/plots.js";
 import type { Digit, NotebookReport } from "../src/report/results.js";
 
@@ -415,6 +416,22 @@ test("differences of exactly zero, everywhere or somewhere, can be drawn", async
     const svg = await logitPlot(points);
     parseXml(svg);
     expect(svg).not.toMatch(/NaN|Infinity/);
+  }
+});
+
+test("a plan's speed over the spatial model's is its share of it, in every group that is timed together", async () => {
+  const model = await readFile("models/mnist-resnet.onnx");
+  const conversions = [{ plan: "fused" }, { plan: "blockwise" }] as const;
+  const candidates = [spatialCandidate(model), ...conversions.map((o) => convertedCandidate(model, o))];
+  // As if it took gigabytes: it is timed apart from the others.
+  const last = candidates.at(-1);
+  if (last) last.cost = { ...last.cost, operatorBytes: 2e9, largestOperatorBytes: 1 };
+  const images = planes(await loadSplit(undefined, "test"), { from: 0, to: 16 });
+  const [spatial, ...plans] = await comparePlans(candidates, images, 16, { rounds: 5 });
+  expect(plans).toHaveLength(2);
+  for (const { imagesPerSecond, ofSpatial } of plans) {
+    expect(ofSpatial).toBeGreaterThan(0);
+    expect(Math.abs(imagesPerSecond / (spatial?.imagesPerSecond as number) - ofSpatial)).toBeLessThan(1e-9);
   }
 });
 

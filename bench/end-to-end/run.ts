@@ -1,6 +1,7 @@
 /** The sections of `bench end-to-end`. */
 import { readFile } from "node:fs/promises";
 import { SHIPPED_MODEL } from "../../src/cli/files.js";
+import { print, printJson, say } from "../../src/cli/print.js";
 import type { Preprocess } from "../../src/convert/entrance/preprocess.js";
 import { labelledPlanes, loadSplit } from "../../src/data/mnist.js";
 import { columns, formatBytes, formatPercent } from "../../src/report/format.js";
@@ -46,8 +47,6 @@ const MEASURE: Record<Section, (flags: Flags) => Promise<Measured | undefined>> 
   pixels: measurePixels,
 };
 
-const say = (line: string) => console.error(line);
-
 export async function run(flags: Flags): Promise<void> {
   const claims: Claim[] = [];
   const results: Record<string, object> = {};
@@ -56,11 +55,11 @@ export async function run(flags: Flags): Promise<void> {
     if (measured === undefined) continue;
     claims.push(...measured.claims);
     results[section] = measured.results;
-    if (!flags.json) console.log(`${section}\n${measured.lines.join("\n")}\n`);
+    if (!flags.json) await print(section, ...measured.lines, "");
   }
   const told = claims.map((claim) => ({ ...claim, holds: holds(claim) }));
   if (flags.json) {
-    console.log(JSON.stringify({ claims: told, ...results }));
+    await printJson({ claims: told, ...results });
     return;
   }
   const rows = told.map(({ section, name, value, bound, required, holds }) => [
@@ -69,7 +68,7 @@ export async function run(flags: Flags): Promise<void> {
     `${bound} ${required}`,
     holds ? "holds" : "DOES NOT HOLD",
   ]);
-  if (rows.length > 0) console.log(columns([["", "measured", "required", ""], ...rows]));
+  if (rows.length > 0) await print(...columns([["", "measured", "required", ""], ...rows]));
 }
 
 const holds = ({ value, bound, required }: Claim): boolean =>
@@ -210,7 +209,7 @@ function stageLines(rows: Row[]): string[] {
   ]);
   const fastest = [SHARP, TURBO].map((name) => `${overall(rows, name, "fastest").toFixed(2)} over ${name}`);
   return [
-    ...columns([["  ms: to planes + network", ...names, "over sharp", "over turbo"], ...table]).split("\n"),
+    ...columns([["  ms: to planes + network", ...names, "over sharp", "over turbo"], ...table]),
     `  by the fastest turn of each: ${fastest.join(", ")}`,
   ];
 }
@@ -339,6 +338,6 @@ async function measurePixels(): Promise<Measured | undefined> {
         String(row.quality),
         ...FORMS.map((form) => `${row[form].mean.toFixed(4)}, ${row[form].largest.toFixed(2)}`),
       ]),
-    ]).split("\n"),
+    ]),
   };
 }

@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
-import { Command } from "commander";
+import { Command, Help } from "commander";
 import { JpegDomainError } from "../errors.js";
+import { print } from "./print.js";
 
 const FOLDER = new URL("../../bench/", import.meta.url);
 
@@ -18,14 +19,23 @@ export function benchCommand(): Command {
 async function run(name: string | undefined, args: string[]): Promise<void> {
   const names = (await readdir(FOLDER)).flatMap((file) => /^([a-z-]+)\.js$/.exec(file)?.[1] ?? []);
   if (name === undefined || name === "--help") {
-    console.log("jpeg-domain bench NAME [options]\n");
-    for (const each of names) console.log(`  ${each.padEnd(12)} ${(await load(each)).description()}`);
+    const commands = await Promise.all(names.map(load));
+    await print("jpeg-domain bench NAME [options]", "", ...list(commands));
     return;
   }
   if (!names.includes(name))
     throw new JpegDomainError(`no benchmark "${name}"; there are ${names.join(", ")}`);
   const command = await load(name);
   await command.exitOverride().parseAsync(args, { from: "user" });
+}
+
+/** Names and what they are for, as `--help` lays out commands. */
+function list(commands: readonly Command[]): string[] {
+  const help = Object.assign(new Help(), { helpWidth: process.stdout.columns || 80 });
+  const width = Math.max(...commands.map((command) => command.name().length));
+  return commands.flatMap((command) =>
+    help.formatItem(command.name(), width, command.description(), help).split("\n"),
+  );
 }
 
 async function load(name: string): Promise<Command> {

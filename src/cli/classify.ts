@@ -10,6 +10,7 @@ import { interruptible } from "./interrupt.js";
 import { readLabels } from "./labels.js";
 import { madeBy } from "./made-by.js";
 import { addPreprocessOptions, type PreprocessFlags, preprocessOf } from "./preprocess.js";
+import { print, printJson, say, sayError } from "./print.js";
 import { openProgress } from "./progress.js";
 import { openResults } from "./results-file.js";
 
@@ -78,10 +79,10 @@ async function run(path: string, paths: string[], flags: Flags, command: Command
     }),
   );
   try {
-    if (model.assumed) console.error(`${path}: ${model.assumed}`);
+    if (model.assumed) say(`${path}: ${model.assumed}`);
     const output = pickClasses(model.outputs, labels?.length).name;
     if (model.outputs.length > 1)
-      console.error(
+      say(
         `${path}: its outputs are ${model.outputNames.join(", ")}; ${output} is taken as the classes (--output names another)`,
       );
     const { sink, done } = await openSink(path, model, labels, flags);
@@ -109,7 +110,7 @@ async function openSink(
   if (out === undefined && !jsonl) return { sink: textLines };
   const by = await madeBy(path, preprocess, labels, top);
   if (out === undefined)
-    return { sink: { write: (entry) => print(JSON.stringify({ ...entry, by })), close: () => undefined } };
+    return { sink: { write: (entry) => printJson({ ...entry, by }), close: () => undefined } };
   const { done, write, close } = await openResults(out, by, resume);
   return { sink: { write: (entry) => write({ ...entry, by }), close }, done };
 }
@@ -127,7 +128,7 @@ function tell(total: number, { done, failed, status }: Ended, { out }: Flags): v
   const isStopped = done < total;
   if (isStopped && status !== undefined) process.exitCode = status;
   const more = isStopped && out !== undefined ? "; --resume goes on with the others" : "";
-  if (total > 1 || failed > 0) console.error(`${done} of ${total} files, ${failed} failed${more}`);
+  if (total > 1 || failed > 0) say(`${done} of ${total} files, ${failed} failed${more}`);
 }
 
 interface Work {
@@ -144,11 +145,7 @@ interface Work {
 }
 
 async function classify({ model, files, from, output, labels, top, sink, signal }: Work): Promise<Ended> {
-  // Lines on a terminal show how far it is.
-  const isShown = sink !== textLines || !process.stdout.isTTY;
-  const progress = isShown
-    ? openProgress({ label: "classify", total: from + files.length, unit: "files", from })
-    : undefined;
+  const progress = openProgress({ label: "classify", total: from + files.length, unit: "files", from });
   let [done, failed] = [0, 0];
   try {
     for await (const result of model.stream(files)) {
@@ -157,11 +154,11 @@ async function classify({ model, files, from, output, labels, top, sink, signal 
       if ("error" in entry) failed++;
       await sink.write(entry);
       done++;
-      progress?.update(from + done, failed > 0 ? `${failed} failed` : "");
+      progress.update(from + done, failed > 0 ? `${failed} failed` : "");
       if (signal.aborted) break;
     }
   } finally {
-    progress?.stop();
+    progress.stop();
   }
   return { done, failed, status: signal.aborted ? (signal.reason as number) : undefined };
 }
@@ -178,16 +175,9 @@ function entryOf(file: string, { outputs, error }: JpegResult, top: number, opti
   };
 }
 
-/** Writes a line on standard output, at its reader's pace. */
-function print(line: string): Promise<void> {
-  return new Promise((done) => {
-    process.stdout.write(`${line}\n`, () => done());
-  });
-}
-
 const textLines: Sink = {
   write(entry) {
-    if ("error" in entry) return void console.error(`error: ${entry.file}: ${entry.error}`);
+    if ("error" in entry) return sayError(`${entry.file}: ${entry.error}`);
     const classes = entry.top.map(
       ({ class: index, label, probability }) => `${label ?? index} ${(100 * probability).toFixed(1)} %`,
     );

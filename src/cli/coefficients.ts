@@ -4,6 +4,7 @@ import { readCoefficients } from "../jpeg/read.js";
 import { mosaicPng } from "../report/coefficient-mosaic.js";
 import { formatBytes } from "../report/format.js";
 import { readInput, withFile, writeOutput } from "./files.js";
+import { print } from "./print.js";
 
 interface Flags {
   out?: string;
@@ -32,11 +33,11 @@ async function run(input: string, { out, png }: Flags, command: Command): Promis
     const file = coefficientsNpz(image);
     await writeOutput(out, file);
     const shapes = image.components.map(({ blocksHigh, blocksWide }) => `[${blocksHigh}, ${blocksWide}, 64]`);
-    console.log(`${out}: ${shapes.join(", ")}, ${formatBytes(file.length)}`);
+    await print(`${out}: ${shapes.join(", ")}, ${formatBytes(file.length)}`);
   }
   if (png !== undefined) {
     const file = mosaicPng(image);
     await writeOutput(png, file);
-    console.log(`${png}: above by block, below by frequency, ${formatBytes(file.length)}`);
+    await print(`${png}: above by block, below by frequency, ${formatBytes(file.length)}`);
   }
 }

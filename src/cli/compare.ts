@@ -7,6 +7,7 @@ import { withFile } from "./files.js";
 import { findImages } from "./images.js";
 import { interruptible } from "./interrupt.js";
 import { addPreprocessOptions, type PreprocessFlags, preprocessOf } from "./preprocess.js";
+import { print, printJson, say, sayError } from "./print.js";
 import { openProgress } from "./progress.js";
 
 interface Flags extends PreprocessFlags {
@@ -33,17 +34,17 @@ async function run(model: string, paths: string[], flags: Flags): Promise<void> 
   const files = await findImages(paths);
   const preprocess = await preprocessOf(flags);
   const comparison = await withFile(model, () => compareWays({ model, spatial: flags.spatial, preprocess }));
-  if (comparison.assumed) console.error(`${model}: ${comparison.assumed}`);
+  if (comparison.assumed) say(`${model}: ${comparison.assumed}`);
   const rows = await interruptible((signal) => compareFiles(comparison, files, flags.rounds, signal));
   const failed = rows.flatMap((row) => ("error" in row ? [row] : []));
   if (failed.length > 0) process.exitCode ??= 1;
   const summary = comparison.summary(rows.flatMap((row) => ("error" in row ? [] : [row])));
   if (flags.json) {
-    console.log(JSON.stringify({ model, ...summary, failed: failed.length, files: rows }));
+    await printJson({ model, ...summary, failed: failed.length, files: rows });
     return;
   }
-  for (const { file, error } of failed) console.error(`error: ${file}: ${error}`);
-  if (summary !== undefined) console.log(lines(summary));
+  for (const { file, error } of failed) sayError(`${file}: ${error}`);
+  if (summary !== undefined) await print(...lines(summary));
 }
 
 type Row = { file: string } & (FileComparison | { error: string });
@@ -69,7 +70,7 @@ async function compareFiles(
   }
   if (rows.length < files.length) {
     process.exitCode = signal.reason as number;
-    console.error(`stopped after ${rows.length} of ${files.length} files`);
+    say(`stopped after ${rows.length} of ${files.length} files`);
   }
   return rows;
 }
@@ -87,15 +88,15 @@ async function compareFile(
   }
 }
 
-function lines(summary: NonNullable<ReturnType<Comparison["summary"]>>): string {
+function lines(summary: NonNullable<ReturnType<Comparison["summary"]>>): string[] {
   const { files, sameTop1, logitDifference, largestLogit, planeDifference, ours, usual } = summary;
   const milliseconds = (value: number) => `${value.toFixed(2)} ms`;
   return [
-    `${sameTop1} of ${files} files have the same first class; logits differ by ${formatSmall(logitDifference)} at most, ` +
-      `the largest is ${largestLogit.toPrecision(3)}`,
+    `${sameTop1} of ${files} files have the same first class`,
+    `logits differ by ${formatSmall(logitDifference)} at most, the largest is ${largestLogit.toPrecision(3)}`,
     `planes differ by ${planeDifference.toFixed(2)} of 255 levels in the mean`,
     "",
-    columns([
+    ...columns([
       ["median of the files", "sharp", "jpeg-domain"],
       ["bytes → planes", milliseconds(usual.decode + usual.normalize), milliseconds(ours.entrance)],
       ["  decode, resize", milliseconds(usual.decode), ""],
@@ -104,5 +105,5 @@ function lines(summary: NonNullable<ReturnType<Comparison["summary"]>>): string 
       ["bytes → logits", milliseconds(usual.total), milliseconds(ours.total)],
     ]),
     `jpeg-domain is ${summary.ratio.toFixed(2)} times as fast (geometric mean of the files)`,
-  ].join("\n");
+  ];
 }

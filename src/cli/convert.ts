@@ -11,6 +11,7 @@ import { parseModel } from "../runtime/model-files.js";
 import { inputOption, planOption, reluOption } from "./arguments.js";
 import { readInput, withFile, writeOutput } from "./files.js";
 import { addPreprocessOptions, type PreprocessFlags, preprocessOf } from "./preprocess.js";
+import { print, printJson, say } from "./print.js";
 
 interface Flags extends PreprocessFlags {
   relu: Relu;
@@ -53,29 +54,27 @@ async function run(
       memoryLimit: freeBytes(),
     }),
   );
-  if (assumed) console.error(`${input}: ${assumed}`);
+  if (assumed) say(`${input}: ${assumed}`);
   const file = writeOnnx(graph);
   const milliseconds = performance.now() - start;
   await writeOutput(output, file);
   const loading = loadingBytes(cost);
   if (json) {
     const result = { input, output, plan, relu: formatRelu(relu), milliseconds, fileBytes: file.length };
-    console.log(
-      JSON.stringify({
-        ...result,
-        spatialFileBytes: bytes.length,
-        ...cost,
-        loadingBytes: loading,
-        layers: report,
-      }),
-    );
+    await printJson({
+      ...result,
+      spatialFileBytes: bytes.length,
+      ...cost,
+      loadingBytes: loading,
+      layers: report,
+    });
     return;
   }
-  console.log(
+  await print(
     `${output}: plan ${plan}, ReLU ${formatRelu(relu)}, converted in ${milliseconds.toFixed(0)} ms`,
+    `  file      ${formatBytes(file.length)} (spatial model ${formatBytes(bytes.length)})`,
+    `  operators ${formatBytes(cost.operatorBytes)}, about ${formatBytes(loading)} while loading`,
+    `  cost      ${(cost.multiplyAdds / 1e6).toFixed(1)} million multiply-adds an image`,
+    ...conversionLines(report).map((line) => `  ${line}`),
   );
-  console.log(`  file      ${formatBytes(file.length)} (spatial model ${formatBytes(bytes.length)})`);
-  console.log(`  operators ${formatBytes(cost.operatorBytes)}, about ${formatBytes(loading)} while loading`);
-  console.log(`  cost      ${(cost.multiplyAdds / 1e6).toFixed(1)} million multiply-adds an image`);
-  for (const line of conversionLines(report)) console.log(`  ${line}`);
 }

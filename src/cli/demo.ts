@@ -5,6 +5,7 @@ import { runNotebook } from "../report/notebook.js";
 import { labelOf, type NotebookReport } from "../report/results.js";
 import { dataOption } from "./arguments.js";
 import { makeFolderOf, readInput, SHIPPED_MODEL, writeOutput } from "./files.js";
+import { print, printJson, say } from "./print.js";
 import { openProgress } from "./progress.js";
 import { trainCommand } from "./train.js";
 
@@ -50,12 +51,10 @@ async function run({ data, model, out, exploded, train, json }: Flags): Promise<
   // Loaded here, since no other command should wait for a plotting library.
   const { renderReport } = await import("../report/page.js");
   await writeOutput(`${out}/report.html`, await renderReport(report));
-  if (json) console.log(JSON.stringify(withoutPictures(report)));
-  else console.log(table(report));
+  if (json) await printJson(withoutPictures(report));
+  else await print(...table(report));
   say(`Open ${out}/report.html for the pictures; ${out}/results.json holds the numbers.`);
 }
-
-const say = (text: string) => void process.stderr.write(`${text}\n`);
 
 function stage(label: string, total: number, unit: string) {
   const progress = openProgress({ label, total, unit });
@@ -63,7 +62,7 @@ function stage(label: string, total: number, unit: string) {
     update: (done: number) => {
       if (done < total) progress.update(done);
     },
-    note: (text: string) => progress.line(text),
+    note: (text: string) => say(text),
     done(result: string) {
       progress.stop();
       say(`${label}: ${result}`);
@@ -77,15 +76,15 @@ function withoutPictures(report: NotebookReport) {
   return numbers;
 }
 
-function table(report: NotebookReport): string {
+function table(report: NotebookReport): string[] {
   const { spatial, exact, asm10, plans } = report;
   const difference = (value: number) => formatSmall(value);
   const first = [
-    ["on all test images", "correct", "accuracy", "largest logit difference", "images/s"],
+    ["on all test images", "correct", "accuracy", "logits apart", "images/s"],
     ...[
       ["pixels, the spatial model", spatial, "-"] as const,
-      ["JPEG coefficients, exact (n = 14)", exact, difference(exact.maxLogitDifference)] as const,
-      ["JPEG coefficients, ASM (n = 10)", asm10, difference(asm10.maxLogitDifference)] as const,
+      ["coefficients, exact (n = 14)", exact, difference(exact.maxLogitDifference)] as const,
+      ["coefficients, ASM (n = 10)", asm10, difference(asm10.maxLogitDifference)] as const,
     ].map(([name, result, logits]) => [
       name,
       `${formatCount(result.correct)} of ${formatCount(result.total)}`,
@@ -95,13 +94,13 @@ function table(report: NotebookReport): string {
     ]),
   ];
   const second = [
-    ["plan", "ReLU", "images/s", "of spatial", "converted in", "model file", "operator tensors"],
+    ["plan", "ReLU", "images/s", "of spatial", "converted", "model file", "operators"],
     ...plans.map((plan) => {
       const milliseconds = report.conversionMilliseconds[labelOf(plan)];
       return [
         plan.plan,
         plan.relu,
-        plan.note ?? speed(plan.imagesPerSecond),
+        plan.note ? "not run" : speed(plan.imagesPerSecond),
         plan.note ? "-" : plan.ofSpatial.toFixed(3),
         milliseconds === undefined ? "-" : `${Math.ceil(milliseconds)} ms`,
         formatBytes(plan.fileBytes),
@@ -110,7 +109,8 @@ function table(report: NotebookReport): string {
     }),
   ];
   const memory = `peak memory ${formatBytes(report.peakBytes)}, ${formatBytes(report.peakBytesWithEveryPlan)} with the comparison of plans`;
-  return `\n${columns(first)}\n\n${columns(second)}\n\n${memory}\n`;
+  const notes = plans.flatMap((plan) => (plan.note ? [`${labelOf(plan)}: ${plan.note}`] : []));
+  return ["", ...columns(first), "", ...columns(second), ...notes, "", memory, ""];
 }
 
 const speed = (value: number) => formatCount(Math.round(value));

@@ -5,6 +5,7 @@ import { type Classifier, openClassifier } from "../runtime/classifier.js";
 import { evaluate, type LabelledPlanes } from "../runtime/evaluate.js";
 import { dataOption, positiveInteger } from "./arguments.js";
 import { readInput, withFile } from "./files.js";
+import { print, printJson } from "./print.js";
 import { openProgress } from "./progress.js";
 
 interface Flags {
@@ -41,15 +42,15 @@ async function run(path: string, { data, limit, batch, json }: Flags): Promise<v
   const accuracy = correct / total;
   const { plan, relu } = classifier.metadata ?? { plan: "spatial", relu: "exact" };
   if (json) {
-    console.log(
-      JSON.stringify({ model: path, plan, relu, correct, total, accuracy, meanLoss, imagesPerSecond }),
-    );
+    await printJson({ model: path, plan, relu, correct, total, accuracy, meanLoss, imagesPerSecond });
     return;
   }
-  console.log(`${path} (${plan}, ReLU ${relu})`);
-  console.log(`  correct  ${correct} of ${total} (${(100 * accuracy).toFixed(2)} %)`);
-  console.log(`  loss     ${meanLoss.toFixed(4)}`);
-  console.log(`  speed    ${Math.round(imagesPerSecond)} images/s at batch ${batch}`);
+  await print(
+    `${path} (${plan}, ReLU ${relu})`,
+    `  correct  ${correct} of ${total} (${(100 * accuracy).toFixed(2)} %)`,
+    `  loss     ${meanLoss.toFixed(4)}`,
+    `  speed    ${Math.round(imagesPerSecond)} images/s at batch ${batch}`,
+  );
 }
 
 function checkSize(

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { JpegDomainError } from "../errors.js";
 import { fileFailure } from "../runtime/failure.js";
+import { sayError } from "./print.js";
 
 /** The trained network that comes with the package, as seen from dist/src/cli. */
 export const SHIPPED_MODEL = fileURLToPath(new URL("../../../models/mnist-resnet.onnx", import.meta.url));
@@ -66,7 +67,7 @@ export async function eachFile(
       await withFile(path, () => work(path, bytes));
     } catch (error) {
       if (!(error instanceof JpegDomainError)) throw error;
-      console.error(`error: ${error.message}`);
+      sayError(error.message);
       process.exitCode = 1;
       failed(path, error.message);
     }

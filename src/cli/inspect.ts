@@ -8,6 +8,7 @@ import { summaryLines } from "../report/summary-text.js";
 import { parseModel } from "../runtime/model-files.js";
 import { inputOption, planOption, reluOption } from "./arguments.js";
 import { eachFile } from "./files.js";
+import { print, printJson } from "./print.js";
 
 interface Flags {
   json?: boolean;
@@ -38,7 +39,7 @@ const KINDS: readonly Kind[] = [
     matches: (bytes, path) => bytes[0] === 0x08 || path.toLowerCase().endsWith(".onnx"),
     inspect: (bytes, path, { input, plan, relu }) => {
       const summary = summarizeModel(parseModel(path, bytes), { input, plan, relu });
-      return { fields: { kind: "onnx", ...summary }, lines: modelLines(summary) };
+      return { fields: { kind: "onnx", ...summary }, lines: modelLines(summary, process.stdout.columns) };
     },
   },
 ];
@@ -63,10 +64,10 @@ async function run(paths: string[], flags: Flags): Promise<void> {
   const show = (path: string, bytes: Uint8Array) => {
     const { fields, lines } = kindOf(bytes, path).inspect(bytes, path, flags);
     if (json) files.push({ file: path, ...fields });
-    else console.log(`${path}: ${lines.join("\n")}`);
+    else void print(`${path}: ${lines[0]}`, ...lines.slice(1));
   };
   await eachFile(paths, show, (file, error) => files.push({ file, error }));
-  if (json) console.log(JSON.stringify({ files }));
+  if (json) await printJson({ files });
 }
 
 function kindOf(bytes: Uint8Array, path: string): Kind {

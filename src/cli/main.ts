@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
+import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
 import { JpegDomainError } from "../errors.js";
+import { fileFailure } from "../runtime/failure.js";
 import { benchCommand } from "./bench.js";
 import { classifyCommand } from "./classify.js";
 import { coefficientsCommand } from "./coefficients.js";
@@ -11,6 +13,7 @@ import { demoCommand } from "./demo.js";
 import { evalCommand } from "./eval.js";
 import { inspectCommand } from "./inspect.js";
 import { BROKEN_PIPE, endWith } from "./interrupt.js";
+import { say, sayError, setStatus } from "./print.js";
 import { trainCommand } from "./train.js";
 
 /** Exit status: the work failed, or the arguments are off. */
@@ -24,9 +27,10 @@ const program = new Command("jpeg-domain")
   .description("Neural networks straight on JPEG coefficients: read, train, convert, evaluate.")
   .version(version)
   .enablePositionalOptions()
+  .configureHelp({ subcommandTerm: (command) => command.name(), minWidthToWrap: 20 })
   .configureOutput({
-    outputError: (text, write) =>
-      write(`${text.trim().replaceAll("\n", " ")} (jpeg-domain help shows how it is used)\n`),
+    outputError: (text) =>
+      say(`${text.trim().replaceAll(/\s*\n\s*/g, " ")} (jpeg-domain help shows how it is used)`),
   });
 for (const command of [
   demoCommand(),
@@ -41,20 +45,27 @@ for (const command of [
 ])
   program.addCommand(command.copyInheritedSettings(program).exitOverride());
 
-// A reader that has enough, such as head, is no failure: end as SIGPIPE would.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  endWith(BROKEN_PIPE);
+  // A reader that has enough, such as head, is no failure: end as SIGPIPE would.
+  if (error.code === "EPIPE") return endWith(BROKEN_PIPE);
+  if (process.exitCode !== FAILED) fail(fileFailure(error, "standard output"));
+  endWith(FAILED);
 });
+// Where nobody hears, nothing is left to say.
+process.stderr.on("error", () => undefined);
 
 try {
   await program.exitOverride().parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : MISUSED;
-  else {
-    process.exitCode = FAILED;
-    console.error(isExpected(error) ? `error: ${error.message}` : error);
-  }
+  else fail(error);
+}
+
+function fail(error: unknown): void {
+  setStatus("");
+  process.exitCode = FAILED;
+  if (isExpected(error)) sayError(error.message);
+  else say(...inspect(error).split("\n"));
 }
 
 /** A failure of the work or of the system, which one line tells; anything else is a bug and shows where. */

@@ -1,10 +1,9 @@
-import { Presets, SingleBar } from "cli-progress";
+import { beforeInterrupt } from "./interrupt.js";
+import { say, setStatus, statusWidth } from "./print.js";
 
 export interface Progress {
   /** Shows that `value` of the total is done, with a free remark such as the loss. */
   update(value: number, note?: string): void;
-  /** Prints a line of its own, above the bar where there is one. */
-  line(text: string): void;
   stop(): void;
 }
 
@@ -19,22 +18,38 @@ export interface ProgressOptions {
 
 /** Without a terminal: at most one line in this many seconds. */
 const LINE_INTERVAL = 5;
+/** On a terminal: the bar is drawn at most so often, in seconds. */
+const BAR_INTERVAL = 0.1;
+/** Characters of the bar itself; it is left out where there is room for fewer. */
+const [LEAST_BAR, MOST_BAR] = [4, 40];
 
 /**
  * Progress on standard error: a bar with percentage, speed and time left on a terminal, plain lines a few seconds
  * apart elsewhere (logs), without escape codes.
  */
-export function openProgress(options: ProgressOptions): Progress {
-  return process.stderr.isTTY ? barProgress(options) : lineProgress(options);
+export function openProgress({ label, total, unit, from = 0 }: ProgressOptions): Progress {
+  const pace = paceSince(from, total, unit);
+  const partsAt = (value: number, note: string) => [
+    `${Math.floor((100 * value) / Math.max(1e-9, total))} %`,
+    ...pace(value),
+    ...(note ? [note] : []),
+  ];
+  return process.stderr.isTTY ? bar(label, total, from, partsAt) : lines(label, total, partsAt);
 }
+
+/** Percentage, speed, time left, and the remark, as far as there are such. */
+type PartsAt = (value: number, note: string) => string[];
 
 /** Speed and time left, from the pace since the start. */
 function paceSince(from: number, total: number, unit: string) {
   const start = performance.now();
-  return (value: number) => {
+  return (value: number): [speed: string, left: string] => {
     const speed = (value - from) / ((performance.now() - start) / 1000);
-    if (!Number.isFinite(speed) || speed <= 0) return { speed: `- ${unit}/s`, eta: "-" };
-    return { speed: `${speed.toPrecision(3)} ${unit}/s`, eta: duration((total - value) / speed) };
+    if (!Number.isFinite(speed) || speed <= 0) return [`- ${unit}/s`, "- left"];
+    return [
+      `${speed < 100 ? speed.toPrecision(3) : Math.round(speed)} ${unit}/s`,
+      `${duration((total - value) / speed)} left`,
+    ];
   };
 }
 
@@ -43,50 +58,41 @@ function duration(seconds: number): string {
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
-function barProgress({ label, total, unit, from = 0 }: ProgressOptions): Progress {
-  const pace = paceSince(from, total, unit);
-  const bar = new SingleBar(
-    {
-      format: `${label} {bar} {percentage} % | {speed} | {left} left{note}`,
-      stream: process.stderr,
-      hideCursor: true,
-      clearOnComplete: true,
-    },
-    Presets.shades_classic,
-  );
-  const payload = (value: number, note: string) => {
-    const { speed, eta } = pace(value);
-    return { speed, left: eta, note: note && ` | ${note}` };
-  };
-  bar.start(total, from, payload(from, ""));
-  let last = from;
-  return {
-    update(value, note = "") {
-      last = value;
-      bar.update(value, payload(value, note));
-    },
-    line(text) {
-      process.stderr.write(`\r\u001b[K${text}\n`);
-      bar.update(last);
-    },
-    stop: () => bar.stop(),
+/** Calls `work` at once, and later at most once in `seconds`. */
+function throttled<T extends unknown[]>(seconds: number, first: number, work: (...args: T) => void) {
+  let last = first;
+  return (...args: T) => {
+    if (performance.now() - last < 1000 * seconds) return;
+    last = performance.now();
+    work(...args);
   };
 }
 
-function lineProgress({ label, total, unit, from = 0 }: ProgressOptions): Progress {
-  const pace = paceSince(from, total, unit);
-  let printed = performance.now();
+function bar(label: string, total: number, from: number, partsAt: PartsAt): Progress {
+  const draw = throttled(BAR_INTERVAL, Number.NEGATIVE_INFINITY, (value: number, note: string) => {
+    const text = partsAt(value, note).join(" | ");
+    const room = statusWidth() - label.length - text.length - 2;
+    const length = room < LEAST_BAR ? 0 : Math.min(MOST_BAR, room);
+    const full = Math.round(length * Math.min(1, value / total));
+    setStatus(`${label} ${"█".repeat(full)}${"░".repeat(length - full)} ${text}`);
+  });
+  const clear = () => setStatus("");
+  const release = beforeInterrupt(clear);
+  draw(from, "");
   return {
-    update(value, note = "") {
-      const now = performance.now();
-      if (now - printed < LINE_INTERVAL * 1000 && value < total) return;
-      printed = now;
-      const { speed, eta } = pace(value);
-      const percent = Math.floor((100 * value) / total);
-      const parts = [`${label} ${percent} %`, speed, `${eta} left`, ...(note ? [note] : [])];
-      process.stderr.write(`${parts.join(" | ")}\n`);
+    update: (value, note = "") => draw(value, note),
+    stop() {
+      release();
+      clear();
     },
-    line: (text) => void process.stderr.write(`${text}\n`),
+  };
+}
+
+function lines(label: string, total: number, partsAt: PartsAt): Progress {
+  const tell = (value: number, note: string) => say(`${label} ${partsAt(value, note).join(" | ")}`);
+  const sometimes = throttled(LINE_INTERVAL, performance.now(), tell);
+  return {
+    update: (value, note = "") => (value < total ? sometimes : tell)(value, note),
     stop: () => undefined,
   };
 }

@@ -17,6 +17,7 @@ import type { Samples } from "../train/samples.js";
 import { dataOption, positiveNumber, whole } from "./arguments.js";
 import { makeFolderOf } from "./files.js";
 import { INTERRUPTED, interruptible } from "./interrupt.js";
+import { print, printJson, say } from "./print.js";
 import { openProgress, type Progress } from "./progress.js";
 
 interface TrainFlags {
@@ -86,7 +87,7 @@ async function runTrain(flags: TrainFlags): Promise<void> {
     ["training", JSON.stringify(training)],
   ]);
   await writeAtomically(flags.out, writeOnnx({ ...result.model, metadata }));
-  report(flags, result, {
+  await report(flags, result, {
     model: flags.out,
     checkpoint,
     testAccuracy,
@@ -105,14 +106,15 @@ interface Summary {
   seconds: number;
 }
 
-function report(flags: TrainFlags, { step, history }: TrainingResult, summary: Summary): void {
+function report(flags: TrainFlags, { step, history }: TrainingResult, summary: Summary): Promise<void> {
   const { seed, epochs, batch, lr: learningRate } = flags;
   const accuracies = history.flatMap(({ testAccuracy }) => testAccuracy ?? []);
   const { model, correct, total, testAccuracy, seconds } = summary;
-  console.log(
-    flags.json
-      ? JSON.stringify({ ...summary, seed, epochs, batch, learningRate, steps: step, accuracies })
-      : `${model}: ${correct} of ${total} test images right (${formatPercent(testAccuracy)}) after ${epochs} epochs, ${seconds.toFixed(1)} s`,
+  if (flags.json)
+    return printJson({ ...summary, seed, epochs, batch, learningRate, steps: step, accuracies });
+  const after = `after ${epochs} ${epochs === 1 ? "epoch" : "epochs"}, ${seconds.toFixed(1)} s`;
+  return print(
+    `${model}: ${correct} of ${total} test images right (${formatPercent(testAccuracy)}) ${after}`,
   );
 }
 
@@ -144,7 +146,7 @@ async function withProgress<T>(epochs: number, work: (hooks: TrainingHooks) => P
       },
       onEpoch({ epoch, evaluation: { correct, total, meanLoss } }) {
         const accuracy = `${correct} of ${total} (${formatPercent(correct / total)})`;
-        progress?.line(`epoch ${epoch} of ${epochs}: test ${accuracy}, test loss ${meanLoss.toFixed(4)}`);
+        say(`epoch ${epoch} of ${epochs}: test ${accuracy}, test loss ${meanLoss.toFixed(4)}`);
       },
     });
   } finally {
@@ -179,4 +181,3 @@ function commandLine(flags: TrainFlags, checkpoint: string, resume: boolean): st
 
 const quoted = (word: string) =>
   /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
-const say = (text: string) => void process.stderr.write(`${text}\n`);

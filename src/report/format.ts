@@ -1,4 +1,5 @@
 /** Numbers and text as the report shows them. */
+import { visible } from "./visible.js";
 
 const TWO_DIGITS = { minimumSignificantDigits: 2, maximumSignificantDigits: 2 };
 const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
@@ -62,7 +63,7 @@ export function formatDuration(seconds: number): string {
 
 /** Text made safe inside HTML and XML, in attributes too. */
 export function escapeHtml(text: string): string {
-  return text
+  return visible(text)
     .replaceAll("&", "&amp;")
     .replaceAll("<", "&lt;")
     .replaceAll(">", "&gt;")
@@ -70,16 +71,15 @@ export function escapeHtml(text: string): string {
     .replaceAll("'", "&#39;");
 }
 
-/** Rows as aligned text: the first column to the left, the others to the right. */
-export function columns(rows: string[][]): string {
+/** Rows as aligned lines: the first column to the left, the others to the right. */
+export function columns(table: string[][]): string[] {
+  const rows = table.map((row) => row.map(visible));
   const widths = (rows[0] as string[]).map((_, i) =>
     Math.max(...rows.map((row) => (row[i] as string).length)),
   );
-  return rows
-    .map((row) =>
-      row
-        .map((cell, i) => (i === 0 ? cell.padEnd(widths[i] as number) : cell.padStart(widths[i] as number)))
-        .join("  "),
-    )
-    .join("\n");
+  return rows.map((row) =>
+    row
+      .map((cell, i) => (i === 0 ? cell.padEnd(widths[i] as number) : cell.padStart(widths[i] as number)))
+      .join("  "),
+  );
 }

@@ -3,6 +3,9 @@ import { approximations, NO_MAP, type NodeReport, REENTERS } from "../convert/re
 import type { ModelSummary } from "../convert/summary.js";
 import { columns, formatCount } from "./format.js";
 
+/** Characters of a layer's or an operator's name that are shown. */
+const LONGEST_NAME = 40;
+
 const millions = (count: number) => `${(count / 1e6).toFixed(count < 1e5 ? 3 : 1)}`;
 
 /** A short account of a conversion: the image's way in, the first border and returns, ReLUs that are not approximated. */
@@ -24,8 +27,11 @@ export function conversionLines(report: readonly NodeReport[]): string[] {
   return lines;
 }
 
-/** A model's summary, layer by layer. */
-export function modelLines(summary: ModelSummary): string[] {
+/**
+ * A model's summary, layer by layer.
+ * @param width - characters in a line, at most, where that can be: reasons that would not fit are numbered and listed below
+ */
+export function modelLines(summary: ModelSummary, width = Number.POSITIVE_INFINITY): string[] {
   const { operatorSets, nodes, parameters, converted, image, layers = [] } = summary;
   const sets = Object.entries(operatorSets).map(([domain, version]) => `${domain} ${version}`);
   const lines = [`ONNX model, ${sets.join(", ")}, ${nodes} nodes, ${formatCount(parameters)} parameters`];
@@ -41,16 +47,7 @@ export function modelLines(summary: ModelSummary): string[] {
     `image ${planes}; conversion with input ${summary.input}, plan ${summary.plan}, ReLU ${summary.relu}:`,
     "",
   );
-  const table = layers.map(({ node, op, domain, multiplyAdds }) => [
-    short(node),
-    op,
-    domain,
-    multiplyAdds === 0 ? "-" : millions(multiplyAdds),
-  ]);
-  const aligned = columns([["layer", "operator", "domain", "million multiply-adds"], ...table]).split("\n");
-  lines.push(
-    ...aligned.map((line, i) => `${line}  ${i === 0 ? "why" : (layers[i - 1]?.reason ?? "")}`.trimEnd()),
-  );
+  lines.push(...layerTable(layers, width));
   lines.push(
     "",
     `total ${millions(summary.multiplyAdds ?? 0)} million multiply-adds an image, ${millions(summary.spatialMultiplyAdds ?? 0)} in the spatial model`,
@@ -59,5 +56,31 @@ export function modelLines(summary: ModelSummary): string[] {
   return lines;
 }
 
+function layerTable(layers: readonly NodeReport[], width: number): string[] {
+  const reasons = layers.map(({ reason }) => reason ?? "");
+  const wide = withReasons(layers, LONGEST_NAME, reasons);
+  if (wide.every((line) => line.length <= width)) return wide;
+  const distinct = [...new Set(reasons)].filter((reason) => reason !== "");
+  const numbers = reasons.map((reason) => (reason === "" ? "" : String(distinct.indexOf(reason) + 1)));
+  const tooWide = Math.max(...withReasons(layers, LONGEST_NAME, numbers).map((line) => line.length)) - width;
+  const narrow = withReasons(layers, Math.max(12, LONGEST_NAME - Math.max(0, tooWide)), numbers);
+  return [...narrow, "", ...distinct.map((reason, i) => `${i + 1}  ${reason}`)];
+}
+
+function withReasons(
+  layers: readonly NodeReport[],
+  longestName: number,
+  reasons: readonly string[],
+): string[] {
+  const rows = layers.map(({ node, op, domain, multiplyAdds }) => [
+    short(node, longestName),
+    short(op, LONGEST_NAME),
+    domain,
+    multiplyAdds === 0 ? "-" : millions(multiplyAdds),
+  ]);
+  const aligned = columns([["layer", "operator", "domain", "million multiply-adds"], ...rows]);
+  return aligned.map((line, i) => `${line}  ${i === 0 ? "why" : reasons[i - 1]}`.trimEnd());
+}
+
 /** The end of a name tells one layer from the next. */
-const short = (name: string) => (name.length > 40 ? `…${name.slice(-39)}` : name);
+const short = (name: string, most: number) => (name.length > most ? `…${name.slice(1 - most)}` : name);

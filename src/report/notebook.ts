@@ -131,13 +131,13 @@ export async function runNotebook(
 
   const candidates = [spatialCandidate(model), ...converted];
   const plans = await stage("time every plan side by side", 1, "of the turns", async ({ update, note }) => {
-    const batch = test.planes(0, BATCH);
-    const measured = await comparePlans(candidates, batch, BATCH, {
+    const batch = Math.min(BATCH, test.count);
+    const measured = await comparePlans(candidates, test.planes(0, batch), batch, {
       rounds: ROUNDS,
       onProgress: (done, total) => update(done / total),
       onLarge: note,
     });
-    return [measured, `${ROUNDS} rounds at batch ${BATCH}, interleaved`];
+    return [measured, `${ROUNDS} rounds at batch ${batch}, interleaved`];
   });
   const speedOf = (wanted: Candidate) =>
     plans.find((plan) => labelOf(plan) === labelOf(wanted))?.imagesPerSecond ?? Number.NaN;
@@ -239,8 +239,18 @@ function coefficientPicture(set: LabelledImages, index: number): CoefficientPict
 
 /** The curve that `jpeg-domain train` leaves in the model's metadata. */
 function trainingCurve(graph: Graph): TrainingPoint[] {
-  const entry = graph.metadata.get("training");
-  return entry === undefined ? [] : ((JSON.parse(entry) as { history?: TrainingPoint[] }).history ?? []);
+  try {
+    const { history } = JSON.parse(graph.metadata.get("training") ?? "{}") as { history?: unknown };
+    return Array.isArray(history) ? history.filter(isTrainingPoint) : [];
+  } catch {
+    // Another program's metadata may have an entry of that name.
+    return [];
+  }
+}
+
+function isTrainingPoint(value: unknown): value is TrainingPoint {
+  const { epoch, step, loss, testAccuracy = 0 } = (value ?? {}) as Partial<TrainingPoint>;
+  return [epoch, step, loss, testAccuracy].every(Number.isFinite);
 }
 
 /** Picks distinct indices, the same for the same seed. */

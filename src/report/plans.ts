@@ -85,7 +85,8 @@ export async function comparePlans(
   const perOpening = Math.ceil(rounds / OPENINGS);
   const openings = (group: Candidate[]) => (group === small ? OPENINGS : 1);
   const total = groups.reduce((sum, group) => sum + group.length * openings(group) * (perOpening + 1), 0);
-  const measured = new Map<Candidate, Pick<PlanMeasurement, "imagesPerSecond" | "ofSpatial">>();
+  const ofSpatial = new Map<Candidate, number>();
+  let spatialSpeed = Number.NaN;
   const notes = new Map<Candidate, string>();
   let done = 0;
   for (const group of groups) {
@@ -100,21 +101,22 @@ export async function comparePlans(
     const often = { rounds: perOpening, openings: openings(group) };
     const speeds = await timeTogether(group, planes, count, often, () => onProgress?.(++done, total));
     const spatial = speeds.get(group[0] as Candidate) as number[];
+    if (group === small) spatialSpeed = median(spatial);
     for (const [candidate, own] of speeds) {
       const ratios = own.map((speed, round) => speed / (spatial[round] as number));
-      if (!measured.has(candidate))
-        measured.set(candidate, { imagesPerSecond: median(own), ofSpatial: median(ratios) });
+      if (!ofSpatial.has(candidate)) ofSpatial.set(candidate, median(ratios));
     }
   }
   return candidates.map((candidate) => {
     const { plan, relu, file, cost } = candidate;
     const { operatorBytes, multiplyAdds } = cost;
     const note = notes.get(candidate);
-    const speed = measured.get(candidate) ?? { imagesPerSecond: Number.NaN, ofSpatial: Number.NaN };
+    const share = ofSpatial.get(candidate) ?? Number.NaN;
     return {
       plan,
       relu,
-      ...speed,
+      imagesPerSecond: spatialSpeed * share,
+      ofSpatial: share,
       fileBytes: file.length,
       operatorBytes,
       multiplyAdds,

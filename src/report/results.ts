@@ -12,6 +12,10 @@ export interface PlanMeasurement {
   plan: "spatial" | "fused" | "blockwise" | "exploded";
   /** As shown, e.g. `exact` or `asm 10`. */
   relu: string;
+  /**
+   * The spatial model's (the median of its rounds) times {@link ofSpatial}: plans that are timed in different rounds,
+   * while the machine's speed drifts, stay comparable, and the two numbers say the same.
+   */
   imagesPerSecond: number;
   /** The median over rounds of its speed over the spatial model's in the same round. */
   ofSpatial: number;
