@@ -51,6 +51,36 @@ describe("files with one oddity or defect each", () => {
   });
 });
 
+describe("arithmetic coding", () => {
+  const arithmetic = names.filter((name) => name.startsWith("90-"));
+
+  test("is made up of every kind", () => expect(arithmetic.length).toBe(4));
+
+  test.each(arithmetic)("%s: jpegtran made it of 00-sound.jpg, and it has its coefficients", (name) => {
+    const file = load(name);
+    const expected = readCoefficients(sound);
+    const { components, arithmetic: found, progressive, restartInterval } = readCoefficients(file);
+    expect(found).toBe(true);
+    expect(progressive).toBe(name.includes("progressive"));
+    expect(restartInterval).toBe(name.includes("restart") ? 2 : 0);
+    expect(components).toEqual(expected.components);
+    expect(readHeader(file)).toMatchObject({ arithmetic: true, colorSpace: expected.colorSpace });
+    const { arithmetic: coding, zeroShare } = summarizeJpeg(file);
+    expect({ coding, zeroShare }).toEqual({ coding: true, zeroShare: summarizeJpeg(sound).zeroShare });
+    const means: number[] = [];
+    readBands(file, () => ({
+      coefficients: 1,
+      start: () => (_from, _to, parts) => means.push(...(parts[0] ?? [])),
+    }));
+    const luminance = expected.components[0]?.coefficients as Int16Array;
+    expect(means).toEqual([...luminance].filter((_, at) => at % 64 === 0));
+    // Written, it has Huffman codes.
+    const written = writeCoefficients(readCoefficients(file));
+    expect(readHeader(written).arithmetic).toBe(false);
+    expect(readCoefficients(written).components).toEqual(expected.components);
+  });
+});
+
 /** An EXIF segment whose only entry is the orientation. */
 function exif(order: "II" | "MM", type: number, count: number, value: number, more: { magic?: number } = {}) {
   const data = Buffer.alloc(6 + 8 + 2 + 12 + 4 + 8);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import sharp from "sharp";
 import { afterAll, describe, expect, test } from "vitest";
-import { JpegError, readCoefficients, readHeader, releasePool, UnsupportedJpegError } from "../src/index.js";
+import { JpegError, readCoefficients, readHeader, releasePool } from "../src/index.js";
 import { BitWriter, codes, dht, dqt, dri, EOI, SOI, segment, sof, sos, tableOf } from "./jpeg/bits.js";
 import { difference, libjpegAnswers, libjpegProgram } from "./jpeg/libjpeg.js";
 import { crop, hasTools, photographs, tool } from "./jpeg/photographs.js";
@@ -149,10 +149,57 @@ describe.skipIf(!tools || !libjpeg || sources.length === 0)(
       });
     });
 
-    test("arithmetic coding is refused by name", () => {
-      const file = tool("cjpeg", ["-arithmetic"], ppm());
-      expect(() => readCoefficients(file)).toThrow(UnsupportedJpegError);
-      expect(() => readCoefficients(file)).toThrow(/arithmetic coding \(SOF9\)/);
+    test("arithmetic coded, in every mode, sampling and quality; the Huffman file's coefficients", () => {
+      const image = ppm(150, 101);
+      const text =
+        "0: 0-0, 0, 2;\n1,2: 0-0, 0, 1;\n0: 1-9, 0, 3;\n0: 10-63, 0, 0;\n1: 1-63, 0, 1;\n2: 1-63, 0, 0;\n";
+      const refined = `${text}${[3, 2, 1].map((bit) => `0: 1-9, ${bit}, ${bit - 1};\n`).join("")}1: 1-63, 1, 0;\n0: 0-0, 2, 1;\n0,1,2: 0-0, 1, 0;\n`;
+      const files: Record<string, Uint8Array> = {};
+      for (const sampling of ["1x1", "2x1", "2x2", "1x2", "4x1", "2x2,1x2,2x1", "1x1,1x1,2x2"])
+        for (const quality of [5, 75, 100]) {
+          const huffman = tool("cjpeg", ["-sample", sampling, "-quality", `${quality}`], image);
+          const expected = readCoefficients(huffman).components.map(({ coefficients }) => coefficients);
+          for (const mode of [[], ["-progressive"], ["-scans", script("refined.txt", refined)]])
+            for (const restart of [[], ["-restart", "1"], ["-restart", "3B"]]) {
+              const options = ["-arithmetic", ...mode, ...restart];
+              const file = tool("jpegtran", options, huffman);
+              const read = readCoefficients(file);
+              expect(read.arithmetic).toBe(true);
+              read.components.forEach(({ coefficients }, c) => {
+                const all = expected[c] as Int16Array;
+                expect(Buffer.from(coefficients.buffer).equals(Buffer.from(all.buffer))).toBe(true);
+              });
+              files[`${sampling}, quality ${quality}, ${options.join(" ")}`] = file;
+            }
+        }
+      files.grayscale = tool("cjpeg", ["-arithmetic", "-grayscale"], image);
+      expectSame(files);
+    });
+
+    test("arithmetic coded and cut off anywhere, as libjpeg fills it up; parts; rows of scans", () => {
+      for (const options of [[], ["-progressive"], ["-restart", "1"], ["-progressive", "-restart", "2B"]]) {
+        const file = tool("cjpeg", ["-arithmetic", ...options], ppm(120, 90));
+        const start = readHeader(file).firstScan.offset;
+        const cuts = Array.from({ length: 60 }, (_, i) =>
+          file.subarray(0, start + Math.floor(((file.length - start) * i) / 60)),
+        );
+        libjpegAnswers(cuts).forEach((answer, index) => {
+          const cut = cuts[index] as Uint8Array;
+          if (typeof answer !== "object") return;
+          const ours = readCoefficients(cut, { tolerant: true });
+          if (ours.missing?.some(({ message }) => message.includes("bytes of the segment"))) return;
+          expect(difference(ours, answer), `${options}, ${cut.length} bytes`).toBeUndefined();
+        });
+        const whole = readCoefficients(file);
+        for (const kept of [1, 3, 40]) {
+          const part = readCoefficients(file, { coefficients: kept });
+          part.components.forEach(({ coefficients }, c) => {
+            const all = whole.components[c]?.coefficients as Int16Array;
+            const first = coefficients.map((_, i) => all[Math.floor(i / kept) * 64 + (i % kept)] as number);
+            expect(Buffer.from(coefficients.buffer).equals(Buffer.from(first.buffer))).toBe(true);
+          });
+        }
+      }
     });
 
     test("the first k coefficients, from as little of the file as has them", () => {
@@ -507,6 +554,25 @@ describe("malformed files, one for each defect", () => {
     "7 bits a sample": [
       [...HEAD, ...sof(0xc0, 8, 8, [[1, 1, 1, 0]], 7), ...scan, ...EOI],
       /found 7 bits a sample, expected 8/,
+    ],
+    "arithmetic conditioning of an odd length": [
+      [...HEAD, ...segment(0xcc, [0, 16, 1])],
+      /DAC \(0xffcc\): found length 5, expected two bytes for each slot/,
+    ],
+    "arithmetic conditioning of slot 32": [[...HEAD, ...segment(0xcc, [32, 0])], /found slot 0x20/],
+    "arithmetic conditioning with its bounds exchanged": [
+      [...HEAD, ...segment(0xcc, [0, 0x12])],
+      /found bounds 2 and 1, expected the lower one first/,
+    ],
+    "arithmetic coding that makes no sense": [
+      [
+        ...HEAD,
+        ...sof(0xc9, 8, 8, [[1, 1, 1, 0]]),
+        ...SCAN,
+        ...new Array<number[]>(20).fill([0xff, 0]).flat(),
+        ...EOI,
+      ],
+      /found a value of more than 15 bits in MCU 0 .* of scan 0/,
     ],
     "a lossless frame": [
       [...HEAD, ...sof(0xc3, 8, 8, [[1, 1, 1, 0]])],

@@ -1,11 +1,17 @@
 import {
+  AC_AREA,
+  AC_LIMIT,
+  ARITHMETIC,
   BAND,
   BLOCK_BYTES_AT,
   COMPONENT_BYTES,
   DAMAGE,
   DAMAGE_COUNT,
+  DC_AREA,
   DC_FIRST,
+  DC_LOWER,
   DC_REFINE,
+  DC_UPPER,
   END_ROW,
   MAX_SCANS,
   MAX_TABLES,
@@ -13,6 +19,7 @@ import {
   MEMBER_BYTES,
   MEMBERS,
   OUT_OF_DATA,
+  QM_TABLE,
   RAW,
   SCAN_BYTES,
   SCANS,
@@ -25,9 +32,10 @@ import {
 import { type DamageList, note } from "./damage.js";
 import type { Engine } from "./engine.js";
 import { JpegError, unexpected } from "./errors.js";
-import type { Frame } from "./headers.js";
+import type { Conditioning, Frame, ScanHeader } from "./headers.js";
 import type { JpegUnfinished } from "./image.js";
 import { SOS } from "./markers.js";
+import { probabilityTable } from "./probability.js";
 import type { ScanFinder } from "./scan-finder.js";
 import type { Scan } from "./scans.js";
 import type { HuffmanTable } from "./tables.js";
@@ -87,13 +95,15 @@ export function decodeScans(engine: Engine, decoding: Decoding): Int16Array[] {
   return held === kept ? whole : whole.map((result) => truncate(result, kept));
 }
 
-/** Scans that are decoded side by side: as many as there is room for, and for their Huffman tables. */
+/** Scans that are decoded side by side: as many as there is room for, and for their tables. */
 function groupScans(scans: readonly Scan[]): Scan[][] {
   const groups: Scan[][] = [];
   let group: Scan[] = [];
-  let tables = new Set<HuffmanTable>();
+  let tables = new Set<object>();
   for (const scan of scans) {
-    const needed = scan.members.flatMap(({ dc, ac }) => [dc, ac].filter((table) => table !== undefined));
+    const needed = scan.conditioning
+      ? [scan.conditioning]
+      : scan.members.flatMap(({ dc, ac }) => [dc, ac].filter((table) => table !== undefined));
     if (group.length === MAX_SCANS || tables.size + needed.length > MAX_TABLES) {
       groups.push(group);
       group = [];
@@ -207,13 +217,17 @@ function beginScans(engine: Engine, { finder }: Decoding, group: readonly Scan[]
   // Finding a scan's end may load more of the file, which renews the memory.
   const entropyCoded = group.map(({ header }) => finder.addresses(header));
   const { u8, u32, exports } = engine;
-  const addresses = new Map<HuffmanTable, number>();
+  const addresses = new Map<object, number>();
+  const room = (table: object) => {
+    const address = TABLES + addresses.size * TABLE_BYTES;
+    addresses.set(table, address);
+    return address;
+  };
   const place = (table: HuffmanTable | undefined, dc: boolean): number => {
     if (table === undefined) return 0;
     let address = addresses.get(table);
     if (address === undefined) {
-      address = TABLES + addresses.size * TABLE_BYTES;
-      addresses.set(table, address);
+      address = room(table);
       u8.set(table.counts, STAGING);
       u8.set(table.symbols, STAGING + 16);
       u8.fill(0, STAGING + 16 + table.symbols.length, STAGING + 16 + 256);
@@ -221,17 +235,39 @@ function beginScans(engine: Engine, { finder }: Decoding, group: readonly Scan[]
     }
     return address;
   };
-  group.forEach(({ mode, members, header, restartInterval, mcusPerRow }, index) => {
+  if (group.some(({ conditioning }) => conditioning)) u32.set(probabilityTable, QM_TABLE / 4);
+  group.forEach(({ mode, members, header, restartInterval, mcusPerRow, conditioning }, index) => {
     const scan = SCANS + index * SCAN_BYTES;
     const { spectralStart, spectralEnd, approximationLow } = header;
-    u32.set([mode, spectralStart, spectralEnd, approximationLow, members.length], scan / 4);
+    const coding = conditioning ? ARITHMETIC : 0;
+    const bins = conditioning && placeBins(u8, room(conditioning), header, conditioning);
+    u32.set([mode + coding, spectralStart, spectralEnd, approximationLow, members.length], scan / 4);
     u32.set([mcusPerRow, restartInterval], (scan + MCUS_PER_ROW) / 4);
     u32.set(entropyCoded[index] as [number, number], (scan + RAW) / 4);
     members.forEach(({ component, dc, ac }, member) => {
       const at = (scan + MEMBERS + member * MEMBER_BYTES) / 4;
-      u32.set([component, place(dc, true), place(ac, false), 0], at);
+      u32.set([component, ...(bins?.[member] ?? [place(dc, true), place(ac, false)]), 0], at);
     });
     exports.beginScan(scan);
+  });
+}
+
+/** Gives each slot in use its bins, which the decoder clears, and returns each member's two addresses. */
+function placeBins(
+  u8: Uint8Array,
+  from: number,
+  { members }: ScanHeader,
+  { dcLower, dcUpper, acLimit }: Conditioning,
+): [dc: number, ac: number][] {
+  const slots = { dc: members.map(({ dcSlot }) => dcSlot), ac: members.map(({ acSlot }) => acSlot) };
+  return members.map(({ dcSlot, acSlot }) => {
+    // Members of the same slot share its bins.
+    const dc = from + slots.dc.indexOf(dcSlot) * DC_AREA;
+    const ac = from + members.length * DC_AREA + slots.ac.indexOf(acSlot) * AC_AREA;
+    u8[dc + DC_LOWER] = dcLower[dcSlot] as number;
+    u8[dc + DC_UPPER] = dcUpper[dcSlot] as number;
+    u8[ac + AC_LIMIT] = acLimit[acSlot] as number;
+    return [dc, ac];
   });
 }
 
@@ -243,6 +279,7 @@ const DEFECTS: [found: string, expected: string][] = [
   ["no restart marker, or the wrong one", "the next restart marker"],
   ["data that no block needs", "a marker"],
   ["a refinement by more than one bit", "one bit"],
+  ["a value of more than 15 bits", "at most 15"],
 ];
 
 /** What the scan's structure says of its first damage. */

@@ -16,7 +16,7 @@ export class JpegError extends JpegDomainError {
   }
 }
 
-/** A JPEG file of a kind this package does not read: arithmetic coding, lossless, hierarchical, 12 bits a sample. */
+/** A JPEG file of a kind this package does not read: lossless, hierarchical, 12 bits a sample. */
 export class UnsupportedJpegError extends JpegError {
   override name = "UnsupportedJpegError";
 }

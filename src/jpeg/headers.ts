@@ -20,6 +20,8 @@ import {
   SOF0,
   SOF1,
   SOF2,
+  SOF9,
+  SOF10,
   SOI,
   SOS,
   TEM,
@@ -33,6 +35,8 @@ export interface Frame {
   width: number;
   height: number;
   progressive: boolean;
+  /** Arithmetic coded, not by Huffman codes. */
+  arithmetic: boolean;
   components: FrameComponent[];
   /** The largest of the sampling factors. */
   maxHorizontal: number;
@@ -62,6 +66,13 @@ export interface ScanHeader {
   offset: number;
 }
 
+/** What DAC segments say of each slot (T.81, B.2.4.3): the bounds L and U of DC differences, Kx of AC coefficients. */
+export interface Conditioning {
+  dcLower: Uint8Array;
+  dcUpper: Uint8Array;
+  acLimit: Uint8Array;
+}
+
 /** Everything the marker segments have said up to `offset`. */
 export interface Headers {
   bytes: Uint8Array;
@@ -72,6 +83,7 @@ export interface Headers {
   quantization: (Uint16Array | undefined)[];
   dcTables: (HuffmanTable | undefined)[];
   acTables: (HuffmanTable | undefined)[];
+  conditioning: Conditioning;
   restartInterval: number;
   jfif: boolean;
   adobeTransform?: number;
@@ -83,6 +95,9 @@ export interface Headers {
   /** With `tolerant`: what was passed over. */
   missing: DamageList;
 }
+
+/** Conditioning has as many slots as a scan header has numbers; T.81 uses the first four. */
+const SLOTS = 16;
 
 /** More than any camera writes, and few enough that a file of nothing but segments costs no memory to speak of. */
 const MAX_SEGMENTS = 10_000;
@@ -101,6 +116,11 @@ export function startHeaders(bytes: Uint8Array, tolerant: boolean, keepSegments:
     quantization: [],
     dcTables: [],
     acTables: [],
+    conditioning: {
+      dcLower: new Uint8Array(SLOTS),
+      dcUpper: new Uint8Array(SLOTS).fill(1),
+      acLimit: new Uint8Array(SLOTS).fill(5),
+    },
     restartInterval: 0,
     jfif: false,
     icc: [],
@@ -166,7 +186,7 @@ function segmentAt({ bytes }: Headers, marker: number, code: number): Segment {
   const kind = UNSUPPORTED.get(code);
   if (kind !== undefined)
     throw new UnsupportedJpegError(
-      `byte ${marker}, ${markerName(code)}: ${kind} is not supported, only sequential and progressive Huffman coding`,
+      `byte ${marker}, ${markerName(code)}: ${kind} is not supported, only sequential and progressive coding`,
       marker,
       code,
     );
@@ -195,13 +215,16 @@ const isPassedOver = (code: number) => code === COM || code === DNL || (code >= 
 function readSegment(headers: Headers, segment: Segment): ScanHeader | undefined {
   const { code } = segment;
   if (code === SOS) return readScanHeader(headers, segment);
-  if (code === SOF0 || code === SOF1 || code === SOF2) readFrame(headers, segment);
+  if (FRAMES.has(code)) readFrame(headers, segment);
   else if (code === DHT) readHuffmanTables(headers, segment);
   else if (code === DQT) readQuantizationTables(headers, segment);
   else if (code === DRI) readRestartInterval(headers, segment);
-  else if (code !== DNL && code !== DAC) readApplicationSegment(headers, segment);
+  else if (code === DAC) readConditioning(headers, segment);
+  else if (code !== DNL) readApplicationSegment(headers, segment);
   return undefined;
 }
+
+const FRAMES: ReadonlySet<number> = new Set([SOF0, SOF1, SOF2, SOF9, SOF10]);
 
 /** T.81, B.2.2. */
 function readFrame(headers: Headers, { code, marker, start, end }: Segment): void {
@@ -272,7 +295,9 @@ function readFrame(headers: Headers, { code, marker, start, end }: Segment): voi
     component.blocksWide = Math.ceil((width * component.horizontalSampling) / (maxHorizontal * 8));
     component.blocksHigh = Math.ceil((height * component.verticalSampling) / (maxVertical * 8));
   }
-  headers.frame = { width, height, progressive: code === SOF2, components, maxHorizontal, maxVertical };
+  const progressive = code === SOF2 || code === SOF10;
+  const arithmetic = code === SOF9 || code === SOF10;
+  headers.frame = { width, height, progressive, arithmetic, components, maxHorizontal, maxVertical };
 }
 
 /** T.81, B.2.4.2. */
@@ -309,6 +334,24 @@ function readQuantizationTables(headers: Headers, { code, start, end }: Segment)
       table[k] = size === 64 ? (bytes[at + 1 + k] as number) : uint16(bytes, at + 1 + 2 * k);
     headers.quantization[kind & 15] = table;
     at += 1 + size;
+  }
+}
+
+/** T.81, B.2.4.3. */
+function readConditioning({ bytes, conditioning }: Headers, { code, marker, start, end }: Segment): void {
+  if ((end - start) % 2 !== 0)
+    throw unexpected(marker + 2, code, `length ${end - start + 2}`, "two bytes for each slot");
+  for (let at = start; at < end; at += 2) {
+    const slot = bytes[at] as number;
+    const value = bytes[at + 1] as number;
+    if (slot >= 2 * SLOTS) throw unexpected(at, code, `slot 0x${hex(slot)}`, "0x00 to 0x1f");
+    if (slot >= SLOTS) conditioning.acLimit[slot - SLOTS] = value;
+    else if ((value & 15) > value >> 4)
+      throw unexpected(at + 1, code, `bounds ${value & 15} and ${value >> 4}`, "the lower one first");
+    else {
+      conditioning.dcLower[slot] = value & 15;
+      conditioning.dcUpper[slot] = value >> 4;
+    }
   }
 }
 

@@ -4,6 +4,8 @@ export interface JpegImage {
   width: number;
   height: number;
   progressive: boolean;
+  /** Whether the file was arithmetic coded; it is written with Huffman codes. */
+  arithmetic?: boolean;
   colorSpace: ColorSpace;
   components: JpegComponent[];
   /** Coefficients held for each block, the first ones in zigzag order: 64 unless fewer were asked for. */

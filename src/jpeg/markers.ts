@@ -2,6 +2,8 @@
 export const SOF0 = 0xc0;
 export const SOF1 = 0xc1;
 export const SOF2 = 0xc2;
+export const SOF9 = 0xc9;
+export const SOF10 = 0xca;
 export const DHT = 0xc4;
 export const DAC = 0xcc;
 export const RST0 = 0xd0;
@@ -27,8 +29,6 @@ export const UNSUPPORTED = new Map([
   [0xc6, "hierarchical progressive coding (SOF6)"],
   [0xc7, "hierarchical lossless coding (SOF7)"],
   [0xc8, "a JPEG extension (JPG)"],
-  [0xc9, "arithmetic coding (SOF9)"],
-  [0xca, "progressive arithmetic coding (SOF10)"],
   [0xcb, "lossless arithmetic coding (SOF11)"],
   [0xcd, "hierarchical arithmetic coding (SOF13)"],
   [0xce, "hierarchical progressive arithmetic coding (SOF14)"],
@@ -42,6 +42,8 @@ const NAMES = new Map([
   [SOF0, "SOF0"],
   [SOF1, "SOF1"],
   [SOF2, "SOF2"],
+  [SOF9, "SOF9"],
+  [SOF10, "SOF10"],
   [DHT, "DHT"],
   [DAC, "DAC"],
   [SOI, "SOI"],

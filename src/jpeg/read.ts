@@ -52,6 +52,8 @@ export interface JpegHeader {
   width: number;
   height: number;
   progressive: boolean;
+  /** Arithmetic coded, not by Huffman codes. */
+  arithmetic: boolean;
   colorSpace: ColorSpace;
   components: HeaderComponent[];
   restartInterval: number;
@@ -120,6 +122,7 @@ function headerOf(headers: Headers, frame: Frame, scan: ScanHeader): JpegHeader 
     width: frame.width,
     height: frame.height,
     progressive: frame.progressive,
+    arithmetic: frame.arithmetic,
     colorSpace: colorSpace(headers, frame),
     components: frame.components.map((component) => {
       const { id, horizontalSampling, verticalSampling, blocksWide, blocksHigh, quantizationSlot } =
@@ -142,7 +145,7 @@ function headerOf(headers: Headers, frame: Frame, scan: ScanHeader): JpegHeader 
 }
 
 /**
- * Reads the quantised DCT coefficients of a JPEG file: sequential or progressive, Huffman coded, 8 bits a sample, one to
+ * Reads the quantised DCT coefficients of a JPEG file: sequential or progressive, by Huffman codes or arithmetic coding, 8 bits a sample, one to
  * four components of any sampling. They are those of libjpeg's `jpeg_read_coefficients`, in zigzag order.
  *
  * @param bytes - the file
@@ -170,7 +173,7 @@ export interface BandPlan {
 export function readBands(
   bytes: Uint8Array,
   plan: (header: JpegHeader) => BandPlan,
-  options: Pick<ReadOptions, "tolerant" | "maxPixels" | "maxScans"> = {},
+  options: Pick<ReadOptions, "tolerant" | "maxPixels" | "maxScans" | "keepSegments"> = {},
 ): JpegImage {
   return read(bytes, options, plan);
 }
@@ -190,6 +193,7 @@ function read(bytes: Uint8Array, options: ReadOptions, plan?: (header: JpegHeade
       width: frame.width,
       height: frame.height,
       progressive: frame.progressive,
+      ...(frame.arithmetic && { arithmetic: true }),
       colorSpace: colorSpace(headers, frame),
       components: frame.components.map((component, index) => ({
         id: component.id,

@@ -1,6 +1,6 @@
 import { AC_FIRST, AC_REFINE, DC_FIRST, DC_REFINE, SEQUENTIAL } from "./assembly/decode-layout.js";
 import { type JpegError, unexpected } from "./errors.js";
-import type { Frame, Headers, ScanHeader } from "./headers.js";
+import type { Conditioning, Frame, Headers, ScanHeader } from "./headers.js";
 import { SOS } from "./markers.js";
 import { type HuffmanTable, standardAcTables, standardDcTables, tableDefect } from "./tables.js";
 
@@ -12,6 +12,8 @@ export interface Scan {
   mode: number;
   members: { component: number; dc: HuffmanTable | undefined; ac: HuffmanTable | undefined }[];
   header: ScanHeader;
+  /** Of arithmetic coding; undefined for Huffman codes. */
+  conditioning: Conditioning | undefined;
   restartInterval: number;
   mcusPerRow: number;
   /** Blocks that the scan passes over. */
@@ -63,8 +65,8 @@ export function prepareScan(headers: Headers, frame: Frame, header: ScanHeader):
   if (only === undefined && mcu > MAX_BLOCKS_IN_MCU)
     throw unexpected(header.marker, SOS, `${mcu} blocks in an MCU`, `at most ${MAX_BLOCKS_IN_MCU}`);
 
-  const needsDc = mode === SEQUENTIAL || mode === DC_FIRST;
-  const needsAc = mode === SEQUENTIAL || mode === AC_FIRST || mode === AC_REFINE;
+  const needsDc = !frame.arithmetic && (mode === SEQUENTIAL || mode === DC_FIRST);
+  const needsAc = !frame.arithmetic && (mode === SEQUENTIAL || mode === AC_FIRST || mode === AC_REFINE);
   const table = (slot: number, dc: boolean): HuffmanTable => {
     const tables = dc ? headers.dcTables : headers.acTables;
     const standard = frame.progressive ? [] : dc ? standardDcTables : standardAcTables;
@@ -85,11 +87,19 @@ export function prepareScan(headers: Headers, frame: Frame, header: ScanHeader):
       ac: needsAc ? table(acSlot, false) : undefined,
     })),
     header,
+    conditioning: frame.arithmetic ? copyOf(headers.conditioning) : undefined,
     restartInterval: headers.restartInterval,
     mcusPerRow: only?.blocksWide ?? Math.ceil(frame.width / (8 * frame.maxHorizontal)),
     blocks,
   };
 }
+
+/** Of each scan its own: a DAC segment may come before the next. */
+const copyOf = ({ dcLower, dcUpper, acLimit }: Conditioning): Conditioning => ({
+  dcLower: dcLower.slice(),
+  dcUpper: dcUpper.slice(),
+  acLimit: acLimit.slice(),
+});
 
 /**
  * Enters a progressive scan in the record, and returns the defect of the script (T.81, G.1.1.1), if this scan does not

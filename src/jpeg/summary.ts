@@ -1,8 +1,9 @@
 /** What there is to say about a JPEG file at a glance. */
+import type { BandSink } from "./decode.js";
 import type { ColorSpace } from "./image.js";
 import { APP0, COM } from "./markers.js";
 import { type EstimatedQuality, estimateQuality } from "./quality.js";
-import { type HeaderOptions, readCoefficients } from "./read.js";
+import { type HeaderOptions, readBands } from "./read.js";
 import type { Scan } from "./scan-script.js";
 
 export interface JpegSummary {
@@ -11,6 +12,8 @@ export interface JpegSummary {
   width: number;
   height: number;
   progressive: boolean;
+  /** Arithmetic coded, not by Huffman codes. */
+  arithmetic: boolean;
   colorSpace: ColorSpace;
   /** Such as `4:2:0`; undefined if there is no name for it, or no chrominance. */
   subsampling?: string;
@@ -57,17 +60,20 @@ const SUBSAMPLINGS: Record<string, string> = {
  * @throws {JpegError} where it is damaged (unless `tolerant`) or larger than `maxPixels`, {@link UnsupportedJpegError} where its coding is not supported.
  */
 export function summarizeJpeg(bytes: Uint8Array, options: HeaderOptions = {}): JpegSummary {
-  const image = readCoefficients(bytes, { ...options, keepSegments: true });
-  const { width, height, progressive, colorSpace, orientation, iccProfile } = image;
+  const counts: number[] = [];
+  const plan = () => ({ coefficients: 64, start: () => countZeros(counts) });
+  const image = readBands(bytes, plan, { ...options, keepSegments: true });
+  const { width, height, progressive, arithmetic = false, colorSpace, orientation, iccProfile } = image;
   const tables: number[][] = [];
   let [zeros, values] = [0, 0];
-  const components = image.components.map(({ quantization, coefficients, ...component }) => {
+  const components = image.components.map(({ quantization, coefficients: _, ...component }, c) => {
     const known = tables.findIndex((table) => table.every((entry, k) => entry === quantization[k]));
     const table = known >= 0 ? known : tables.push(Array.from(quantization)) - 1;
-    const own = countZeros(coefficients);
+    const own = counts[c] as number;
+    const all = component.blocksWide * component.blocksHigh * 64;
     zeros += own;
-    values += coefficients.length;
-    return { ...component, table, zeroShare: own / coefficients.length };
+    values += all;
+    return { ...component, table, zeroShare: own / all };
   });
   const subsampling = subsamplingName(components, colorSpace);
   const [luminance, chrominance] = image.components;
@@ -76,6 +82,7 @@ export function summarizeJpeg(bytes: Uint8Array, options: HeaderOptions = {}): J
     width,
     height,
     progressive,
+    arithmetic,
     colorSpace,
     ...(subsampling !== undefined && { subsampling }),
     components,
@@ -96,10 +103,15 @@ export function summarizeJpeg(bytes: Uint8Array, options: HeaderOptions = {}): J
   };
 }
 
-function countZeros(values: Int16Array): number {
-  let zeros = 0;
-  for (const value of values) if (value === 0) zeros++;
-  return zeros;
+/** Adds up each component's zeros, band by band. */
+function countZeros(counts: number[]): BandSink {
+  return (_from, _to, parts) => {
+    parts.forEach((part, c) => {
+      let zeros = 0;
+      for (let at = 0; at < part.length; at++) if (part[at] === 0) zeros++;
+      counts[c] = (counts[c] ?? 0) + zeros;
+    });
+  };
 }
 
 const hasChrominance = (colorSpace: ColorSpace) => colorSpace === "ycbcr" || colorSpace === "ycck";

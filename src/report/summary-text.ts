@@ -14,7 +14,8 @@ const COLOR_SPACES: Record<JpegSummary["colorSpace"], string> = {
 /** A summary as lines of text, the first for the file's name to stand before. */
 export function summaryLines(summary: JpegSummary): string[] {
   const { width, height, fileBytes, zeroShare, orientation, iccProfileBytes, segments } = summary;
-  const kind = summary.progressive ? "progressive" : "sequential";
+  const order = summary.progressive ? "progressive" : "sequential";
+  const kind = summary.arithmetic ? `${order}, arithmetic coded` : order;
   const color = [COLOR_SPACES[summary.colorSpace], summary.subsampling].filter((part) => part).join(" ");
   const bits = ((8 * fileBytes) / (width * height)).toFixed(2);
   const { quality, exact } = summary.quality;

@@ -56,6 +56,7 @@ const randomAcSymbol = (random: Random) =>
 /** A file of legal or nearly legal structure: frame, tables and scan script are random, and so are the scans' bits. */
 export function generate(random: Random): Uint8Array {
   const progressive = random.chance(0.6);
+  const arithmetic = random.chance(0.3);
   const count = random.pick([1, 1, 2, 3, 3, 3, 4]);
   const sampling = () => (random.chance(0.5) ? 1 : 1 + random.below(4));
   const components = Array.from(
@@ -78,7 +79,9 @@ export function generate(random: Random): Uint8Array {
       ),
     );
   file.push(...dqt(0, 1 + random.below(200)), ...dqt(1, 1 + random.below(200), random.chance(0.2)));
-  file.push(...sof(progressive ? 0xc2 : random.pick([0xc0, 0xc1]), side(), side(), components));
+  const frame = progressive ? 0xc2 : random.pick([0xc0, 0xc1]);
+  file.push(...sof(arithmetic ? (progressive ? 0xca : 0xc9) : frame, side(), side(), components));
+  if (arithmetic) file.push(...dac(random));
   for (const kind of [0x00, 0x01, 0x10, 0x11])
     if (!random.chance(0.02)) file.push(...dht(kind, randomTable(random, kind < 0x10)));
   if (random.chance(0.4)) file.push(...dri(random.pick([0, 1, 2, 3, 7, 20])));
@@ -89,11 +92,26 @@ export function generate(random: Random): Uint8Array {
       file.push(...dht(kind, randomTable(random, kind < 0x10)));
     }
     if (random.chance(0.05)) file.push(...dri(random.below(10)));
+    if (arithmetic && random.chance(0.1)) file.push(...dac(random));
     if (random.chance(0.03)) file.push(...dqt(random.below(2), 1 + random.below(255)));
     file.push(...scan, ...randomData(random));
   }
   if (!random.chance(0.03)) file.push(...EOI);
   return Uint8Array.from(file);
+}
+
+/** Conditioning of arithmetic coding (T.81, B.2.4.3), now and then not legal. */
+function dac(random: Random): number[] {
+  const slots = Array.from({ length: random.below(4) }, () => {
+    const lower = random.below(random.pick([3, 16]));
+    const upper = Math.min(15, lower + random.below(5));
+    const slot = random.below(2);
+    return random.chance(0.5)
+      ? [slot, 16 * upper + lower]
+      : [16 + slot, random.below(random.pick([64, 256]))];
+  }).flat();
+  if (random.chance(0.02)) slots.push(random.below(256), random.below(256));
+  return segment(0xcc, slots);
 }
 
 type Components = [id: number, horizontal: number, vertical: number, slot: number][];

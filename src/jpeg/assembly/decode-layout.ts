@@ -6,7 +6,8 @@
  *   TRASH      a block nobody reads, where the padding blocks of an MCU go
  *   STAGING    a Huffman table on its way in: 16 counts, 256 symbols
  *   SCANS      up to 64 of SCAN_BYTES: one for each scan that is being decoded
- *   TABLES     Huffman tables, TABLE_BYTES each
+ *   TABLES     TABLE_BYTES each: a Huffman table, or the bins of a scan that is arithmetic coded
+ *   QM_TABLE   the estimates of arithmetic coding: a word for each state
  *   …          the band: some rows of blocks of each component; then the file's bytes
  */
 
@@ -74,6 +75,13 @@ export const TAIL: u32 = 448;
 export const TAIL_BYTES: u32 = 272;
 export const SCAN_BYTES: u32 = 448 + 2 * 272 + 32;
 
+// What arithmetic coding has there in place of the tail: each member's context, at this distance from the member; the bin
+// of even decisions; the register A; not 0 once damage was met, up to the next restart.
+export const CONTEXTS: u32 = TAIL - MEMBERS;
+export const EVEN_BIN: u32 = TAIL + 64;
+export const INTERVAL: u32 = TAIL + 68;
+export const STOPPED: u32 = TAIL + 72;
+
 export const END_MARKER: u32 = 0x100;
 
 /** T.81, table B.2: what a scan codes. */
@@ -82,6 +90,8 @@ export const DC_FIRST: u32 = 1;
 export const AC_FIRST: u32 = 2;
 export const DC_REFINE: u32 = 3;
 export const AC_REFINE: u32 = 4;
+/** Added to the others. */
+export const ARITHMETIC: u32 = 8;
 
 export const BAD_CODE: u32 = 1;
 export const RUN_TOO_LONG: u32 = 2;
@@ -89,9 +99,10 @@ export const DATA_ENDS: u32 = 3;
 export const WRONG_RESTART: u32 = 4;
 export const EXTRA_BYTES: u32 = 5;
 export const BAD_REFINEMENT: u32 = 6;
+export const VALUE_TOO_LARGE: u32 = 7;
 
 /**
- * Bytes after a segment's last code that are no damage. libjpeg fills its buffer of 64 bits ahead, and says nothing of
+ * Bytes after a segment's last Huffman code that are no damage. libjpeg fills its buffer of 64 bits ahead, and says nothing of
  * whole bytes that it finds there and does not need.
  */
 export const SPARE_BYTES: u32 = 7;
@@ -103,8 +114,21 @@ export const OFFSETS: u32 = 4096 + 80;
 export const SYMBOLS: u32 = 4096 + 160;
 export const TABLE_BYTES: u32 = 4096 + 512;
 
+// The bins of one scan: for each slot in use the DC bins (T.81, table F.4), then the AC bins (table F.5), with the
+// conditioning values of DAC behind them.
+export const DC_BINS: u32 = 56;
+export const DC_LOWER: u32 = 56;
+export const DC_UPPER: u32 = 57;
+export const DC_AREA: u32 = 64;
+export const AC_BINS: u32 = 248;
+export const AC_LIMIT: u32 = 248;
+export const AC_AREA: u32 = 256;
+
 export const TABLES: u32 = SCANS + MAX_SCANS * SCAN_BYTES;
 export const MAX_TABLES: u32 = 96;
-export const BAND: u32 = TABLES + MAX_TABLES * TABLE_BYTES;
+export const QM_TABLE: u32 = TABLES + MAX_TABLES * TABLE_BYTES;
+/** The state of even decisions, the last one. */
+export const EVEN: u32 = 113;
+export const BAND: u32 = QM_TABLE + 512;
 /** What may be read beyond the file's bytes. */
 export const SLACK: u32 = 64;

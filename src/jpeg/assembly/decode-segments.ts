@@ -3,6 +3,7 @@
  * where a restart marker is missing or wrong (as libjpeg's jpeg_resync_to_restart).
  */
 import {
+  ARITHMETIC,
   BITS,
   BUFFER,
   DAMAGE,
@@ -21,6 +22,7 @@ import {
   MCUS_TO_RESTART,
   MEMBER_BYTES,
   MEMBERS,
+  MODE,
   NEXT,
   NEXT_RESTART,
   OUT_OF_DATA,
@@ -177,10 +179,11 @@ export function damaged(scan: u32, kind: u32, row: u32, column: u32, member: u32
 }
 
 /**
- * Whether the segment has bytes that nothing has read, after the first `spare` of them. Zeros do not count: some cameras
+ * Whether the segment has bytes that nothing has read; after codes a few do no harm. Zeros do not count: some cameras
  * fill up with them.
  */
-export function hasBytesLeft(scan: u32, spare: u32): bool {
+export function hasBytesLeft(scan: u32, afterCodes: bool): bool {
+  const spare = afterCodes && (load<u32>(scan + MODE) & ARITHMETIC) == 0 ? SPARE_BYTES : 0;
   const used = (u64(load<u32>(scan + NEXT)) << 3) - load<u32>(scan + BITS);
   const end = load<u32>(scan + SEGMENT_END);
   for (let at = u32((used + 7) >> 3) + spare; at < end; at++) if (load<u8>(at) != 0) return true;
@@ -189,7 +192,7 @@ export function hasBytesLeft(scan: u32, spare: u32): bool {
 
 /** T.81, F.2.1.3.1 and figure F.12 of the standard's restart: the predictions begin anew. */
 export function restart(scan: u32, row: u32, column: u32): void {
-  if (hasBytesLeft(scan, SPARE_BYTES) && load<u32>(scan + OUT_OF_DATA) == 0)
+  if (hasBytesLeft(scan, true) && load<u32>(scan + OUT_OF_DATA) == 0)
     damaged(scan, EXTRA_BYTES, row, column, 0);
   const wanted = load<u32>(scan + NEXT_RESTART);
   if (load<u32>(scan + MARKER) == 0xd0 + wanted) {

@@ -1,8 +1,10 @@
 /** The entropy decoder: what the host (../engine.ts) calls. */
 
+import { arithmeticRow, beginArithmetic } from "./decode-arithmetic";
 import {
   AC_FIRST,
   AC_REFINE,
+  ARITHMETIC,
   BLOCK_BYTES_AT,
   BLOCK_RECORD,
   BLOCKS,
@@ -23,7 +25,6 @@ import {
   OUT_OF_DATA,
   RESTART_INTERVAL,
   SCAN_COMPONENTS,
-  SPARE_BYTES,
 } from "./decode-layout";
 import { acFirstRow, acRefineRow, dcFirstRow, dcRefineRow } from "./decode-progressive";
 import { damaged, hasBytesLeft, nextSegment } from "./decode-segments";
@@ -40,6 +41,7 @@ export function beginScan(scan: u32): void {
   store<u32>(scan + OUT_OF_DATA, 0);
   store<u32>(scan + DAMAGE_COUNT, 0);
   nextSegment(scan);
+  if ((load<u32>(scan + MODE) & ARITHMETIC) != 0) beginArithmetic(scan);
 }
 
 /** Decodes what the scan holds of the band, rows `from` to `to` of whole MCUs (8 · vertical sampling pixels and so on). */
@@ -100,6 +102,7 @@ function record(scan: u32, block: u32, member: u32, address: u32, step: u32, rea
 }
 
 function decodeRow(scan: u32, mode: u32, row: u32, blocks: u32): u32 {
+  if ((mode & ARITHMETIC) != 0) return arithmeticRow(scan, mode & ~ARITHMETIC, row, blocks);
   if (mode == DC_FIRST) return dcFirstRow(scan, row, blocks);
   if (mode == DC_REFINE) return dcRefineRow(scan, row, blocks);
   if (mode == AC_FIRST) return acFirstRow(scan, row);
@@ -109,7 +112,7 @@ function decodeRow(scan: u32, mode: u32, row: u32, blocks: u32): u32 {
 
 /** After the last row: bytes of the scan that no block needed are damage too. */
 export function endScan(scan: u32, rows: u32): void {
-  if (load<u32>(scan + OUT_OF_DATA) == 0 && hasBytesLeft(scan, SPARE_BYTES)) {
+  if (load<u32>(scan + OUT_OF_DATA) == 0 && hasBytesLeft(scan, true)) {
     damaged(scan, EXTRA_BYTES, rows, load<u32>(scan + MCUS_PER_ROW), 0);
     return;
   }
@@ -117,7 +120,7 @@ export function endScan(scan: u32, rows: u32): void {
   for (let passed = 0; load<u32>(scan + MARKER) < 0x100; passed++) {
     const marker = load<u32>(scan + MARKER);
     nextSegment(scan);
-    if (hasBytesLeft(scan, 0) || (marker & 0xf8) != 0xd0 || passed == 1) {
+    if (hasBytesLeft(scan, false) || (marker & 0xf8) != 0xd0 || passed == 1) {
       damaged(scan, EXTRA_BYTES, rows, load<u32>(scan + MCUS_PER_ROW), 0);
       return;
     }
