@@ -63,12 +63,14 @@ export type { JpegResult, JpegSource } from "./runtime/pipeline.js";
 export type { PlaneSize } from "./runtime/entrance.js";
 export {
   type Area,
+  type CropRounding,
   checkPreprocess,
+  type Pad,
   type Preprocess,
-  parsePreprocessorConfig,
   type Resample,
   TORCHVISION,
 } from "./convert/entrance/preprocess.js";
+export { parsePreprocessorConfig } from "./convert/entrance/processor-config.js";
 export { type ClassesOptions, type RankedClass, topClasses } from "./runtime/classes.js";
 
 // Running on planes: a spatial or converted classifier on ONNX Runtime.

@@ -178,7 +178,7 @@ describe("classify", () => {
     );
   });
 
-  test("a file smaller than the crop is told so, where nothing enlarges it", async () => {
+  test("a file smaller than the crop has black around it, where nothing enlarges it", async () => {
     const config = { do_resize: false, do_center_crop: true, crop_size: 32, do_normalize: false };
     await writeFile(join(folder, "preprocessor_config.json"), JSON.stringify(config));
     const graph = readOnnx(await readFile(MODEL));
@@ -208,9 +208,9 @@ describe("classify", () => {
     const { code, stdout, stderr } = await jpegDomain(["classify", "color.onnx", ...args]);
     expect(stderr).not.toContain("assumed");
     const [small, large] = parse(stdout);
-    expect(small?.error).toMatch(/20x40/);
+    expect(small?.top).toHaveLength(5);
     expect(large?.top).toHaveLength(5);
-    expect(code).toBe(1);
+    expect(code).toBe(0);
   });
 });
 

@@ -1,10 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import {
-  type Preprocess,
-  parsePreprocessorConfig,
-  RESAMPLES,
-  type Resample,
-} from "../convert/entrance/preprocess.js";
+import { type Preprocess, RESAMPLES, type Resample } from "../convert/entrance/preprocess.js";
+import { parsePreprocessorConfig } from "../convert/entrance/processor-config.js";
 import { readInput, withFile } from "./files.js";
 
 /** What {@link addPreprocessOptions} adds. */

@@ -131,6 +131,11 @@ export const intsAttribute = (node: Node, name: string): number[] | undefined =>
 export const volume = (dims: readonly number[]): number =>
   dims.reduce((product, length) => product * length, 1);
 
+export const float64 = (data: ArrayLike<number>, dims: number[] = [data.length]): Constant => ({
+  type: "float64",
+  dims,
+  data: Float64Array.from(data),
+});
 export const float32 = (data: ArrayLike<number>, dims: number[] = [data.length]): Constant =>
   constant("float32", data instanceof Float32Array ? data : Float32Array.from(data), dims);
 

@@ -1,5 +1,6 @@
 /** The usual way from a JPEG file to a network's planes, as a peer: `sharp: decode, resize → crop and normalise here`. */
 import type { ResizeOptions } from "sharp";
+import { geometry } from "../convert/entrance/geometry.js";
 import type { Preprocess, Resample } from "../convert/entrance/preprocess.js";
 import { JpegDomainError } from "../errors.js";
 import type { PlaneSize } from "../runtime/entrance.js";
@@ -19,7 +20,12 @@ export interface UsualWay {
   normalize: typeof normalize;
 }
 
-const KERNELS = { nearest: "nearest", bilinear: "linear", bicubic: "cubic", lanczos: "lanczos3" } as const;
+const KERNELS: Partial<Record<Resample, NonNullable<ResizeOptions["kernel"]>>> = {
+  nearest: "nearest",
+  bilinear: "linear",
+  bicubic: "cubic",
+  lanczos: "lanczos3",
+};
 
 /**
  * The usual way with sharp, which is not among this package's dependencies.
@@ -33,7 +39,9 @@ export async function usualWay(): Promise<UsualWay> {
     },
   );
   return {
-    async decode(bytes, { resize, resample, channels }) {
+    async decode(bytes, { precrop, resize, resample, channels }) {
+      if (precrop !== undefined)
+        throw new JpegDomainError("the preprocessing has a precrop, which the usual way with sharp has not");
       let image = sharp(bytes, { autoOrient: true });
       if (resize !== undefined) image = image.resize(resizeOptions(resize, resample));
       if (channels === "grayscale") image = image.toColourspace("b-w");
@@ -46,6 +54,8 @@ export async function usualWay(): Promise<UsualWay> {
 
 function resizeOptions(resize: NonNullable<Preprocess["resize"]>, resample: Resample): ResizeOptions {
   const kernel = KERNELS[resample];
+  if (kernel === undefined)
+    throw new JpegDomainError(`sharp has no filter ${resample}; expected ${Object.keys(KERNELS).join(", ")}`);
   return "shortestEdge" in resize
     ? { width: resize.shortestEdge, height: resize.shortestEdge, fit: "outside", kernel }
     : { ...resize, fit: "fill", kernel };
@@ -53,24 +63,29 @@ function resizeOptions(resize: NonNullable<Preprocess["resize"]>, resample: Resa
 
 /** The middle of the pixels as planes: `(pixel · rescale - mean) / std`, from a table for each channel. */
 export function normalize(pixels: Pixels, preprocess: Preprocess, size: PlaneSize, out: Float32Array): void {
-  const { data, width, height, channels } = pixels;
-  const { rescale, mean, std } = preprocess;
-  if (width < size.width || height < size.height)
+  const { data, width, channels } = pixels;
+  const { rescale, mean, std, crop: part, cropRounding, pad } = preprocess;
+  const sizes = { ...(part && { crop: part }), ...(cropRounding && { cropRounding }), ...(pad && { pad }) };
+  const { crop, at: place, planes, frame } = geometry(sizes, pixels);
+  if (planes.width !== size.width || planes.height !== size.height)
     throw new JpegDomainError(
-      `the image is ${width}x${height} after the resize, the crop is ${size.width}x${size.height}`,
+      `the preprocessing gives planes of ${planes.width}x${planes.height}, the network takes ${size.width}x${size.height}`,
     );
-  const top = (height - size.height) >> 1;
-  const left = (width - size.width) >> 1;
-  for (let c = 0, at = 0; c < size.channels; c++) {
-    const table = Float32Array.from(
-      { length: 256 },
-      (_, value) => (value * rescale - (mean[c] as number)) / (std[c] as number),
-    );
+  const area = size.height * size.width;
+  for (let c = 0; c < size.channels; c++) {
+    const normal = (value: number) => (value * rescale - (mean[c] as number)) / (std[c] as number);
+    const table = Float32Array.from({ length: 256 }, (_, value) => normal(value));
     const channel = channels < 3 ? 0 : preprocess.channels === "bgr" ? 2 - c : c;
-    for (let y = 0; y < size.height; y++) {
-      let from = ((top + y) * width + left) * channels + channel;
-      for (const end = at + size.width; at < end; at++, from += channels)
-        out[at] = table[data[from] as number] as number;
+    const plane = out.subarray(c * area, (c + 1) * area);
+    if (crop.height < size.height || crop.width < size.width) plane.fill(normal(pad?.value ?? 0));
+    const line = (y: number) => (place.top + y) * size.width + place.left;
+    for (let y = frame.top; y < frame.top + frame.height && pad?.value; y++)
+      plane.fill(normal(0), y * size.width + frame.left, y * size.width + frame.left + frame.width);
+    for (let y = 0; y < crop.height; y++) {
+      let from = ((crop.top + y) * width + crop.left) * channels + channel;
+      let at = line(y);
+      for (const end = at + crop.width; at < end; at++, from += channels)
+        plane[at] = table[data[from] as number] as number;
     }
   }
 }

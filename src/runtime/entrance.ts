@@ -1,8 +1,8 @@
 /** JPEG files into the planes that a network takes: `bytes → coefficients → pixels → planes`. */
 
-import { type Geometry, geometry, isTransposed, scaleFor } from "../convert/entrance/geometry.js";
+import { type Geometry, geometry, isPadded, isTransposed, scaleFor } from "../convert/entrance/geometry.js";
 import { flips, LUMA, seen } from "../convert/entrance/planes.js";
-import { channelCount, type Preprocess } from "../convert/entrance/preprocess.js";
+import { type Area, channelCount, type Preprocess } from "../convert/entrance/preprocess.js";
 import { ConvertError } from "../convert/errors.js";
 import type { BandSink } from "../jpeg/decode.js";
 import type { JpegComponent, JpegDamage, JpegImage, JpegUnfinished } from "../jpeg/image.js";
@@ -11,7 +11,7 @@ import type { PlanesRequest } from "../jpeg/planes-program.js";
 import { type JpegHeader, type ReadOptions, readBands } from "../jpeg/read.js";
 import { coefficientsFor, scaledLayout } from "../jpeg/scaling.js";
 import { copyMeans, smoothed, smootherOf } from "../jpeg/smoothing.js";
-import { mirrored, taps } from "../transform/resample.js";
+import { mirrored, spanOf, taps } from "../transform/resample.js";
 
 /** The planes a network takes. */
 export interface PlaneSize {
@@ -147,23 +147,23 @@ export function fillFrom(image: JpegImage, job: Job, preprocess: Preprocess, out
   return { width, height, scale: job.request.scale };
 }
 
-/** The planes, upright and in the network's channels. */
-function finish(writer: PlaneWriter, job: Job, { channels }: Preprocess, out: Float32Array): void {
+/** The planes, upright and in the network's channels, with what is padded around them. */
+function finish(writer: PlaneWriter, job: Job, preprocess: Preprocess, out: Float32Array): void {
   const { outputs } = job.request;
-  const isWeighted = channels === "grayscale" && outputs.length === 3;
-  const isDirect = job.orientation === 1 && !isWeighted;
+  const isWeighted = preprocess.channels === "grayscale" && outputs.length === 3;
+  const isDirect = job.orientation === 1 && !isWeighted && !job.isPadded;
   const made = isDirect ? out : new Float32Array(outputs.length * job.crop.height * job.crop.width);
   writer.finish(made);
+  if (job.isPadded) surround(job, preprocess, out);
   if (!isDirect) turn(isWeighted ? weighted(made) : made, job, out);
 }
 
 /** How one file becomes planes, as its header tells. */
-export interface Job {
+export interface Job extends Pick<Geometry, "crop" | "frame" | "at" | "planes"> {
   /** Coefficients of each block that are needed. */
   kept: number;
   orientation: number;
-  /** In the upright image. */
-  crop: Geometry["crop"];
+  isPadded: boolean;
   /** In the file's own directions. */
   request: PlanesRequest;
 }
@@ -201,34 +201,38 @@ export function planJob(header: JpegHeader | JpegImage, preprocess: Preprocess, 
 function makeJob(header: JpegHeader | JpegImage, preprocess: Preprocess, size: PlaneSize): Job {
   const { width, height, orientation = 1 } = header;
   const swapped = isTransposed(orientation);
-  const { resized, crop } = geometry(preprocess, swapped ? { width: height, height: width } : header);
-  if (crop.height !== size.height || crop.width !== size.width || channelCount(preprocess) !== size.channels)
+  const turned = (area: Area): Area => (swapped ? { width: area.height, height: area.width } : area);
+  const upright = turned({ width, height });
+  const { source, resized, ...place } = geometry(preprocess, upright);
+  const { crop, planes } = place;
+  if (
+    planes.height !== size.height ||
+    planes.width !== size.width ||
+    channelCount(preprocess) !== size.channels
+  )
     throw new ConvertError(
       `the preprocessing of this ${width}x${height} image gives ${channelCount(preprocess)} planes of ` +
-        `${crop.width}x${crop.height}; the network takes ${size.channels} of ${size.width}x${size.height}`,
+        `${planes.width}x${planes.height}; the network takes ${size.channels} of ${size.width}x${size.height}`,
     );
-  const wanted = swapped ? { width: resized.height, height: resized.width } : resized;
-  const scale = scaleFor(header, wanted);
+  const scale = scaleFor(turned(source), turned(resized), preprocess);
   const layout = scaledLayout(seen(header, preprocess), scale);
   const needed = coefficientsFor(Math.max(...layout.components.map(({ points }) => points)));
   const { flipX, flipY } = flips(orientation);
-  const across: [number, number, number] = [resized.width, crop.left, crop.width];
-  const down: [number, number, number] = [resized.height, crop.top, crop.height];
-  const axis = (inputs: number, [outputs, from, length]: [number, number, number], flip: boolean) => {
-    const straight = taps(preprocess.resample, inputs, outputs, from, length);
+  const axis = (inputs: number, side: "width" | "height", from: "left" | "top", flip: boolean) => {
+    const span = spanOf(inputs, source[from], source[side], upright[side]);
+    const straight = taps(preprocess.resample, inputs, resized[side], crop[from], crop[side], span);
     return flip ? mirrored(straight, inputs) : straight;
   };
+  const [rows, columns] = swapped
+    ? [axis(layout.height, "width", "left", flipY), axis(layout.width, "height", "top", flipX)]
+    : [axis(layout.height, "height", "top", flipY), axis(layout.width, "width", "left", flipX)];
   return {
+    ...place,
+    isPadded: isPadded(place),
     // A sequential file has to be read to its end whatever is kept, and packing more than one saves nothing (measured).
     kept: header.progressive || needed === 1 ? needed : 64,
     orientation,
-    crop,
-    request: {
-      scale,
-      rows: axis(layout.height, swapped ? across : down, flipY),
-      columns: axis(layout.width, swapped ? down : across, flipX),
-      outputs: outputsOf(preprocess, layout.components.length),
-    },
+    request: { scale, rows, columns, outputs: outputsOf(preprocess, layout.components.length) },
   };
 }
 
@@ -253,8 +257,24 @@ function weighted(planes: Float32Array): Float32Array {
   );
 }
 
-/** The file's directions to upright ones. */
-function turn(planes: Float32Array, { crop, orientation }: Job, out: Float32Array): void {
+/** Fills the planes with what lies around the crop: black up to the frame, the padding's level around that. */
+function surround({ planes, frame }: Job, preprocess: Preprocess, out: Float32Array): void {
+  const { rescale, mean, std, pad } = preprocess;
+  const area = planes.height * planes.width;
+  for (let c = 0; c < channelCount(preprocess); c++) {
+    const normal = (level: number) => (level * rescale - (mean[c] as number)) / (std[c] as number);
+    const plane = out.subarray(c * area, (c + 1) * area);
+    plane.fill(normal(pad?.value ?? 0));
+    if (!pad?.value) continue;
+    for (let y = frame.top; y < frame.top + frame.height; y++) {
+      const from = y * planes.width + frame.left;
+      plane.fill(normal(0), from, from + frame.width);
+    }
+  }
+}
+
+/** The file's directions to upright ones, to their place in the planes. */
+function turn(made: Float32Array, { crop, at: place, planes, orientation }: Job, out: Float32Array): void {
   const { height, width } = crop;
   const { flipX, flipY } = flips(orientation);
   // Steps in the file's planes for a step to the right, and down, in the upright ones.
@@ -267,7 +287,10 @@ function turn(planes: Float32Array, { crop, orientation }: Job, out: Float32Arra
   const down = swapped ? stepX : stepY;
   const start = (flipX ? fileWidth - 1 : 0) + (flipY ? (fileHeight - 1) * stride : 0);
   const area = height * width;
-  for (let plane = 0, to = 0; plane < planes.length; plane += area)
-    for (let y = 0, line = plane + start; y < height; y++, line += down)
-      for (let x = 0, at = line; x < width; x++, at += right) out[to++] = planes[at] as number;
+  const planeArea = planes.height * planes.width;
+  for (let plane = 0; plane * area < made.length; plane++)
+    for (let y = 0, line = plane * area + start; y < height; y++, line += down) {
+      let to = plane * planeArea + (place.top + y) * planes.width + place.left;
+      for (let x = 0, at = line; x < width; x++, at += right) out[to++] = made[at] as number;
+    }
 }

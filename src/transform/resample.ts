@@ -5,7 +5,7 @@
  *   centre = (x + 1/2) · inputs / outputs,   w[i] ~ filter((i + 1/2 - centre) / max(1, inputs / outputs)),   Σ w = 1
  */
 
-export type Filter = "nearest" | "bilinear" | "bicubic" | "lanczos";
+export type Filter = "nearest" | "box" | "bilinear" | "hamming" | "bicubic" | "lanczos";
 
 /** Weights of one axis: output `x` is `Σ_t weights[x · count + t] · input[first[x] + t]`. */
 export interface Taps {
@@ -15,30 +15,72 @@ export interface Taps {
   weights: Float64Array;
 }
 
-export const FILTERS: Record<Exclude<Filter, "nearest">, [support: number, at: (x: number) => number]> = {
-  bilinear: [1, (x) => Math.max(0, 1 - Math.abs(x))],
+interface FilterRow {
+  support: number;
+  at: (x: number) => number;
+  /** Whether results may lie beyond the inputs. */
+  overshoots: boolean;
+}
+
+export const FILTERS: Record<Exclude<Filter, "nearest">, FilterRow> = {
+  box: { support: 0.5, at: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0), overshoots: false },
+  bilinear: { support: 1, at: (x) => Math.max(0, 1 - Math.abs(x)), overshoots: false },
+  hamming: {
+    support: 1,
+    at: (x) => (Math.abs(x) < 1 ? sinc(x) * (0.54 + 0.46 * Math.cos(Math.PI * x)) : 0),
+    overshoots: false,
+  },
   // Keys' cubic with a = -1/2.
-  bicubic: [2, (x) => cubic(Math.abs(x))],
-  lanczos: [3, (x) => (Math.abs(x) < 3 ? sinc(x) * sinc(x / 3) : 0)],
+  bicubic: { support: 2, at: (x) => cubic(Math.abs(x)), overshoots: true },
+  lanczos: { support: 3, at: (x) => (Math.abs(x) < 3 ? sinc(x) * sinc(x / 3) : 0), overshoots: true },
 };
 
 const cubic = (x: number) =>
   x < 1 ? (1.5 * x - 2.5) * x * x + 1 : x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
 const sinc = (x: number) => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x));
 
-/** The taps of outputs `from` to `from + length` of an axis of `inputs` that becomes `outputs` long. */
-export function taps(filter: Filter, inputs: number, outputs: number, from = 0, length = outputs): Taps {
-  const scale = inputs / outputs;
+/** A part of an axis, which may begin or end within an input. */
+export interface Span {
+  start: number;
+  length: number;
+  /** The inputs that it has part of: the first, and the one after the last. */
+  low: number;
+  high: number;
+}
+
+/** The part `from … from + length` of an axis `of` whose inputs are at another scale. */
+export const spanOf = (inputs: number, from: number, length: number, of: number): Span => ({
+  start: (from * inputs) / of,
+  length: (length * inputs) / of,
+  low: Math.floor((from * inputs) / of),
+  high: Math.ceil(((from + length) * inputs) / of),
+});
+
+/**
+ * The taps of outputs `from` to `from + length` of an axis of `inputs` that becomes `outputs` long.
+ * @param span The inputs that become the outputs, by default all; no others take part.
+ */
+export function taps(
+  filter: Filter,
+  inputs: number,
+  outputs: number,
+  from = 0,
+  length = outputs,
+  { start, length: extent, low, high }: Span = { start: 0, length: inputs, low: 0, high: inputs },
+): Taps {
+  const scale = extent / outputs;
   const rows = Array.from({ length }, (_, x) => {
-    const centre = (from + x + 0.5) * scale;
-    if (filter === "nearest") return { first: Math.min(inputs - 1, Math.floor(centre)), weights: [1] };
-    const [support, at] = FILTERS[filter];
+    const centre = start + (from + x + 0.5) * scale;
+    if (filter === "nearest") return { first: Math.min(high - 1, Math.floor(centre)), weights: [1] };
+    const { support, at } = FILTERS[filter];
     const wider = Math.max(1, scale);
-    const first = Math.max(0, Math.trunc(centre - support * wider + 0.5));
-    const last = Math.min(inputs, Math.trunc(centre + support * wider + 0.5));
-    const weights = Array.from({ length: last - first }, (_, i) => at((first + i + 0.5 - centre) / wider));
+    const first = Math.max(low, Math.trunc(centre - support * wider + 0.5));
+    const last = Math.min(high, Math.trunc(centre + support * wider + 0.5));
+    // The products in Pillow's order: box has an edge, on which the last digit decides.
+    const narrower = 1 / wider;
+    const weights = Array.from({ length: last - first }, (_, i) => at((i + first - centre + 0.5) * narrower));
     const sum = weights.reduce((total, weight) => total + weight, 0);
-    return { first, weights: weights.map((weight) => weight / sum) };
+    return { first, weights: weights.map((weight) => weight / (sum || 1)) };
   });
   const count = Math.max(0, ...rows.map(({ weights }) => weights.length));
   const result = { first: new Int32Array(length), count, weights: new Float64Array(length * count) };

@@ -1,24 +1,32 @@
 import type { GraphBuilder } from "../../onnx/builder.js";
-import { float32 } from "../../onnx/graph.js";
+import { float32, float64 } from "../../onnx/graph.js";
 
 /** A value of the graph, or a number to be made a constant. */
 export type Operand = string | number;
 
 const FLOAT = 1;
 const INT64 = 7;
+const DOUBLE = 11;
 
-/** Formulas as nodes, for opset 9 and later. `int` works on int64 tensors, `real` on float32. */
+/** Formulas as nodes, for opset 9 and later. `int` works on int64 tensors, `real` on float32, `double` on float64. */
 export class Arithmetic {
   readonly int: Family;
   readonly real: Family;
+  /** Where the last digit decides. */
+  readonly double: Family;
 
   constructor(readonly g: GraphBuilder) {
     this.int = family(g, (value) => g.ints([value]));
     this.real = family(g, (value) => g.floats([value]));
+    this.double = family(g, (value) => g.constant("double", float64([value])));
   }
 
   toReal(value: string): string {
     return this.g.node("Cast", [value], { to: FLOAT });
+  }
+
+  toDouble(value: string): string {
+    return this.g.node("Cast", [value], { to: DOUBLE });
   }
 
   toInt(value: string): string {

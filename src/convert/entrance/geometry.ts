@@ -1,47 +1,104 @@
-/** Where a network's pixels lie in a photograph: `file → upright → resized → crop`. */
-import { ConvertError } from "../errors.js";
-import type { Area, Preprocess } from "./preprocess.js";
+/** Where a network's pixels lie in a photograph: `file → upright → precrop → resized → crop → padded`. */
+import { type Area, type CropRounding, NO_PAD, type Preprocess, padded } from "./preprocess.js";
+
+/** A part of an image. */
+export type Part = Area & { top: number; left: number };
 
 export interface Geometry {
-  /** The upright image after resizing. */
+  /** The part of the upright image that is resized. */
+  source: Part;
+  /** That part after resizing. */
   resized: Area;
   /** The part of it that the network sees. */
-  crop: Area & { top: number; left: number };
+  crop: Part;
+  /** Around it, black pixels up to this part of the planes, where the crop is larger than the resized image. */
+  frame: Part;
+  /** Where the crop is put in the planes. */
+  at: { top: number; left: number };
+  /** What the network takes: the frame, and what is padded around it. */
+  planes: Area;
 }
+
+type Sizes = Pick<Preprocess, "precrop" | "resize" | "crop" | "cropRounding" | "pad">;
 
 /** EXIF orientations 5 to 8 swap rows and columns. */
 export const isTransposed = (orientation = 1): boolean => orientation >= 5;
 
-/**
- * @param upright The image's size as a viewer shows it.
- * @throws {ConvertError} where the resized image is smaller than the crop
- */
-export function geometry({ resize, crop }: Preprocess, upright: Area): Geometry {
-  const { width, height } = upright;
-  let resized = upright;
-  if (resize !== undefined && "shortestEdge" in resize) {
-    // As torchvision and Hugging Face: the longer side is cut to a whole number.
-    const shortest = Math.min(width, height);
-    const side = (length: number) => Math.trunc((resize.shortestEdge * length) / shortest);
-    resized = { width: side(width), height: side(height) };
-  } else if (resize !== undefined) resized = resize;
-  const kept = crop ?? resized;
-  if (kept.height > resized.height || kept.width > resized.width)
-    throw new ConvertError(
-      `the image is ${resized.width}x${resized.height}${resize ? " after resizing" : ""}, ` +
-        `smaller than the crop of ${kept.width}x${kept.height}`,
-    );
-  const top = (resized.height - kept.height) >> 1;
-  const left = (resized.width - kept.width) >> 1;
-  return { resized, crop: { top, left, height: kept.height, width: kept.width } };
+/** @param upright The image's size as a viewer shows it. */
+export function geometry(
+  { precrop, resize, crop, cropRounding = "down", pad = NO_PAD }: Sizes,
+  upright: Area,
+): Geometry {
+  const source = precrop
+    ? middle(upright, shareOf(upright, precrop), "down")
+    : { ...upright, top: 0, left: 0 };
+  const resized = resizedArea(resize, source);
+  const frame = middle(resized, crop ?? resized, cropRounding);
+  const place = { top: Math.max(0, -frame.top), left: Math.max(0, -frame.left) };
+  const [top, left] = [Math.max(0, frame.top), Math.max(0, frame.left)];
+  return {
+    source,
+    resized,
+    crop: {
+      ...{ top, left },
+      height: Math.min(frame.height - place.top, resized.height - top),
+      width: Math.min(frame.width - place.left, resized.width - left),
+    },
+    frame: { ...frame, top: pad.top, left: pad.left },
+    at: { top: pad.top + place.top, left: pad.left + place.left },
+    planes: padded(frame, pad),
+  };
+}
+
+/** Whether the network sees pixels that are not the image's. */
+export const isPadded = ({ crop, planes }: Pick<Geometry, "crop" | "planes">): boolean =>
+  crop.height !== planes.height || crop.width !== planes.width;
+
+/** Whether there are images whose resized part is smaller than the crop. */
+export function canBeSmaller({ resize, crop }: Pick<Preprocess, "resize" | "crop">): boolean {
+  if (crop === undefined) return false;
+  if (resize === undefined) return true;
+  const least = "height" in resize ? resize : { height: resize.shortestEdge, width: resize.shortestEdge };
+  return crop.height > least.height || crop.width > least.width;
+}
+
+/** The middle of `area`, which begins before it where it is smaller. */
+function middle(area: Area, { height, width }: Area, rounding: CropRounding): Part {
+  const start = (length: number, part: number) => ROUNDINGS[rounding]((length - part) / 2);
+  return { top: start(area.height, height), left: start(area.width, width), height, width };
+}
+
+/** What half of the pixels left over becomes: see {@link Preprocess.cropRounding}. `|| 0` spares a -0. */
+const ROUNDINGS: Record<CropRounding, (half: number) => number> = {
+  down: Math.floor,
+  zero: (half) => Math.trunc(half) || 0,
+  // Torchvision pads an image that is too small by its own rule.
+  even: (half) => (half < 0 ? Math.trunc(half) || 0 : Math.floor(half) + (half % 2 === 1.5 ? 1 : 0)),
+};
+
+/** Of a share as a processor gives it: its float64 product with the edge, cut off. */
+function shareOf({ height, width }: Area, share: Area): Area {
+  const edge = Math.min(height, width);
+  const side = (of: number) => Math.max(1, Math.trunc(of * edge));
+  return { height: side(share.height), width: side(share.width) };
+}
+
+function resizedArea(resize: Preprocess["resize"], { height, width }: Area): Area {
+  if (resize === undefined) return { height, width };
+  if (!("shortestEdge" in resize)) return resize;
+  // As torchvision and Hugging Face: the longer side is cut to a whole number.
+  const shortest = Math.min(width, height);
+  const side = (length: number) => Math.trunc((resize.shortestEdge * length) / shortest);
+  return { width: side(width), height: side(height) };
 }
 
 /**
  * The smallest scale s of 1 to 8 at which the inverse transform gives `s / 8` of the file's size and no less than
- * `resized`; 8 where none does.
- * @param file The file's own size, and `resized` in the file's own directions.
+ * `resized`; 8 where none does. Nearest takes single pixels: no others will do.
+ * @param source The part that is resized, and `resized`, in the file's own directions.
  */
-export function scaleFor(file: Area, resized: Area): number {
-  const scale = Math.max((8 * resized.width) / file.width, (8 * resized.height) / file.height);
+export function scaleFor(source: Area, resized: Area, { resample }: Pick<Preprocess, "resample">): number {
+  if (resample === "nearest") return 8;
+  const scale = Math.max((8 * resized.width) / source.width, (8 * resized.height) / source.height);
   return Math.min(8, Math.ceil(scale));
 }

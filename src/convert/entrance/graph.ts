@@ -3,13 +3,15 @@
  * and sampling. Everything that depends on the file is computed in the graph, from its size, sampling and orientation.
  */
 import type { GraphBuilder } from "../../onnx/builder.js";
-import { float32 } from "../../onnx/graph.js";
+import { float32, int64 } from "../../onnx/graph.js";
+import { FILTERS } from "../../transform/resample.js";
 import { Arithmetic } from "./arithmetic.js";
+import { canBeSmaller } from "./geometry.js";
 import { LUMA } from "./planes.js";
-import { channelCount, type Preprocess } from "./preprocess.js";
+import { type Area, channelCount, NO_PAD, type Preprocess } from "./preprocess.js";
 import { resampled } from "./resample.js";
 import { componentPixels, layoutOf } from "./samples.js";
-import { type Outputs, outputsOf, windowOf } from "./window.js";
+import { type Axes, type Axis, type Outputs, outputsOf, windowOf } from "./window.js";
 
 /**
  * The inputs of a graph that takes JPEG files, for one file in each call. They are the same for every network:
@@ -36,13 +38,9 @@ export const JPEG_INPUTS = [
 
 /**
  * Adds the entrance to `g`, and returns the planes `[C, height, width]`.
- * @param out What the network takes, where resize and crop do not say.
+ * @param out What the network takes.
  */
-export function entranceGraph(
-  g: GraphBuilder,
-  preprocess: Preprocess,
-  out: { height: number; width: number },
-): string {
+export function entranceGraph(g: GraphBuilder, preprocess: Preprocess, out: Area): string {
   const m = new Arithmetic(g);
   const names = ["y", "cb", "cr"];
   const coefficients = names.map((name) =>
@@ -54,7 +52,12 @@ export function entranceGraph(
   const orientation = g.input("orientation", "int64", [1]);
   const isRgb = m.int.equal(g.input("rgb", "int64", [1]), 1);
 
-  const outputs: [Outputs, Outputs] = [outputsOf(out.height), outputsOf(out.width)];
+  const { pad = NO_PAD } = preprocess;
+  const frame: Area = {
+    height: out.height - pad.top - pad.bottom,
+    width: out.width - pad.left - pad.right,
+  };
+  const outputs: [Outputs, Outputs] = [outputsOf(frame.height), outputsOf(frame.width)];
   const window = windowOf(m, { size, orientation, sampling }, preprocess, outputs);
   const [blocks = ""] = coefficients;
   const layout = layoutOf(m, { blocks, sampling, quantization }, window);
@@ -68,8 +71,46 @@ export function entranceGraph(
   const wide = resampled(m, pixels, channels, across, outputs[1], preprocess);
   const turned = g.node("Transpose", [wide], { perm: [0, 2, 1] });
   const image = resampled(m, turned, channels, down, outputs[0], preprocess);
-  return normalized(g, cut(g, image, out, outputs), preprocess);
+  const middle = clamped(g, cut(g, image, frame, outputs), preprocess);
+  const framed = canBeSmaller(preprocess) ? inBlack(m, middle, frame, layout.axes) : middle;
+  return normalized(g, surrounded(g, framed, channels, frame, preprocess), preprocess);
 }
+
+/** Black where the crop goes beyond the resized image. */
+function inBlack(m: Arithmetic, image: string, frame: Area, [down, across]: Axes): string {
+  const { int, real } = m;
+  const lies = (axis: Axis, length: number) => {
+    const place = int.add(m.g.ints(Array.from({ length }, (_, i) => i)), axis.from);
+    return m.all(int.less(-1, place), int.less(place, axis.resized));
+  };
+  const rows = m.shape(lies(down, frame.height), -1, 1);
+  return real.where(m.all(rows, lies(across, frame.width)), image, -MIDDLE);
+}
+
+/** With what is padded around it, an axis at a time. */
+function surrounded(
+  g: GraphBuilder,
+  image: string,
+  channels: number,
+  { height, width }: Area,
+  { pad = NO_PAD }: Preprocess,
+): string {
+  const { top, bottom, left, right, value = 0 } = pad;
+  const level = float32([value - MIDDLE]);
+  const beside = (shape: number[]) =>
+    g.node("ConstantOfShape", [g.constant("padding", int64(shape))], { value: level });
+  const around = (image: string, axis: number, lengths: [number, number], shape: (n: number) => number[]) => {
+    const [before, after] = lengths.map((n) => (n === 0 ? [] : [beside(shape(n))])) as [string[], string[]];
+    return before.length + after.length === 0
+      ? image
+      : g.node("Concat", [...before, image, ...after], { axis });
+  };
+  const tall = around(image, 1, [top, bottom], (n) => [channels, n, width]);
+  return around(tall, 2, [left, right], (n) => [channels, height + top + bottom, n]);
+}
+
+/** What pixels are less by in the graph. */
+const MIDDLE = 128;
 
 /** Without the outputs beyond the end of each axis. */
 function cut(
@@ -113,14 +154,16 @@ function colors(m: Arithmetic, planes: string[], isRgb: string, { channels }: Pr
   return m.toBytes(g.node("MatMul", [matrix, m.toReal(m.list(...planes))]));
 }
 
+/** To the levels that there are, less 128. */
+function clamped(g: GraphBuilder, planes: string, { resample }: Preprocess): string {
+  if (resample === "nearest" || !FILTERS[resample].overshoots) return planes;
+  return g.node("Min", [g.node("Max", [planes, g.floats([-MIDDLE])]), g.floats([255 - MIDDLE])]);
+}
+
 /** From pixels less 128. */
-function normalized(g: GraphBuilder, planes: string, { resample, rescale, mean, std }: Preprocess): string {
-  const overshoots = resample === "bicubic" || resample === "lanczos";
-  const cut = overshoots
-    ? g.node("Min", [g.node("Max", [planes, g.floats([-128])]), g.floats([127])])
-    : planes;
+function normalized(g: GraphBuilder, planes: string, { rescale, mean, std }: Preprocess): string {
   const factors = std.map((deviation) => rescale / deviation);
-  const summands = factors.map((factor, c) => 128 * factor - (mean[c] as number) / (std[c] as number));
+  const summands = factors.map((factor, c) => MIDDLE * factor - (mean[c] as number) / (std[c] as number));
   const column = (values: number[]) => g.constant("normalize", float32(values, [values.length, 1, 1]));
-  return g.node("Add", [g.node("Mul", [cut, column(factors)]), column(summands)]);
+  return g.node("Add", [g.node("Mul", [planes, column(factors)]), column(summands)]);
 }

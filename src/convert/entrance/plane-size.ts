@@ -1,15 +1,16 @@
 import { ConvertError } from "../errors.js";
 import { isSized, type Planes, type Size } from "../layers.js";
-import { type Preprocess, toldResize } from "./preprocess.js";
+import { NO_PAD, type Preprocess, padded, toldResize } from "./preprocess.js";
 
 /**
  * The size of a network's planes: its own where it has one, else what the preprocessing comes out at.
  * @throws {ConvertError} where there is none, or where no photograph at all would come out at it.
  */
 export function planeSize(network: Planes, preprocess: Preprocess): Size {
-  checkCrop(preprocess, network);
-  const { crop, resize } = preprocess;
-  const area = crop ?? (resize && "height" in resize ? resize : undefined);
+  checkResize(preprocess, network);
+  const { crop, resize, pad } = preprocess;
+  const middle = crop ?? (resize && "height" in resize ? resize : undefined);
+  const area = middle && padded(middle, pad);
   const side = (name: "height" | "width"): number => {
     const own = network[name];
     const made = area?.[name] ?? own;
@@ -24,21 +25,17 @@ export function planeSize(network: Planes, preprocess: Preprocess): Size {
   return { channels: network.channels, height: side("height"), width: side("width") };
 }
 
-/**
- * Refuses a part of the resized image that is larger than any resized image: it accepts no file.
- * @param network What takes the part: of its own size, where the preprocessing has no crop.
- */
-function checkCrop({ resize, crop }: Preprocess, network: Planes): void {
-  if (resize === undefined) return;
-  const isFree = "shortestEdge" in resize;
-  const part = crop ?? (isFree && isSized(network) ? network : undefined);
-  if (part === undefined) return;
-  const { height, width } = part;
-  const isLarger = isFree
-    ? Math.min(height, width) > resize.shortestEdge
-    : height > resize.height || width > resize.width;
-  if (isLarger)
+/** Refuses a resize of which no image comes out at the network's size. */
+function checkResize({ resize, crop, pad = NO_PAD }: Preprocess, network: Planes): void {
+  if (crop !== undefined || !isSized(network)) return;
+  const [height, width] = [network.height - pad.top - pad.bottom, network.width - pad.left - pad.right];
+  if (height < 1 || width < 1)
     throw new ConvertError(
-      `the preprocessing is ${toldResize(resize)}, then the middle ${height}x${width}, which is larger`,
+      `the preprocessing pads ${pad.top + pad.bottom} rows and ${pad.left + pad.right} columns, ` +
+        `the network takes ${network.height}x${network.width}`,
+    );
+  if (resize !== undefined && "shortestEdge" in resize && Math.min(height, width) !== resize.shortestEdge)
+    throw new ConvertError(
+      `the preprocessing is ${toldResize(resize)} and no crop, the network takes ${height}x${width}; expected a crop`,
     );
 }

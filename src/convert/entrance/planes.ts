@@ -1,9 +1,9 @@
-/** What the entrance computes, in float64: `image → pixels → upright → resampled → clamped → planes`. */
+/** What the entrance computes, in float64: `image → pixels → upright → resampled → clamped → padded → planes`. */
 import type { JpegComponent, JpegImage } from "../../jpeg/image.js";
 import { decodePixels, type Pixels } from "../../transform/pixels.js";
-import { type Taps, taps } from "../../transform/resample.js";
-import { geometry, isTransposed, scaleFor } from "./geometry.js";
-import { channelCount, type Preprocess } from "./preprocess.js";
+import { spanOf, type Taps, taps } from "../../transform/resample.js";
+import { type Geometry, geometry, isTransposed, type Part, scaleFor } from "./geometry.js";
+import { type Area, channelCount, type Preprocess } from "./preprocess.js";
 
 export interface Planes {
   /** `[C, H, W]` */
@@ -17,31 +17,41 @@ export interface Planes {
  * The planes a network takes of an image: the definition, to which the faster ways are held.
  *
  * @throws {UnsupportedJpegError} where the colours are not grayscale, YCbCr or RGB
- * @throws {ConvertError} where the resized image is smaller than the crop
  */
 export function planesOf(image: JpegImage, preprocess: Preprocess): Planes {
   const { width, height, orientation = 1 } = image;
   const swapped = isTransposed(orientation);
-  const upright = swapped ? { width: height, height: width } : { width, height };
-  const { resized, crop } = geometry(preprocess, upright);
-  const wanted = swapped ? { width: resized.height, height: resized.width } : resized;
-  const pixels = turnUpright(decodePixels(seen(image, preprocess), scaleFor(image, wanted)), orientation);
-  const rows = taps(preprocess.resample, pixels.height, resized.height, crop.top, crop.height);
-  const columns = taps(preprocess.resample, pixels.width, resized.width, crop.left, crop.width);
+  const turned = (area: Area): Area => (swapped ? { width: area.height, height: area.width } : area);
+  const upright = turned({ width, height });
+  const where = geometry(preprocess, upright);
+  const { source, resized, crop } = where;
+  const scale = scaleFor(turned(source), turned(resized), preprocess);
+  const pixels = turnUpright(decodePixels(seen(image, preprocess), scale), orientation);
+  const axis = (side: "height" | "width", from: "top" | "left") => {
+    const span = spanOf(pixels[side], source[from], source[side], upright[side]);
+    return taps(preprocess.resample, pixels[side], resized[side], crop[from], crop[side], span);
+  };
+  const [rows, columns] = [axis("height", "top"), axis("width", "left")];
   const sources = channelPlanes(pixels, preprocess).map((plane) =>
-    resample(plane, pixels.width, rows, columns),
+    surrounded(resample(plane, pixels.width, rows, columns), where, preprocess.pad?.value),
   );
-  const area = crop.height * crop.width;
-  const channels = channelCount(preprocess);
-  const data = new Float32Array(channels * area);
-  sources.forEach((plane, c) => {
-    const { rescale, mean, std } = preprocess;
-    data.set(
-      plane.map((value) => (value * rescale - (mean[c] as number)) / (std[c] as number)),
-      c * area,
-    );
+  const { rescale, mean, std } = preprocess;
+  const planes = sources.map((plane, c) =>
+    plane.map((value) => (value * rescale - (mean[c] as number)) / (std[c] as number)),
+  );
+  const data = Float32Array.from(planes.flatMap((plane) => Array.from(plane)));
+  return { data, channels: channelCount(preprocess), ...where.planes };
+}
+
+/** Levels around the crop: black up to the frame, `value` around that. */
+function surrounded(plane: Float64Array, { crop, frame, at, planes }: Geometry, value = 0): Float64Array {
+  return Float64Array.from({ length: planes.height * planes.width }, (_, index) => {
+    const [y, x] = [Math.floor(index / planes.width), index % planes.width];
+    const lies = ({ top, left, height, width }: Part) =>
+      y >= top && y < top + height && x >= left && x < left + width;
+    if (lies({ ...crop, ...at })) return plane[(y - at.top) * crop.width + x - at.left] as number;
+    return lies(frame) ? 0 : value;
   });
-  return { data, channels, height: crop.height, width: crop.width };
 }
 
 /** What of the image takes part: for a network that sees gray, luma is enough of YCbCr, where no chroma is finer. */

@@ -1,4 +1,5 @@
 /** Resampling as nodes: the taps of src/transform/resample.ts, for sizes known only at run time. */
+import { FILTERS } from "../../transform/resample.js";
 import type { Arithmetic } from "./arithmetic.js";
 import type { Preprocess, Resample } from "./preprocess.js";
 import { type Axis, firstTap, type Outputs } from "./window.js";
@@ -36,29 +37,64 @@ export function resampled(
   return m.shape(g.node("MatMul", [weights, gathered]), channels, runs * each, -1);
 }
 
-/** The weight `[runs, outputs, taps]` of each pixel in each output; those beyond the image have none. */
-function tapWeights(
-  m: Arithmetic,
-  resample: Resample,
-  output: string,
-  pixel: string,
-  { pixels, resized, ratio, taps }: Axis,
-): string {
+/**
+ * The weight `[runs, outputs, taps]` of each pixel in each output; those beyond the image have none. Outputs beyond the
+ * resized image have any weights, even such as are no numbers.
+ */
+function tapWeights(m: Arithmetic, resample: Resample, output: string, pixel: string, axis: Axis): string {
   const { int, real, g } = m;
-  const isThere = int.less(pixel, pixels);
+  const { pixels, resized, ratio, taps, span } = axis;
+  const isThere = span
+    ? m.all(int.less(pixel, span.high), int.less(int.sub(span.low, 1), pixel))
+    : int.less(pixel, pixels);
   if (resample === "nearest") {
-    const centre = int.div(int.mul(int.add(int.mul(output, 2), 1), pixels), int.mul(resized, 2));
+    const centre = span
+      ? int.min(m.toInt(exactCentre(m, output, axis)), int.sub(span.high, 1))
+      : int.div(int.mul(int.add(int.mul(output, 2), 1), pixels), int.mul(resized, 2));
     return m.toReal(int.equal(centre, int.where(isThere, pixel, -1)));
   }
-  const centre = real.mul(real.add(m.toReal(output), 0.5), ratio);
+  if (resample === "box") {
+    const weights = real.where(isThere, m.toReal(inBox(m, output, pixel, axis)), 0);
+    return real.div(weights, g.node("MatMul", [weights, m.shape(m.ones(taps), -1, 1)]));
+  }
+  const inner = real.mul(real.add(m.toReal(output), 0.5), ratio);
+  const centre = span ? real.add(inner, m.toReal(span.origin)) : inner;
   const place = real.where(isThere, real.add(m.toReal(pixel), 0.5), BEYOND);
   const distance = g.node("Abs", [real.div(real.sub(place, centre), real.max(ratio, 1))]);
   const weights = filter(m, resample, distance);
   return real.div(weights, g.node("MatMul", [weights, m.shape(m.ones(taps), -1, 1)]));
 }
 
+/** Scaled pixels for each resized one, in float64. */
+const exactRatio = (m: Arithmetic, { pixels, resized, span }: Axis): string =>
+  m.double.div(span?.extent ?? m.toDouble(pixels), m.toDouble(resized));
+
+/** The centre of an output, in float64. */
+function exactCentre(m: Arithmetic, output: string, axis: Axis): string {
+  const { double } = m;
+  const inner = double.mul(double.add(m.toDouble(output), 0.5), exactRatio(m, axis));
+  return axis.span ? double.add(inner, axis.span.origin) : inner;
+}
+
+/**
+ * Whether a pixel is in the box of an output. Often one lies on its edge: then the last digit decides, so that all is
+ * float64 here, in the order of transform/resample.ts.
+ */
+function inBox(m: Arithmetic, output: string, pixel: string, axis: Axis): string {
+  const { double, int, g } = m;
+  const { support } = FILTERS.box;
+  const wider = double.max(exactRatio(m, axis), 1);
+  const centre = exactCentre(m, output, axis);
+  const reach = double.mul(wider, support);
+  const first = m.toInt(double.add(double.sub(centre, reach), 0.5));
+  const last = m.toInt(double.add(double.add(centre, reach), 0.5));
+  const isNear = m.all(int.less(int.sub(first, 1), pixel), int.less(pixel, last));
+  const x = double.mul(double.add(double.sub(m.toDouble(pixel), centre), 0.5), double.div(1, wider));
+  return m.all(isNear, double.less(-support, x), g.node("Not", [double.less(support, x)]));
+}
+
 /** The filters of transform/resample.ts, of |x|. */
-function filter(m: Arithmetic, name: Exclude<Resample, "nearest">, x: string): string {
+function filter(m: Arithmetic, name: Exclude<Resample, "nearest" | "box">, x: string): string {
   const { real, g } = m;
   if (name === "bilinear") return g.node("Max", [real.sub(1, x), g.floats([0])]);
   if (name === "bicubic") {
@@ -72,5 +108,9 @@ function filter(m: Arithmetic, name: Exclude<Resample, "nearest">, x: string): s
     const angle = g.node("Max", [real.mul(t, Math.PI), g.floats([1e-6])]);
     return real.div(g.node("Sin", [angle]), angle);
   };
+  if (name === "hamming") {
+    const window = real.add(real.mul(g.node("Cos", [real.mul(x, Math.PI)]), 0.46), 0.54);
+    return real.where(real.less(x, 1), real.mul(sinc(x), window), 0);
+  }
   return real.where(real.less(x, 3), real.mul(sinc(x), sinc(real.div(x, 3))), 0);
 }

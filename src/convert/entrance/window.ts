@@ -2,10 +2,13 @@
  * Where the network's pixels lie in a file, as nodes: ./geometry.ts and src/jpeg/scaling.ts for one file in each call.
  * Vectors `[2]` hold the file's axes, down and across.
  */
+import { float64 } from "../../onnx/graph.js";
 import { FILTERS } from "../../transform/resample.js";
 import type { Arithmetic } from "./arithmetic.js";
+import { MAX_SIDE } from "./fields.js";
+import { canBeSmaller } from "./geometry.js";
 import { flips } from "./planes.js";
-import type { Preprocess } from "./preprocess.js";
+import type { Area, Preprocess } from "./preprocess.js";
 
 /** One axis of the upright crop, in runs of outputs that are resampled together; the last run may go beyond its end. */
 export interface Outputs {
@@ -33,6 +36,16 @@ const BACKWARDS = Array.from({ length: 9 }, (_, orientation) => flips(orientatio
   ({ flipY, flipX }) => [Number(flipY), Number(flipX)],
 );
 
+/** What is resized of the scaled image. */
+interface Span {
+  /** float64: where it begins, and how far it goes. */
+  origin: string;
+  extent: string;
+  /** The first pixel that it has part of, and the one after the last. */
+  low: string;
+  high: string;
+}
+
 /** int64 `[2]` where nothing else is said. */
 export interface Window {
   /** The file's. */
@@ -43,12 +56,14 @@ export interface Window {
   order: string;
   /** The scaled image. */
   pixels: string;
-  /** The image after resizing, and the crop's first pixel in it. */
+  /** The image after resizing, and the crop's first pixel in it, which may lie before it. */
   resized: string;
   from: string;
   /** float32: scaled pixels for each resized one, and how many of them the filter reaches to each side. */
   ratio: string;
   reach: string;
+  /** Where it is only a part. */
+  span?: Span;
   /** Pixels that a run of outputs is made of. */
   taps: string;
   /** Pixel i of the upright image is `zero + sign · i` of the window's, in the file's direction. */
@@ -73,14 +88,19 @@ export function windowOf(
   const { size, orientation, sampling } = inputs;
   const order = int.where(int.less(4, orientation), g.ints([1, 0]), g.ints([0, 1]));
   const ofFile = (first: number, second: number) => m.gather(g.ints([first, second]), order, 0);
-  const resized = resizedSize(m, preprocess, size, ofFile);
-  const from = int.div(int.sub(resized, ofFile(down.length, across.length)), 2);
-  const scale = int.min(int.greatest(int.ceilDiv(int.mul(resized, 8), size)), 8);
+  const { resample, precrop } = preprocess;
+  const source = precrop && sourcePart(m, precrop, size, ofFile);
+  const resized = resizedSize(m, preprocess, source?.length ?? size, ofFile);
+  const from = half(m, int.sub(resized, ofFile(down.length, across.length)), preprocess);
+  const scale =
+    resample === "nearest"
+      ? g.ints([8])
+      : int.min(int.greatest(int.ceilDiv(int.mul(resized, 8), source?.length ?? size)), 8);
   const pixels = int.ceilDiv(int.mul(size, scale), 8);
+  const span = source && spanOf(m, source, size, pixels);
 
-  const { resample } = preprocess;
-  const support = resample === "nearest" ? 1 : FILTERS[resample][0];
-  const ratio = real.div(m.toReal(pixels), m.toReal(resized));
+  const support = resample === "nearest" ? 1 : FILTERS[resample].support;
+  const ratio = real.div(m.toReal(span?.extent ?? pixels), m.toReal(resized));
   const reach = real.mul(real.max(ratio, 1), support);
   const each = m.toReal(ofFile(down.each - 1, across.each - 1));
   // A run's first tap and the float arithmetic are cut off to whole numbers.
@@ -90,8 +110,8 @@ export function windowOf(
   const sign = int.sub(1, int.mul(backwards, 2));
   const fileZero = int.mul(backwards, int.sub(pixels, 1));
   const lastRun = ofFile(down.each * (down.runs - 1), across.each * (across.runs - 1));
-  const start = firstTap(m, from, { ratio, reach });
-  const end = int.min(int.add(firstTap(m, int.add(from, lastRun), { ratio, reach }), taps), pixels);
+  const start = firstTap(m, from, { ratio, reach, span });
+  const end = int.min(int.add(firstTap(m, int.add(from, lastRun), { ratio, reach, span }), taps), pixels);
   const ends = [start, int.sub(end, 1)].map((at) => int.add(fileZero, int.mul(sign, at))) as [string, string];
 
   const largest = [1, 2].reduce((most, c) => int.max(most, m.row(sampling, c)), m.row(sampling, 0));
@@ -102,8 +122,54 @@ export function windowOf(
   const zero = int.sub(fileZero, int.mul(firstUnit, unit));
   return {
     ...{ size, scale, order, pixels, resized, from, ratio, reach, taps, zero, sign },
-    ...{ largest, unit, units, firstUnit },
+    ...{ largest, unit, units, firstUnit, ...(span && { span }) },
   };
+}
+
+/** The middle of the image, of which more is cut away: its first pixel and its length. */
+function sourcePart(
+  m: Arithmetic,
+  { height, width }: Area,
+  size: string,
+  ofFile: (down: number, across: number) => string,
+): { from: string; length: string } {
+  const { int, g } = m;
+  // As float64, as processors compute it: a share's product with the edge is cut off.
+  const share = m.gather(g.constant("shares", float64([height, width])), ofFile(0, 1), 0);
+  const product = m.double.mul(share, m.toDouble(int.least(size)));
+  const length = int.max(m.toInt(product), 1);
+  return { from: int.div(int.sub(size, length), 2), length };
+}
+
+/** That part in scaled pixels: src/transform/resample.ts, `spanOf`. */
+function spanOf(
+  m: Arithmetic,
+  { from, length }: { from: string; length: string },
+  size: string,
+  pixels: string,
+): Span {
+  const { int, double } = m;
+  const scaled = (value: string) => int.mul(value, pixels);
+  const share = (value: string) => double.div(m.toDouble(scaled(value)), m.toDouble(size));
+  return {
+    origin: share(from),
+    low: int.div(scaled(from), size),
+    high: int.ceilDiv(scaled(int.add(from, length)), size),
+    extent: share(length),
+  };
+}
+
+/** Where the middle begins, of `left` pixels that are left over: ./geometry.ts. */
+function half({ int }: Arithmetic, left: string, preprocess: Preprocess): string {
+  const isBeyond = canBeSmaller(preprocess);
+  const { cropRounding = "down" } = preprocess;
+  const cut = int.div(left, 2);
+  // Division is sure to cut off only what is not negative.
+  if (cropRounding === "down")
+    return isBeyond ? int.sub(int.div(int.add(left, 2 * MAX_SIDE), 2), MAX_SIDE) : cut;
+  const inside = cropRounding === "zero" ? cut : int.add(cut, int.mul(int.mod(left, 2), int.mod(cut, 2)));
+  if (!isBeyond) return inside;
+  return int.where(int.less(left, 0), int.sub(0, int.div(int.sub(0, left), 2)), inside);
 }
 
 function resizedSize(
@@ -121,14 +187,18 @@ function resizedSize(
 export function firstTap(
   m: Arithmetic,
   x: string,
-  { ratio, reach }: Pick<Window, "ratio" | "reach">,
+  { ratio, reach, span }: { ratio: string; reach: string; span?: Span | undefined },
 ): string {
-  const centre = m.real.mul(m.real.add(m.toReal(x), 0.5), ratio);
-  return m.toInt(m.real.max(m.real.sub(centre, reach), 0));
+  const { real, int } = m;
+  const inner = real.mul(real.add(m.toReal(x), 0.5), ratio);
+  const centre = span ? real.add(inner, m.toReal(span.origin)) : inner;
+  const first = m.toInt(real.max(real.sub(centre, reach), 0));
+  return span ? int.max(first, span.low) : first;
 }
 
 /** One of a window's axes: its values as `[1]`. */
-export type Axis = Record<Exclude<keyof Window, "size" | "scale" | "order" | "largest">, string> & {
+export type Axis = Record<Exclude<keyof Window, "size" | "scale" | "order" | "largest" | "span">, string> & {
+  span?: Span;
   /** Which of the file's. */
   index: string;
   /** The units of the window, `[1, units]`. */
@@ -140,8 +210,14 @@ export type Axes = [down: Axis, across: Axis];
 /** @param upright 0 down, 1 across. */
 export function axisOf(m: Arithmetic, window: Window, upright: 0 | 1): Axis {
   const index = m.at(window.order, upright);
-  const { size, scale, order, largest, ...vectors } = window;
-  const entries = Object.entries(vectors).map(([name, value]) => [name, m.gather(value, index, 0)]);
-  const values = Object.fromEntries(entries) as Omit<Axis, "index" | "unitRow">;
-  return { ...values, index, unitRow: m.int.add(m.range(values.units), values.firstUnit) };
+  const { size, scale, order, largest, span, ...vectors } = window;
+  const along = <T extends object>(values: T) =>
+    Object.fromEntries(Object.entries(values).map(([name, value]) => [name, m.gather(value, index, 0)])) as T;
+  const values = along(vectors);
+  return {
+    ...values,
+    ...(span && { span: along(span) }),
+    index,
+    unitRow: m.int.add(m.range(values.units), values.firstUnit),
+  };
 }

@@ -1,0 +1,78 @@
+/** Values that come from outside, such as from JSON: what each field may be, and a refusal that names it. */
+import { ConvertError } from "../errors.js";
+
+export type Fields = Record<string, unknown>;
+
+/** Sides beyond this are a slip, and would ask for gigabytes. */
+export const MAX_SIDE = 16384;
+
+/** The most of a value that an error repeats. */
+const SHOWN = 100;
+
+export function shown(value: unknown): string {
+  const text = written(value);
+  return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
+}
+
+function written(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? "missing";
+  } catch {
+    // Nested too deeply, or in itself.
+    return String(typeof value);
+  }
+}
+
+export const wrong = (name: string, found: unknown, expected: string) =>
+  new ConvertError(`${name} is ${shown(found)}; expected ${expected}`);
+
+export function object(value: unknown, name: string): Fields {
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw wrong(name, value, "an object");
+  return value as Fields;
+}
+
+/** An object of these fields alone. */
+export function objectOf(value: unknown, names: readonly string[], name: string): Fields {
+  const fields = object(value, name);
+  const unknown = Object.keys(fields).find((key) => fields[key] !== undefined && !names.includes(key));
+  if (unknown !== undefined)
+    throw new ConvertError(
+      `${name}.${unknown.slice(0, SHOWN)} is not known; the fields are ${names.join(", ")}`,
+    );
+  return fields;
+}
+
+export function number(value: unknown, name: string): number {
+  if (typeof value !== "number" || !Number.isFinite(value)) throw wrong(name, value, "a number");
+  return value;
+}
+
+export function boolean(value: unknown, name: string): boolean {
+  if (typeof value !== "boolean") throw wrong(name, value, "true or false");
+  return value;
+}
+
+export function whole(value: unknown, name: string, least = 1): number {
+  if (typeof value !== "number" || !Number.isInteger(value) || value < least || value > MAX_SIDE)
+    throw wrong(name, value, `a whole number from ${least} to ${MAX_SIDE}`);
+  return value;
+}
+
+/** One value stands for all channels. */
+export function perChannel(value: unknown, count: number, name: string, divides = false): number[] {
+  const list = typeof value === "number" ? Array<number>(count).fill(value) : value;
+  const sound = (entry: unknown) => typeof entry === "number" && Number.isFinite(entry);
+  if (!Array.isArray(list) || list.length !== count || !list.every(sound) || (divides && list.includes(0)))
+    throw wrong(
+      name,
+      value,
+      `${count} ${count === 1 ? "number" : "numbers"}${divides ? ", none of them 0" : ""}`,
+    );
+  return list as number[];
+}
+
+export function oneOf<T extends string>(value: unknown, choices: readonly T[], name: string): T {
+  if (!choices.includes(value as T)) throw wrong(name, value, choices.join(", "));
+  return value as T;
+}
