@@ -27,7 +27,7 @@ beforeAll(async () => {
   await Promise.all(files.map((file, i) => writeFile(join(folder, `digits/${i}.jpg`), file)));
   for (let i = 0; i < 3000; i++)
     await writeFile(join(folder, `many/${10000 + i}.jpg`), files[i % 6] as Uint8Array);
-  await writeFile(join(folder, "bad.jpg"), (files[0] as Uint8Array).subarray(0, 300));
+  await writeFile(join(folder, "bad.jpg"), (files[0] as Uint8Array).subarray(0, 100));
   await writeFile(join(folder, "photo.jpg"), picture(100, 60));
   await writeImageSet(join(folder, "set"), 300, 60);
 });

@@ -29,7 +29,7 @@ async function answer(request: Request): Promise<void> {
     }),
   );
   const results = await pipeline.run(decoded, (pixels, planes) => {
-    if (pixels instanceof Error) return pixels;
+    if (pixels instanceof Error) return { error: pixels };
     way.normalize(pixels, network.preprocess, network.planes, planes);
     return undefined;
   });

@@ -54,5 +54,19 @@ export const inputOption = () =>
     .choices(INPUTS)
     .default("planes");
 
+export const maxPixelsOption = () =>
+  new Option("--max-pixels <n>", "refuse larger files (default: 268402689, which is 16383x16383)").argParser(
+    positiveInteger,
+  );
+
+export const strictOption = () =>
+  new Option(
+    "--strict",
+    "damaged files are errors; by default what is missing is told, as libjpeg shows them",
+  );
+
+export const tolerantOption = () =>
+  new Option("--tolerant", "go on after damage, as libjpeg does; by default it is an error");
+
 export const dataOption = () =>
   new Option("--data <dir>", "folder of IDX files, gzipped or not (default: MNIST itself)");

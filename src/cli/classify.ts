@@ -1,16 +1,17 @@
 import { Command } from "commander";
 import { env } from "onnxruntime-node";
+import type { JpegDamage } from "../jpeg/image.js";
 import { type ClassesOptions, pickClasses, topClasses } from "../runtime/classes.js";
 import { type JpegModel, loadModel } from "../runtime/model.js";
 import type { JpegResult } from "../runtime/pipeline.js";
-import { positiveInteger } from "./arguments.js";
+import { maxPixelsOption, positiveInteger, strictOption } from "./arguments.js";
 import { withFile } from "./files.js";
 import { findImages } from "./images.js";
 import { interruptible } from "./interrupt.js";
 import { readLabels } from "./labels.js";
 import { madeBy } from "./made-by.js";
 import { addPreprocessOptions, type PreprocessFlags, preprocessOf } from "./preprocess.js";
-import { print, printJson, say, sayError } from "./print.js";
+import { print, printJson, say, sayDamage, sayError } from "./print.js";
 import { openProgress } from "./progress.js";
 import { openResults } from "./results-file.js";
 
@@ -24,6 +25,8 @@ interface Flags extends PreprocessFlags {
   batch?: number;
   threads?: number;
   provider?: string;
+  strict?: boolean;
+  maxPixels?: number;
 }
 
 /** `jpeg-domain classify`: JPEG files to their most probable classes. */
@@ -47,12 +50,17 @@ export function classifyCommand(): Command {
     .option("--batch <n>", "images that go through the network at once", positiveInteger)
     .option("--threads <n>", "files in work side by side (default: one for each core)", positiveInteger)
     .option("--provider <name>", "ONNX Runtime's execution provider: cpu, cuda, webgpu, coreml, dml");
+  command.addOption(strictOption()).addOption(maxPixelsOption());
   return addPreprocessOptions(command).action(run);
 }
 
 /** One file's answer. */
 type Entry =
-  | { file: string; top: { class: number; label?: string; probability: number }[] }
+  | {
+      file: string;
+      top: { class: number; label?: string; probability: number }[];
+      damage?: JpegDamage[];
+    }
   | { file: string; error: string };
 
 /** Where answers go. */
@@ -76,6 +84,8 @@ async function run(path: string, paths: string[], flags: Flags, command: Command
       ...(flags.threads && { threads: flags.threads }),
       ...(flags.output !== undefined && { outputs: [flags.output] }),
       ...(flags.provider && { executionProviders: [flags.provider] }),
+      ...(flags.strict && { strict: true }),
+      ...(flags.maxPixels && { maxPixels: flags.maxPixels }),
     }),
   );
   try {
@@ -105,10 +115,10 @@ async function openSink(
   path: string,
   { preprocess }: JpegModel,
   labels: string[] | undefined,
-  { top, out, jsonl, resume = false }: Flags,
+  { top, out, jsonl, strict, resume = false }: Flags,
 ): Promise<{ sink: Sink; done?: Set<string> }> {
   if (out === undefined && !jsonl) return { sink: textLines };
-  const by = await madeBy(path, preprocess, labels, top);
+  const by = { ...(await madeBy(path, preprocess, labels, top)), ...(strict && { strict }) };
   if (out === undefined)
     return { sink: { write: (entry) => printJson({ ...entry, by }), close: () => undefined } };
   const { done, write, close } = await openResults(out, by, resume);
@@ -118,17 +128,19 @@ async function openSink(
 interface Ended {
   done: number;
   failed: number;
+  damaged: number;
   /** Of the process, where the work was stopped. */
   status: number | undefined;
 }
 
 /** Says how the work ended, and gives the process its exit status. */
-function tell(total: number, { done, failed, status }: Ended, { out }: Flags): void {
+function tell(total: number, { done, failed, damaged, status }: Ended, { out }: Flags): void {
   if (failed > 0) process.exitCode = 1;
   const isStopped = done < total;
   if (isStopped && status !== undefined) process.exitCode = status;
   const more = isStopped && out !== undefined ? "; --resume goes on with the others" : "";
-  if (total > 1 || failed > 0) say(`${done} of ${total} files, ${failed} failed${more}`);
+  const harm = damaged > 0 ? `, ${damaged} damaged` : "";
+  if (total > 1 || failed + damaged > 0) say(`${done} of ${total} files, ${failed} failed${harm}${more}`);
 }
 
 interface Work {
@@ -146,12 +158,13 @@ interface Work {
 
 async function classify({ model, files, from, output, labels, top, sink, signal }: Work): Promise<Ended> {
   const progress = openProgress({ label: "classify", total: from + files.length, unit: "files", from });
-  let [done, failed] = [0, 0];
+  let [done, failed, damaged] = [0, 0, 0];
   try {
     for await (const result of model.stream(files)) {
       const file = files[done] as string;
       const entry = entryOf(file, result, top, { output, labels });
       if ("error" in entry) failed++;
+      else if (entry.damage) damaged++;
       await sink.write(entry);
       done++;
       progress.update(from + done, failed > 0 ? `${failed} failed` : "");
@@ -160,10 +173,15 @@ async function classify({ model, files, from, output, labels, top, sink, signal 
   } finally {
     progress.stop();
   }
-  return { done, failed, status: signal.aborted ? (signal.reason as number) : undefined };
+  return { done, failed, damaged, status: signal.aborted ? (signal.reason as number) : undefined };
 }
 
-function entryOf(file: string, { outputs, error }: JpegResult, top: number, options: ClassesOptions): Entry {
+function entryOf(
+  file: string,
+  { outputs, damage, error }: JpegResult,
+  top: number,
+  options: ClassesOptions,
+): Entry {
   if (error) return { file, error: error.message };
   return {
     file,
@@ -172,12 +190,14 @@ function entryOf(file: string, { outputs, error }: JpegResult, top: number, opti
       ...(label !== undefined && { label }),
       probability: Number(probability.toPrecision(4)),
     })),
+    ...(damage && { damage }),
   };
 }
 
 const textLines: Sink = {
   write(entry) {
     if ("error" in entry) return sayError(`${entry.file}: ${entry.error}`);
+    if (entry.damage) sayDamage(entry.file, entry.damage);
     const classes = entry.top.map(
       ({ class: index, label, probability }) => `${label ?? index} ${(100 * probability).toFixed(1)} %`,
     );

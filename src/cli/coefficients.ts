@@ -3,12 +3,15 @@ import { coefficientsNpz } from "../data/npz.js";
 import { readCoefficients } from "../jpeg/read.js";
 import { mosaicPng } from "../report/coefficient-mosaic.js";
 import { formatBytes } from "../report/format.js";
+import { maxPixelsOption, tolerantOption } from "./arguments.js";
 import { readInput, withFile, writeOutput } from "./files.js";
-import { print } from "./print.js";
+import { print, sayDamage } from "./print.js";
 
 interface Flags {
   out?: string;
   png?: string;
+  tolerant?: boolean;
+  maxPixels?: number;
 }
 
 /** `jpeg-domain coefficients`: a file's quantised coefficients for NumPy, and as a picture. */
@@ -21,14 +24,17 @@ export function coefficientsCommand(): Command {
       "component0, quantization0, …: int16 [blocks high, blocks wide, 64], zigzag order",
     )
     .option("--png <file.png>", "the coefficients as a picture: above by block, below by frequency")
+    .addOption(tolerantOption())
+    .addOption(maxPixelsOption())
     .action(run);
 }
 
-async function run(input: string, { out, png }: Flags, command: Command): Promise<void> {
+async function run(input: string, { out, png, ...options }: Flags, command: Command): Promise<void> {
   if (out === undefined && png === undefined)
     command.error("error: nothing to write, expected --out FILE.npz or --png FILE.png or both");
   const bytes = await readInput(input);
-  const image = await withFile(input, () => readCoefficients(bytes));
+  const image = await withFile(input, () => readCoefficients(bytes, options));
+  if (image.missing?.length) sayDamage(input, image.missing);
   if (out !== undefined) {
     const file = coefficientsNpz(image);
     await writeOutput(out, file);

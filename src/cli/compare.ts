@@ -2,18 +2,20 @@ import { readFile } from "node:fs/promises";
 import { Command } from "commander";
 import { type Comparison, compareWays, type FileComparison } from "../report/compare.js";
 import { columns, formatSmall } from "../report/format.js";
-import { positiveInteger } from "./arguments.js";
+import { maxPixelsOption, positiveInteger, strictOption } from "./arguments.js";
 import { withFile } from "./files.js";
 import { findImages } from "./images.js";
 import { interruptible } from "./interrupt.js";
 import { addPreprocessOptions, type PreprocessFlags, preprocessOf } from "./preprocess.js";
-import { print, printJson, say, sayError } from "./print.js";
+import { print, printJson, say, sayDamage, sayError } from "./print.js";
 import { openProgress } from "./progress.js";
 
 interface Flags extends PreprocessFlags {
   spatial?: string;
   rounds: number;
   json?: boolean;
+  strict?: boolean;
+  maxPixels?: number;
 }
 
 /** `jpeg-domain compare`: the usual pipeline beside ours, over the same files. */
@@ -26,14 +28,19 @@ export function compareCommand(): Command {
     .argument("<paths...>", "JPEG files, folders (with those below), globs")
     .option("--spatial <file>", "the model that a converted one was made from")
     .option("--rounds <n>", "turns for each file, of which the median counts", positiveInteger, 5)
-    .option("--json", "print the result as one JSON object");
+    .option("--json", "print the result as one JSON object")
+    .addOption(strictOption())
+    .addOption(maxPixelsOption());
   return addPreprocessOptions(command).action(run);
 }
 
 async function run(model: string, paths: string[], flags: Flags): Promise<void> {
   const files = await findImages(paths);
   const preprocess = await preprocessOf(flags);
-  const comparison = await withFile(model, () => compareWays({ model, spatial: flags.spatial, preprocess }));
+  const { spatial, strict = false, maxPixels } = flags;
+  const comparison = await withFile(model, () =>
+    compareWays({ model, spatial, preprocess, strict, ...(maxPixels && { maxPixels }) }),
+  );
   if (comparison.assumed) say(`${model}: ${comparison.assumed}`);
   const rows = await interruptible((signal) => compareFiles(comparison, files, flags.rounds, signal));
   const failed = rows.flatMap((row) => ("error" in row ? [row] : []));
@@ -44,6 +51,7 @@ async function run(model: string, paths: string[], flags: Flags): Promise<void> 
     return;
   }
   for (const { file, error } of failed) sayError(`${file}: ${error}`);
+  for (const row of rows) if ("damage" in row) sayDamage(row.file, row.damage);
   if (summary !== undefined) await print(...lines(summary));
 }
 

@@ -6,12 +6,14 @@ import { summarizeJpeg } from "../jpeg/summary.js";
 import { modelLines } from "../report/model-text.js";
 import { summaryLines } from "../report/summary-text.js";
 import { parseModel } from "../runtime/model-files.js";
-import { inputOption, planOption, reluOption } from "./arguments.js";
+import { inputOption, maxPixelsOption, planOption, reluOption, tolerantOption } from "./arguments.js";
 import { eachFile } from "./files.js";
 import { print, printJson } from "./print.js";
 
 interface Flags {
   json?: boolean;
+  tolerant?: boolean;
+  maxPixels?: number;
   input: InputName;
   plan: PlanName;
   relu: Relu;
@@ -28,8 +30,8 @@ const KINDS: readonly Kind[] = [
   {
     name: "a JPEG file (ff d8)",
     matches: (bytes) => bytes[0] === 0xff && bytes[1] === 0xd8,
-    inspect: (bytes) => {
-      const summary = summarizeJpeg(bytes);
+    inspect: (bytes, _, { tolerant = false, maxPixels }) => {
+      const summary = summarizeJpeg(bytes, { tolerant, ...(maxPixels && { maxPixels }) });
       return { fields: { kind: "jpeg", ...summary }, lines: summaryLines(summary) };
     },
   },
@@ -54,6 +56,8 @@ export function inspectCommand(): Command {
     .addOption(inputOption())
     .addOption(planOption())
     .addOption(reluOption())
+    .addOption(tolerantOption())
+    .addOption(maxPixelsOption())
     .option("--json", "print one JSON object: files, each with its fields or its error")
     .action(run);
 }

@@ -13,6 +13,8 @@ export interface MadeBy {
   labels?: string;
   /** Classes a file, at most. */
   top: number;
+  /** Damaged files were errors. */
+  strict?: true;
 }
 
 /** Enough that no two models of a user have the same. */

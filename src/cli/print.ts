@@ -3,6 +3,8 @@
  * error. A text is one line, in which nothing acts on the terminal, whoever wrote it. Below the lines there may be one
  * that changes, such as a progress bar.
  */
+import type { JpegDamage } from "../jpeg/image.js";
+import { damageText } from "../report/format.js";
 import { visible, visibleJson } from "../report/visible.js";
 
 /** To the start of the line, and clear what is right of it. */
@@ -32,6 +34,10 @@ export function say(...lines: readonly string[]): void {
 const short = (text: string): string => (text.length > LONGEST ? `${text.slice(0, LONGEST)} …` : text);
 
 export const sayError = (message: string): void => say(`error: ${message}`);
+
+/** Says that a file was read in spite of damage. */
+export const sayDamage = (file: string, damage: readonly JpegDamage[]): void =>
+  say(`warning: ${file} is damaged: ${damageText(damage)}`);
 
 /** Writes lines on standard output, at its reader's pace. */
 export const print = (...lines: readonly string[]): Promise<void> =>

@@ -1,6 +1,7 @@
 /** The usual pipeline and ours over the same files, stage by stage, in turns. */
 import type { Preprocess } from "../convert/entrance/preprocess.js";
 import { JpegDomainError } from "../errors.js";
+import type { JpegDamage } from "../jpeg/image.js";
 import { classesOutput } from "../runtime/classes.js";
 import { openNetwork } from "../runtime/network.js";
 import { enter, fromPlanes, openPipeline, type Pipeline, planeLength } from "../runtime/pipeline.js";
@@ -17,11 +18,15 @@ export interface FileComparison {
   largestLogit: number;
   /** Mean over the planes, in 0 to 255. */
   planeDifference: number;
+  /** What of the file was damaged or missing; absent for a sound file. */
+  damage?: JpegDamage[];
 }
 
 /** Of all files: medians of the times, the largest differences, the geometric mean of the ratios. */
-export interface Summary extends Omit<FileComparison, "sameTop1"> {
+export interface Summary extends Omit<FileComparison, "sameTop1" | "damage"> {
   files: number;
+  /** Files of which something was damaged or missing. */
+  damaged: number;
   sameTop1: number;
   ratio: number;
 }
@@ -39,15 +44,18 @@ export async function compareWays(options: {
   model: string;
   spatial: string | undefined;
   preprocess: Partial<Preprocess>;
+  strict?: boolean;
+  maxPixels?: number;
 }): Promise<Comparison> {
-  const network = await openNetwork(options.model, { preprocess: options.preprocess });
-  if (network.metadata !== undefined && options.spatial === undefined)
+  const { model, spatial, ...reading } = options;
+  const network = await openNetwork(model, reading);
+  if (network.metadata !== undefined && spatial === undefined)
     throw new JpegDomainError(
       "it is a converted model; expected the spatial one, or that beside it with --spatial FILE",
     );
-  const way = await usualWay();
+  const way = await usualWay(reading);
   const ours = await openPipeline(network, 1);
-  const usual = options.spatial === undefined ? ours : await openSpatial(options.spatial, network.preprocess);
+  const usual = spatial === undefined ? ours : await openSpatial(spatial, network.preprocess);
   const { preprocess, planes: size } = network;
   const output = (classesOutput(network.outputs) ?? network.outputs[0])?.name ?? "";
   const [ourPlanes, usualPlanes] = [
@@ -57,12 +65,16 @@ export async function compareWays(options: {
 
   async function turnOfOurs(bytes: Uint8Array) {
     const start = performance.now();
-    const error = enter(bytes, network, ourPlanes);
+    const { error, damage } = enter(bytes, network, ourPlanes);
     if (error) throw error;
     const entered = performance.now();
     const logits = await logitsOf(ours, ourPlanes, output);
     const end = performance.now();
-    return { logits, times: { entrance: entered - start, network: end - entered, total: end - start } };
+    return {
+      logits,
+      damage,
+      times: { entrance: entered - start, network: end - entered, total: end - start },
+    };
   }
 
   async function turnOfUsual(bytes: Uint8Array) {
@@ -93,6 +105,7 @@ export async function compareWays(options: {
         logitDifference: largest(first.logits, (value, i) => value - (second.logits[i] as number)),
         largestLogit: largest(second.logits, (value) => value),
         planeDifference: levels(ourPlanes, usualPlanes, preprocess),
+        ...(first.damage && { damage: first.damage }),
       };
     },
     summary(files) {
@@ -100,6 +113,7 @@ export async function compareWays(options: {
       const ratios = files.map(({ ours, usual }) => Math.log(usual.total / ours.total));
       return {
         files: files.length,
+        damaged: files.filter(({ damage }) => damage !== undefined).length,
         sameTop1: files.filter((file) => file.sameTop1).length,
         logitDifference: Math.max(...files.map((file) => file.logitDifference)),
         largestLogit: Math.max(...files.map((file) => file.largestLogit)),

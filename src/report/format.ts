@@ -1,4 +1,5 @@
 /** Numbers and text as the report shows them. */
+import type { JpegDamage } from "../jpeg/image.js";
 import { visible } from "./visible.js";
 
 const TWO_DIGITS = { minimumSignificantDigits: 2, maximumSignificantDigits: 2 };
@@ -82,4 +83,11 @@ export function columns(table: string[][]): string[] {
       .map((cell, i) => (i === 0 ? cell.padEnd(widths[i] as number) : cell.padStart(widths[i] as number)))
       .join("  "),
   );
+}
+
+/** A file's damage in one line: the first place, and how many more there are. */
+export function damageText([first, ...more]: readonly JpegDamage[]): string {
+  const others =
+    more.length === 0 ? "" : `, and in ${more.length} more ${more.length === 1 ? "place" : "places"}`;
+  return `${first?.message ?? ""}${others}`;
 }

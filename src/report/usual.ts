@@ -3,6 +3,7 @@ import type { ResizeOptions } from "sharp";
 import { geometry } from "../convert/entrance/geometry.js";
 import type { Preprocess, Resample } from "../convert/entrance/preprocess.js";
 import { JpegDomainError } from "../errors.js";
+import { MAX_PIXELS } from "../jpeg/read.js";
 import type { PlaneSize } from "../runtime/entrance.js";
 
 /** Pixels as decoders give them: `[height, width, channels]`, 0 to 255. */
@@ -31,7 +32,7 @@ const KERNELS: Partial<Record<Resample, NonNullable<ResizeOptions["kernel"]>>> =
  * The usual way with sharp, which is not among this package's dependencies.
  * @throws {JpegDomainError} where it is not installed
  */
-export async function usualWay(): Promise<UsualWay> {
+export async function usualWay({ strict = false, maxPixels = MAX_PIXELS } = {}): Promise<UsualWay> {
   const sharp = await import("sharp").then(
     (module) => module.default,
     () => {
@@ -42,7 +43,8 @@ export async function usualWay(): Promise<UsualWay> {
     async decode(bytes, { precrop, resize, resample, channels }) {
       if (precrop !== undefined)
         throw new JpegDomainError("the preprocessing has a precrop, which the usual way with sharp has not");
-      let image = sharp(bytes, { autoOrient: true });
+      const failOn = strict ? "warning" : "none";
+      let image = sharp(bytes, { autoOrient: true, failOn, limitInputPixels: maxPixels });
       if (resize !== undefined) image = image.resize(resizeOptions(resize, resample));
       if (channels === "grayscale") image = image.toColourspace("b-w");
       const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });

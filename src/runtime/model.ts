@@ -48,6 +48,13 @@ export interface ModelOptions extends Pick<ConvertOptions, "plan" | "relu"> {
   window?: number;
   /** The names of the outputs that are computed and given; by default all. */
   outputs?: readonly string[];
+  /**
+   * Damaged files are errors. By default they are read as libjpeg reads them, and `damage` of their result says what was
+   * missing.
+   */
+  strict?: boolean;
+  /** The largest file, in pixels of its full size; a larger one is an error. 268 million by default, as sharp's. */
+  maxPixels?: number;
   /** ONNX Runtime's: `["cuda"]`, `["webgpu"]`, `["coreml"]`, `["dml"]`; by default the CPU. */
   executionProviders?: InferenceSession.SessionOptions["executionProviders"];
   /** Other settings of ONNX Runtime's sessions. */

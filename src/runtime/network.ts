@@ -11,7 +11,7 @@ import { JpegDomainError } from "../errors.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
 import type { Dimension, Graph } from "../onnx/graph.js";
 import { cutAt } from "./cut.js";
-import type { PlaneSize } from "./entrance.js";
+import type { FillOptions, PlaneSize } from "./entrance.js";
 import { fileFailure } from "./failure.js";
 import { parseModel } from "./model-files.js";
 import { type Readable, type ReadOutput, readableOutputs } from "./outputs.js";
@@ -27,6 +27,8 @@ export interface Network {
   /** The batch the file was made for, where it is not free. */
   fixedBatch: number | undefined;
   outputs: ReadOutput[];
+  /** How files are read. */
+  reading: FillOptions;
   /** Whether several images can be run at once: every output has its batch. */
   isTogether: boolean;
 }
@@ -42,6 +44,12 @@ export interface NetworkOptions extends Pick<ConvertOptions, "plan" | "relu"> {
   preprocess?: Partial<Preprocess>;
   /** The names of the outputs that are computed and given; by default all. */
   outputs?: readonly string[];
+  /**
+   * Damaged files are errors. By default they are read as libjpeg reads them, and results say what was missing.
+   */
+  strict?: boolean;
+  /** The largest file, in pixels of its full size; a larger one is an error. 268 million by default, as sharp's. */
+  maxPixels?: number;
 }
 
 /**
@@ -52,6 +60,19 @@ export async function openNetwork(
   model: Uint8Array | string,
   options: NetworkOptions = {},
 ): Promise<OpenedNetwork> {
+  return { ...(await openModel(model, options)), reading: readingOf(options) };
+}
+
+/** @throws {JpegDomainError} where the limit is no number of pixels. */
+function readingOf({ strict = false, maxPixels }: NetworkOptions): FillOptions {
+  if (maxPixels !== undefined && !(Number.isInteger(maxPixels) && maxPixels >= 1))
+    throw new JpegDomainError(`maxPixels is ${maxPixels}, expected a whole number from 1`);
+  return { tolerant: !strict, ...(maxPixels !== undefined && { maxPixels }) };
+}
+
+type OpenedModel = Omit<OpenedNetwork, "reading">;
+
+async function openModel(model: Uint8Array | string, options: NetworkOptions): Promise<OpenedModel> {
   const bytes = typeof model === "string" ? await read(model) : model;
   const graph = typeof model === "string" ? parseModel(model, bytes) : readOnnx(bytes);
   const metadata = readMetadata(graph);
@@ -103,7 +124,7 @@ function converted(
   graph: Graph,
   metadata: Metadata,
   options: NetworkOptions,
-): OpenedNetwork {
+): OpenedModel {
   const isJpeg = metadata.input === "jpeg";
   // A file in each call is the entrance's limit; the network behind it may take more.
   const takesPlanes = metadata.plan === "fused" && metadata.relu === "exact";

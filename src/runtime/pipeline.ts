@@ -1,6 +1,7 @@
 /** One thread's way from files to outputs: `bytes → planes → (coefficients →) network`. */
 import { readFileSync } from "node:fs";
 import { type InferenceSession, Tensor } from "onnxruntime-node";
+import type { JpegDamage } from "../jpeg/image.js";
 import { compress } from "../transform/images.js";
 import { fillPlanes } from "./entrance.js";
 import { describeFailure } from "./failure.js";
@@ -12,36 +13,47 @@ import { sourceFailure } from "./source.js";
 /** A JPEG file: its bytes, or its path. */
 export type JpegSource = Uint8Array | string;
 
-/** What became of one file. */
-export type JpegResult = { outputs: Outputs; error?: never } | { outputs?: never; error: Error };
+/** What became of one file. `damage`: what of it was damaged or missing; absent for a sound file. */
+export type JpegResult =
+  | { outputs: Outputs; damage?: JpegDamage[]; error?: never }
+  | { outputs?: never; damage?: never; error: Error };
 
 /** The planes of one file, or why there are none. */
-export type PlanesResult = { planes: Float32Array; error?: never } | { planes?: never; error: Error };
+export type PlanesResult =
+  | { planes: Float32Array; damage?: JpegDamage[]; error?: never }
+  | { planes?: never; damage?: never; error: Error };
 
-/** Reads a file and writes its planes to `out`; returns why it could not, if so. */
-export function enter(source: JpegSource, network: Network, out: Float32Array): Error | undefined {
-  const failure = sourceFailure(source);
-  if (failure) return failure;
+/** What became of a file on its way to planes. */
+export type Entered = { damage?: JpegDamage[]; error?: never } | { damage?: never; error: Error };
+
+/** Reads a file and writes its planes to `out`. */
+export function enter(source: JpegSource, network: Network, out: Float32Array): Entered {
+  const error = sourceFailure(source);
+  if (error) return { error };
   try {
     const bytes = typeof source === "string" ? readFileSync(source) : source;
-    fillPlanes(bytes, network.preprocess, network.planes, out);
-    return undefined;
+    return damageOf(fillPlanes(bytes, network.preprocess, network.planes, out, network.reading));
   } catch (error) {
-    return describeFailure(error);
+    return { error: describeFailure(error) };
   }
 }
+
+/** The damage alone, where there is some. */
+export const damageOf = ({ damage }: { damage?: JpegDamage[] }): { damage?: JpegDamage[] } =>
+  damage ? { damage } : {};
 
 /** Enters a file into memory of its own. */
 export function planesOf(source: JpegSource, network: Network): PlanesResult {
   const planes = new Float32Array(planeLength(network));
-  const error = enter(source, network, planes);
-  return error === undefined ? { planes } : { error };
+  const entered = enter(source, network, planes);
+  return entered.error ? entered : { planes, ...damageOf(entered) };
 }
 
 export const planeLength = ({ planes: { channels, height, width } }: Network): number =>
   channels * height * width;
 
-export type Fill<T> = (image: T, planes: Float32Array) => Error | undefined;
+/** Nothing to say of a sound image may be `undefined`. */
+export type Fill<T> = (image: T, planes: Float32Array) => Entered | undefined;
 
 /** Fills in the planes of files, on this thread. */
 export const fromFiles =
@@ -50,13 +62,14 @@ export const fromFiles =
     enter(source, network, planes);
 
 /** Fills in planes that were made elsewhere. */
-export const fromPlanes: Fill<PlanesResult> = ({ planes, error }, out) => {
-  if (planes) out.set(planes);
-  return error;
+export const fromPlanes: Fill<PlanesResult> = (image, out) => {
+  if (image.error) return image;
+  out.set(image.planes);
+  return damageOf(image);
 };
 
 export interface Pipeline {
-  /** Images, at most a batch of them, to outputs. `fill` writes the planes of one, or returns why it cannot. */
+  /** Images, at most a batch of them, to outputs. `fill` writes the planes of one, or says why it cannot. */
   run<T>(images: readonly T[], fill: Fill<T>): Promise<JpegResult[]>;
   close(): Promise<void>;
 }
@@ -78,15 +91,19 @@ export async function openPipeline(
   async function run<T>(images: readonly T[], fill: Fill<T>) {
     const planes = spare.pop() ?? new Float32Array(capacity * length);
     try {
-      const results: (JpegResult | undefined)[] = [];
+      const entries: Entered[] = [];
       let count = 0;
       for (const image of images) {
-        const error = fill(image, planes.subarray(count * length, (count + 1) * length));
-        if (error === undefined) count++;
-        results.push(error && { error });
+        const entered = fill(image, planes.subarray(count * length, (count + 1) * length)) ?? {};
+        if (!entered.error) count++;
+        entries.push(entered);
       }
       const rows = count === 0 ? [] : await runRows(planes, count);
-      return results.map((result) => result ?? (rows.shift() as JpegResult));
+      return entries.map((entered) => {
+        if (entered.error) return entered;
+        const row = rows.shift() as JpegResult;
+        return row.error ? row : { ...row, ...damageOf(entered) };
+      });
     } finally {
       spare.push(planes);
     }

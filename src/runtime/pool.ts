@@ -1,6 +1,7 @@
 /** Worker threads that take single files, and are given them in batches. */
 import { Worker } from "node:worker_threads";
 import { JpegDomainError } from "../errors.js";
+import type { JpegDamage } from "../jpeg/image.js";
 import { describeFailure, receiveError } from "./failure.js";
 import type { Outputs } from "./outputs.js";
 import type { JpegSource } from "./pipeline.js";
@@ -9,9 +10,9 @@ import type { Reply, Request, WorkerSettings } from "./worker.js";
 
 /** What a thread gave for a file. */
 export type PoolResult =
-  | { outputs: Outputs; planes?: never; error?: never }
-  | { planes: Float32Array; outputs?: never; error?: never }
-  | { error: Error; outputs?: never; planes?: never };
+  | { outputs: Outputs; damage?: JpegDamage[]; planes?: never; error?: never }
+  | { planes: Float32Array; damage?: JpegDamage[]; outputs?: never; error?: never }
+  | { error: Error; damage?: never; outputs?: never; planes?: never };
 
 export interface Pool {
   /** Never rejects: what goes wrong is the file's result. */

@@ -1,5 +1,6 @@
 /** A thread of a pool: files in; outputs out, or planes where the network runs elsewhere. */
 import { parentPort, workerData } from "node:worker_threads";
+import type { JpegDamage } from "../jpeg/image.js";
 import { type SentError, sendError } from "./failure.js";
 import type { Network } from "./network.js";
 import type { Outputs } from "./outputs.js";
@@ -16,7 +17,11 @@ export interface WorkerSettings {
 /** Files to work on, or the end. */
 export type Request = { files: JpegSource[] } | "close";
 /** One entry a file, in their order. */
-export type Reply = ({ outputs: Outputs } | { planes: Float32Array } | { failed: SentError })[];
+export type Reply = (
+  | { outputs: Outputs; damage?: JpegDamage[] }
+  | { planes: Float32Array; damage?: JpegDamage[] }
+  | { failed: SentError }
+)[];
 
 const port = parentPort;
 if (port === null) throw new Error("this module runs in a worker thread only");
@@ -28,12 +33,12 @@ opened?.catch(() => undefined);
 async function work(files: JpegSource[]): Promise<Reply> {
   if (opened === undefined)
     return files.map((file) => {
-      const { planes, error } = planesOf(file, network);
-      return planes ? { planes } : { failed: sendError(error as Error) };
+      const result = planesOf(file, network);
+      return result.error ? { failed: sendError(result.error) } : result;
     });
   try {
     const results = await (await opened).run(files, fromFiles(network));
-    return results.map(({ outputs, error }) => (outputs ? { outputs } : { failed: sendError(error) }));
+    return results.map((result) => (result.error ? { failed: sendError(result.error) } : result));
   } catch (error) {
     const failed = sendError(error as Error);
     return files.map(() => ({ failed }));

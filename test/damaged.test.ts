@@ -1,0 +1,328 @@
+/**
+ * Damaged files, and progressive ones that end early: the pixels that libjpeg makes of them (djpeg -dct int, PIL with
+ * LOAD_TRUNCATED_IMAGES), in levels of 0 to 255; and what each way to a model's outputs says of the damage.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { decode } from "fast-png";
+import { beforeAll, describe, expect, test } from "vitest";
+import { planesOf } from "../src/convert/entrance/planes.js";
+import { channelCount, type Preprocess } from "../src/convert/entrance/preprocess.js";
+import type * as Api from "../src/index.js";
+import {
+  convertGraph,
+  encodeJpeg,
+  fillPlanes,
+  JpegError,
+  type JpegImage,
+  readCoefficients,
+  writeOnnx,
+} from "../src/index.js";
+import { fillFrom, planJob } from "../src/runtime/entrance.js";
+import { feedsOf } from "../src/runtime/feeds.js";
+import { openSession } from "../src/runtime/session.js";
+import { filled, identity, jpegOf } from "./jpeg/entrance.js";
+import { Random } from "./jpeg/generate.js";
+import { djpegOfDamaged, PLAIN, pilPixels, pythonWithPil, within } from "./jpeg/pixels.js";
+import { hasJpegTools } from "./jpeg/tools.js";
+
+const TOOLS = hasJpegTools();
+const PYTHON = pythonWithPil();
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
+const load = (name: string) => new Uint8Array(readFileSync(path(`cases/jpeg/${name}.jpg`)));
+/** A height of 0, and a second start of image: libjpeg refuses them. */
+const REFUSED = /^(17|56)-/;
+const names = readdirSync(path("cases/jpeg"))
+  .filter((name) => name.endsWith(".jpg") && !REFUSED.test(name))
+  .map((name) => name.slice(0, -4));
+const TOLERANT = { tolerant: true };
+/** Of these the strict reader tells damage. */
+const DAMAGED = ["05-truncated-half", "18-wrong-rst-number", "21-missing-rst", "60-zeroed-tail"];
+const UNFINISHED = ["52-progressive-cut-after-dc-scan-with-eoi", "53-progressive-cut-after-3-scans-no-eoi"];
+
+/** What the file would be without its EXIF segment's orientation: libjpeg's tools do not turn it. */
+const asStored = (image: JpegImage): JpegImage => ({ ...image, orientation: 1 });
+
+describe.skipIf(!TOOLS)("pixels against libjpeg-turbo's, djpeg -dct int", () => {
+  test.each(names.filter((name) => !name.startsWith("4") || name > "43"))("%s", (name) => {
+    const jpeg = load(name);
+    const { width, height, data } = djpegOfDamaged(jpeg) as NonNullable<ReturnType<typeof djpegOfDamaged>>;
+    const image = asStored(readCoefficients(jpeg, TOLERANT));
+    const size = { channels: 3, width, height };
+    const out = new Float32Array(data.length);
+    fillFrom(image, planJob(image, PLAIN, size), PLAIN, out);
+    within(out, data, 0.1, 3, "WebAssembly");
+    // The definition is slow.
+    if (width * height < 2 ** 18) within(planesOf(image, PLAIN).data, data, 0.1, 3, "definition");
+  });
+
+  test("damage of every kind in files of every kind: cut off anywhere, with and without an end of image", () => {
+    const random = new Random(21);
+    let [compared, smoothed] = [0, 0];
+    for (let round = 0; round < 150; round++) {
+      const [width, height] = [1 + random.below(130), 1 + random.below(130)];
+      const sound = jpegOf(width, height, randomArguments(random));
+      const start = Buffer.from(sound).indexOf(Buffer.from([0xff, 0xda]));
+      const cut = sound.subarray(0, start + 20 + random.below(Math.max(1, sound.length - start - 20)));
+      const jpeg = random.chance(0.4) ? Uint8Array.from([...cut, 0xff, 0xd9]) : cut;
+      const expected = djpegOfDamaged(jpeg);
+      // Where a segment of tables is cut off, libjpeg may refuse.
+      if (expected === undefined) continue;
+      const what = `round ${round}: ${width}x${height}, ${jpeg.length} of ${sound.length} bytes`;
+      within(filled(jpeg, PLAIN, expected, TOLERANT), expected.data, 0.2, 3, what);
+      const image = readCoefficients(jpeg, TOLERANT);
+      within(planesOf(image, PLAIN).data, expected.data, 0.2, 3, `definition, ${what}`);
+      compared++;
+      if (image.unfinished) smoothed++;
+    }
+    expect(compared).toBeGreaterThan(100);
+    expect(smoothed).toBeGreaterThan(20);
+  });
+});
+
+const SAMPLES = ["1x1", "2x1", "2x2", "1x2", "4x1", "4x2", "2x4"];
+
+function randomArguments(random: Random): string[] {
+  const args = ["-quality", String(20 + random.below(79)), "-sample", random.pick(SAMPLES)];
+  if (random.chance(0.6)) args.push("-progressive");
+  if (random.chance(0.25)) args.push("-restart", random.pick(["1", "2", "1B", "3B"]));
+  if (random.chance(0.15)) args.push("-grayscale");
+  else if (random.chance(0.1)) args.push("-rgb");
+  return args;
+}
+
+test.skipIf(PYTHON === undefined)("pixels against PIL's with LOAD_TRUNCATED_IMAGES", () => {
+  const files = names.filter((name) => /^(0|18|19|21|5|6|70|72)/.test(name)).map(load);
+  const expected = pilPixels(PYTHON as string, files, "RGB");
+  expect(files.length).toBeGreaterThan(20);
+  files.forEach((jpeg, index) => {
+    const { data, ...size } = expected[index] as NonNullable<(typeof expected)[number]>;
+    within(filled(jpeg, PLAIN, size, TOLERANT), data, 0.1, 3, `file ${index}`);
+  });
+});
+
+/** By PIL 9.4 with libjpeg-turbo 2.1.5 and LOAD_TRUNCATED_IMAGES: `Image.open(NAME).convert("RGB").save(NAME.png)`. */
+test.each([...DAMAGED, ...UNFINISHED, "61-one-bit-flipped"])("PIL's picture of %s", (name) => {
+  const { width, height, data } = decode(readFileSync(path(`cases/jpeg/${name}.png`)));
+  const area = width * height;
+  const expected = Float32Array.from({ length: 3 * area }, (_, at) =>
+    Number(data[3 * (at % area) + Math.floor(at / area)]),
+  );
+  within(filled(load(name), PLAIN, { width, height }, TOLERANT), expected, 0.1, 3, name);
+});
+
+describe("progressive files that end early", () => {
+  /** The file's first `count` scans, and an end of image. */
+  function upToScan(jpeg: Uint8Array, count: number): Uint8Array {
+    let end = readCoefficients(jpeg).scans?.[count - 1]?.offset as number;
+    while (jpeg[end] !== 0xff || jpeg[end + 1] === 0) end++;
+    return Uint8Array.from([...jpeg.subarray(0, end), 0xff, 0xd9]);
+  }
+
+  const plane = (kind: number) =>
+    Uint8Array.from({ length: 150 * 110 }, (_, at) => {
+      const [x, y] = [at % 150, Math.floor(at / 150)];
+      return 128 + 70 * Math.sin(x / (5 + kind)) * Math.cos(y / 11) + 40 * (((x >> 4) + (y >> 4)) & 1);
+    });
+  const whole = encodeJpeg(
+    { width: 150, height: 110, colorSpace: "rgb", planes: [plane(0), plane(1), plane(2)] },
+    { quality: 80, subsampling: "4:2:0", progressive: true },
+  );
+  const cuts = Array.from({ length: (readCoefficients(whole).scans?.length ?? 0) - 1 }, (_, i) => i + 1);
+
+  test.each([
+    ["rgb", 1],
+    ["rgb", 2],
+    ["rgb", 4],
+    ["rgb", 8],
+    ["grayscale", 8],
+  ] as const)("bytes, coefficients and the definition give the same: %s at %i/8", (channels, scale) => {
+    const size = { width: Math.ceil((150 * scale) / 8), height: Math.ceil((110 * scale) / 8) };
+    const few = channels === "grayscale" ? { mean: [0], std: [1] } : {};
+    const preprocess: Preprocess = { ...PLAIN, ...few, channels, resize: size };
+    for (const count of cuts) {
+      const jpeg = upToScan(whole, count);
+      const planes = filled(jpeg, preprocess, size);
+      // As many coefficients as the scale needs: a scan more or less may be read.
+      const header = readCoefficients(jpeg);
+      const job = planJob(header, preprocess, { ...size, channels: channelCount(preprocess) });
+      const image = readCoefficients(jpeg, { coefficients: job.kept });
+      const again = new Float32Array(planes.length);
+      fillFrom(image, job, preprocess, again);
+      expect(planes).toEqual(again);
+      within(planes, planesOf(image, preprocess).data, 0.3, 4, `${count} scans`);
+    }
+  });
+
+  test("the graph gives the same, from the feeds that are made of it", async () => {
+    const size = { width: 150, height: 110 };
+    const session = await openSession(
+      convertGraph(identity(3, size), { input: "jpeg", preprocess: PLAIN }).graph,
+    );
+    for (const count of cuts.slice(0, 3)) {
+      const image = readCoefficients(upToScan(whole, count));
+      expect(image.unfinished).toBeDefined();
+      const { planes } = await session.run(feedsOf(image, PLAIN));
+      within(planes?.data as Float32Array, planesOf(image, PLAIN).data, 0.1, 3.01, `${count} scans`);
+    }
+    await session.release();
+  });
+
+  test("a complete one has nothing to smooth, and neither has one of which fewer scans are read on purpose", () => {
+    expect(readCoefficients(whole).unfinished).toBeUndefined();
+    expect(readCoefficients(whole, { coefficients: 1 }).unfinished).toBeUndefined();
+    expect(readCoefficients(whole, { coefficients: 6 }).unfinished).toBeUndefined();
+  });
+});
+
+describe("what is said of the damage", () => {
+  const size = { channels: 3, width: 56, height: 40 };
+  const out = new Float32Array(3 * 56 * 40);
+
+  test("by fillPlanes: strict unless asked, nothing for a sound file, and a limit of pixels", () => {
+    for (const name of DAMAGED) {
+      expect(() => fillPlanes(load(name), PLAIN, size, out), name).toThrow(JpegError);
+      const { damage } = fillPlanes(load(name), PLAIN, size, out, TOLERANT);
+      expect(damage?.[0]).toMatchObject({
+        message: expect.stringMatching(/^byte \d+.*: found .*, expected /) as string,
+        offset: expect.any(Number) as number,
+      });
+    }
+    expect(fillPlanes(load("00-sound"), PLAIN, size, out, TOLERANT)).toEqual({
+      width: 56,
+      height: 40,
+      scale: 8,
+    });
+    const limited = () => fillPlanes(load("00-sound"), PLAIN, size, out, { maxPixels: 56 * 40 - 1 });
+    expect(limited).toThrow(/56 x 40 pixels, the limit maxPixels is 2239/);
+    expect(fillPlanes(load("00-sound"), PLAIN, size, out, { maxPixels: 56 * 40 }).scale).toBe(8);
+  });
+
+  const BUILT = new URL("../dist/src/index.js", import.meta.url);
+  // Threads run the built module.
+  let api: typeof Api;
+  beforeAll(async () => {
+    if (!existsSync(BUILT)) throw new Error(`${BUILT} is missing: npm run build makes it`);
+    api = (await import(BUILT.href)) as typeof Api;
+  });
+  const files = ["00-sound", ...DAMAGED, ...UNFINISHED, "40-cmyk-adobe-0"];
+  const isToldOf = (name: string) => DAMAGED.includes(name) || name.startsWith("53");
+
+  test.each([1, 2])(
+    "by a model on %i threads: each file's own, and the pixels are those of libjpeg",
+    async (threads) => {
+      const options = { threads, preprocess: PLAIN };
+      const model = await api.loadModel(writeOnnx(identity(3, size)), options);
+      const many = Array.from({ length: 4 }, () => files).flat();
+      const results = await model.run(many.map(load));
+      const streamed: Api.JpegResult[] = [];
+      for await (const result of model.stream(many.map(load))) streamed.push(result);
+      await model.close();
+      for (const list of [results, streamed])
+        list.forEach((result, index) => {
+          const name = many[index] as string;
+          expect(result.error, name).toBeUndefined();
+          expect(result.damage !== undefined, name).toBe(isToldOf(name));
+          expect(result.outputs?.planes?.data).toEqual(filled(load(name), PLAIN, size, TOLERANT));
+        });
+    },
+  );
+
+  test.each([1, 2])("by a strict model on %i threads, and by one with a limit of pixels", async (threads) => {
+    const options = { threads, preprocess: PLAIN };
+    const strict = await api.loadModel(writeOnnx(identity(3, size)), { ...options, strict: true });
+    const results = await strict.run(files.map(load));
+    files.forEach((name, index) => {
+      expect(results[index]?.error?.name, name).toBe(isToldOf(name) ? "JpegError" : undefined);
+      expect(results[index]?.damage).toBeUndefined();
+    });
+    await strict.close();
+    const limited = await api.loadModel(writeOnnx(identity(3, size)), { ...options, maxPixels: 2239 });
+    const [refused] = await limited.run([load("00-sound")]);
+    expect(refused?.error?.message).toMatch(/the limit maxPixels is 2239/);
+    await limited.close();
+    const nonsense = api.loadModel(writeOnnx(identity(3, size)), { maxPixels: 0 });
+    await expect(nonsense).rejects.toThrow("maxPixels is 0, expected a whole number from 1");
+  });
+});
+
+describe("on the command line", () => {
+  const MAIN = path("../dist/src/cli/main.js");
+  const MODEL = path("../models/mnist-resnet.onnx");
+  const jpegDomain = (...args: string[]) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+      cwd: path("cases/jpeg"),
+      encoding: "utf8",
+    });
+    return { status, stdout, stderr };
+  };
+  const FILES = ["00-sound.jpg", "05-truncated-half.jpg", "21-missing-rst.jpg", "40-cmyk-adobe-0.jpg"];
+  const PREPARED = ["--size", "32x32", "--mean", "0.1307", "--std", "0.3081"];
+
+  test("classify warns of each damaged file, and counts them", () => {
+    const { status, stdout, stderr } = jpegDomain("classify", MODEL, ...FILES, ...PREPARED);
+    expect(stdout.trimEnd().split("\n")).toHaveLength(4);
+    expect(stderr).toMatch(
+      /^warning: 05-truncated-half.jpg is damaged: byte 867: found the end of the file/m,
+    );
+    expect(stderr.match(/^warning: /gm)).toHaveLength(2);
+    expect(stderr).toMatch(/^4 of 4 files, 0 failed, 2 damaged$/m);
+    expect(status).toBe(0);
+  });
+
+  test("classify says it in its JSON lines", () => {
+    const { status, stdout, stderr } = jpegDomain("classify", MODEL, ...FILES, ...PREPARED, "--jsonl");
+    const lines = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { file: string; top?: object[]; damage?: object[] });
+    expect(lines.map(({ damage }) => damage !== undefined)).toEqual([false, true, true, false]);
+    expect(lines[1]?.damage?.[0]).toEqual({
+      message: expect.stringMatching(/^byte 867/) as string,
+      offset: 867,
+    });
+    expect(lines.every(({ top }) => top?.length === 5)).toBe(true);
+    expect(stderr).not.toMatch(/^warning/m);
+    expect(status).toBe(0);
+  });
+
+  test("classify --strict and --max-pixels", () => {
+    const strict = jpegDomain("classify", MODEL, ...FILES, ...PREPARED, "--strict");
+    expect(strict.stderr.match(/^error: /gm)).toHaveLength(2);
+    expect(strict.stderr).toMatch(/^4 of 4 files, 2 failed$/m);
+    expect(strict.status).toBe(1);
+    const limited = jpegDomain("classify", MODEL, "00-sound.jpg", ...PREPARED, "--max-pixels", "2239");
+    expect(limited.stderr).toMatch(/^error: 00-sound.jpg: .*the limit maxPixels is 2239$/m);
+    expect(limited.status).toBe(1);
+    expect(jpegDomain("classify", MODEL, "00-sound.jpg", "--max-pixels", "0").status).toBe(2);
+  });
+
+  test("compare runs sharp beside ours on damaged and CMYK files, and has the same options", () => {
+    const args = ["compare", MODEL, ...FILES, ...PREPARED, "--rounds", "1", "--json"];
+    const { status, stdout } = jpegDomain(...args);
+    const result = JSON.parse(stdout) as { failed: number; damaged: number; files: object[] };
+    expect(result).toMatchObject({ failed: 0, damaged: 2 });
+    expect(result.files.map((row) => "damage" in row)).toEqual([false, true, true, false]);
+    expect(status).toBe(0);
+    const strict = JSON.parse(jpegDomain(...args, "--strict").stdout) as { failed: number };
+    expect(strict.failed).toBe(2);
+    const limited = JSON.parse(jpegDomain(...args, "--max-pixels", "99").stdout) as { failed: number };
+    expect(limited.failed).toBe(4);
+  });
+
+  test("inspect and coefficients go on after damage when asked, and have a limit of pixels", () => {
+    const [, file = ""] = FILES;
+    expect(jpegDomain("inspect", file).stderr).toMatch(/^error: 05-truncated-half.jpg: byte 867/);
+    expect(jpegDomain("inspect", file, "--tolerant").stdout).toMatch(/^05-truncated-half.jpg: 56x40 pixels/);
+    const npz = ["coefficients", file, "--out", path("../out/damaged.npz")];
+    expect(jpegDomain(...npz).status).toBe(1);
+    const { status, stderr } = jpegDomain(...npz, "--tolerant");
+    expect(stderr).toMatch(/^warning: 05-truncated-half.jpg is damaged: byte 867: .*, and in 1 more place$/m);
+    expect(status).toBe(0);
+    for (const command of [["inspect", file], npz])
+      expect(jpegDomain(...command, "--tolerant", "--max-pixels", "2239").stderr).toMatch(
+        /maxPixels is 2239/,
+      );
+  });
+});
