@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { isDeepStrictEqual } from "node:util";
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { JpegError, readCoefficients, readHeader, summarizeJpeg, writeCoefficients } from "../src/index.js";
@@ -24,7 +25,7 @@ describe("files with one oddity or defect each", () => {
     (name) => {
       const strict = readCoefficients(load(name));
       const { missing, missingCount, ...tolerant } = readCoefficients(load(name), { tolerant: true });
-      expect(tolerant).toEqual(strict);
+      expect(isDeepStrictEqual(tolerant, strict)).toBe(true);
       expect({ missing, missingCount }).toEqual({ missing: [], missingCount: 0 });
     },
   );
