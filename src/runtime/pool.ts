@@ -1,8 +1,9 @@
 /** Worker threads that take single files, and are given them in batches. */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { JpegDomainError } from "../errors.js";
 import type { JpegDamage } from "../jpeg/image.js";
 import { describeFailure, receiveError } from "./failure.js";
+import { startThread } from "./native-calls.js";
 import type { Outputs } from "./outputs.js";
 import type { JpegSource } from "./pipeline.js";
 import { ownBytes, sourceFailure } from "./source.js";
@@ -49,9 +50,10 @@ export function openPool({ threads, url, ...settings }: PoolOptions): Pool {
   let [isScheduled, isClosed] = [false, false];
 
   function start(): Thread {
-    // Flags that the process has for a script of its own, as --input-type, would end a thread.
-    const started = { workerData: settings, execArgv: [] };
-    const worker = new Worker(url ?? new URL("./worker.js", import.meta.url), started);
+    const worker = startThread(
+      url ?? new URL("./worker.js", import.meta.url),
+      settings satisfies WorkerSettings,
+    );
     const thread: Thread = { worker, sent: [] };
     let reason = "";
     worker.on("message", (reply: Reply) => {

@@ -2,13 +2,14 @@ import { InferenceSession } from "onnxruntime-node";
 import { JpegDomainError } from "../errors.js";
 import { writeOnnx } from "../onnx/file.js";
 import type { Graph } from "../onnx/graph.js";
+import { disableTelemetry } from "./telemetry.js";
 
 export type SessionOptions = InferenceSession.SessionOptions;
 
 /**
  * Opens a model in ONNX Runtime: operators one after another, each on every core, with the arena that keeps
  * memory between runs (both measured faster than the alternatives on networks of this size).
- * @throws {JpegDomainError} where ONNX Runtime refuses the model.
+ * @throws {JpegDomainError} where ONNX Runtime refuses the model, or would crash: see ./telemetry.ts.
  */
 export async function openSession(
   model: Uint8Array | string | Graph,
@@ -16,6 +17,7 @@ export async function openSession(
 ): Promise<InferenceSession> {
   const file =
     typeof model === "string" ? model : model instanceof Uint8Array ? unshared(model) : writeOnnx(model);
+  disableTelemetry();
   const defaults: SessionOptions = {
     executionMode: "sequential",
     enableCpuMemArena: true,

@@ -1,7 +1,10 @@
 /** A thread of a pool: files in; outputs out, or planes where the network runs elsewhere. */
+// First: see there.
+import "./native-calls.js";
 import { parentPort, workerData } from "node:worker_threads";
 import type { JpegDamage } from "../jpeg/image.js";
 import { type SentError, sendError } from "./failure.js";
+import { loaded, uncut } from "./native-calls.js";
 import type { Network } from "./network.js";
 import type { Outputs } from "./outputs.js";
 import { fromFiles, type JpegSource, openPipeline, planesOf } from "./pipeline.js";
@@ -26,7 +29,7 @@ export type Reply = (
 const port = parentPort;
 if (port === null) throw new Error("this module runs in a worker thread only");
 const { network, batch, session } = workerData as WorkerSettings;
-const opened = session && openPipeline(network, batch, session);
+const opened = session && uncut(() => openPipeline(network, batch, session));
 // A refusal is told with the files it concerns.
 opened?.catch(() => undefined);
 
@@ -72,10 +75,12 @@ let last: Promise<void> = Promise.resolve();
 port.on("message", (request: Request) => {
   last = last.then(async () => {
     if (request === "close") {
-      await (await opened?.catch(() => undefined))?.close();
+      const pipeline = await opened?.catch(() => undefined);
+      if (pipeline) await uncut(() => pipeline.close());
       port.close();
       return;
     }
-    answer(await work(request.files));
+    answer(await uncut(() => work(request.files)));
   });
 });
+loaded();
