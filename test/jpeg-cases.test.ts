@@ -3,7 +3,14 @@ import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
-import { JpegError, readCoefficients, readHeader, summarizeJpeg, writeCoefficients } from "../src/index.js";
+import {
+  encodeJpeg,
+  JpegError,
+  readCoefficients,
+  readHeader,
+  summarizeJpeg,
+  writeCoefficients,
+} from "../src/index.js";
 import { readBands } from "../src/jpeg/read.js";
 import { dqt, EOI, SOI, segment } from "./jpeg/bits.js";
 import { difference, libjpegAnswers, libjpegProgram } from "./jpeg/libjpeg.js";
@@ -209,6 +216,48 @@ describe("written back", () => {
     const written = writeCoefficients(image);
     expect(readCoefficients(written).components).toEqual(image.components);
     expect(await sharp(written).raw().toBuffer()).toEqual(await sharp(file).raw().toBuffer());
+  });
+});
+
+describe("a summary", () => {
+  const zerosOf = (values: Int16Array) => values.filter((value) => value === 0).length;
+
+  test("counts the zeros of files decoded in bands, and of those with too many scans for that", () => {
+    const image = readCoefficients(sound);
+    const spectral = (component: number, at: number) => ({
+      components: [component],
+      spectralStart: at,
+      spectralEnd: at,
+      approximationHigh: 0,
+      approximationLow: 0,
+    });
+    const script = [0, 1, 2].flatMap((c) => Array.from({ length: 64 }, (_, at) => spectral(c, at)));
+    const shares = image.components.map((c) => zerosOf(c.coefficients) / c.coefficients.length);
+    for (const file of [sound, writeCoefficients(image, { progressive: true, script })])
+      expect(summarizeJpeg(file).components.map(({ zeroShare }) => zeroShare)).toEqual(shares);
+    expect(shares[0]).toBeGreaterThan(0.1);
+  });
+
+  test("takes little more time than reading", () => {
+    const [width, height] = [1600, 1000];
+    const planes = [0, 1, 2].map((c) =>
+      Float32Array.from({ length: width * height }, (_, i) => (i * (c + 1) + ((i * i) >> 7)) & 255),
+    );
+    const file = encodeJpeg({ width, height, colorSpace: "ycbcr", planes }, { quality: 85 });
+    const least = (read: () => void) => {
+      const times = Array.from({ length: 7 }, () => {
+        const before = process.cpuUsage();
+        read();
+        const { user, system } = process.cpuUsage(before);
+        return user + system;
+      });
+      return Math.min(...times);
+    };
+    let reuse = readCoefficients(file);
+    const reading = least(() => {
+      reuse = readCoefficients(file, { reuse });
+    });
+    expect(least(() => summarizeJpeg(file)) / reading).toBeLessThan(2.5);
   });
 });
 

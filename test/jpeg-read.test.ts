@@ -187,7 +187,6 @@ describe.skipIf(!tools || !libjpeg || sources.length === 0)(
           const cut = cuts[index] as Uint8Array;
           if (typeof answer !== "object") return;
           const ours = readCoefficients(cut, { tolerant: true });
-          if (ours.missing?.some(({ message }) => message.includes("bytes of the segment"))) return;
           expect(difference(ours, answer), `${options}, ${cut.length} bytes`).toBeUndefined();
         });
         const whole = readCoefficients(file);
@@ -246,7 +245,6 @@ describe.skipIf(!tools || !libjpeg || sources.length === 0)(
           const answer = answers[index];
           if (typeof answer !== "object" || cut.length === file.length) return;
           const ours = readCoefficients(cut, { tolerant: true });
-          if (ours.missing?.some(({ message }) => message.includes("bytes of the segment"))) return;
           expect(ours.missing).not.toEqual([]);
           expect(difference(ours, answer), `${options}, ${cut.length} bytes`).toBeUndefined();
           expect(() => readCoefficients(cut)).toThrow(JpegError);

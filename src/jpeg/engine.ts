@@ -10,6 +10,7 @@ interface Exports {
   decodeBand(scan: number, from: number, to: number): number;
   endScan(scan: number, rows: number): void;
   compact(band: number, blocks: number, kept: number): void;
+  countZeros(from: number, count: number): number;
   clear(from: number, bytes: number): void;
 }
 
@@ -53,6 +54,15 @@ export function withEngine<Result>(use: (engine: Engine) => Result): Result {
     if (error instanceof JpegError) release();
     throw error;
   }
+}
+
+/** How many of the coefficients are zero; fast where they lie in the engine's memory. */
+export function countZeros({ u8, exports }: Engine, coefficients: Int16Array): number {
+  const { buffer, byteOffset, length } = coefficients;
+  if (buffer === u8.buffer) return exports.countZeros(byteOffset, length);
+  let zeros = 0;
+  for (let at = 0; at < length; at++) if (coefficients[at] === 0) zeros++;
+  return zeros;
 }
 
 /**

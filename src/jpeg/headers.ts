@@ -75,6 +75,7 @@ export interface Conditioning {
 
 /** Everything the marker segments have said up to `offset`. */
 export interface Headers {
+  /** The file; with `tolerant`, one that ends in a segment gets a longer end. */
   bytes: Uint8Array;
   tolerant: boolean;
   keepSegments: boolean;
@@ -182,7 +183,7 @@ interface Segment {
   end: number;
 }
 
-function segmentAt({ bytes }: Headers, marker: number, code: number): Segment {
+function segmentAt(headers: Headers, marker: number, code: number): Segment {
   const kind = UNSUPPORTED.get(code);
   if (kind !== undefined)
     throw new UnsupportedJpegError(
@@ -193,21 +194,32 @@ function segmentAt({ bytes }: Headers, marker: number, code: number): Segment {
   if (!(code >= SOF0 && code <= DRI) && !(code >= APP0 && code <= APP15) && code !== COM)
     throw unexpected(marker, undefined, markerName(code), "a marker of a segment");
   if (code === SOI) throw unexpected(marker, code, "a second start of image", "a segment");
-  if (marker + 4 > bytes.length)
-    throw unexpected(bytes.length, code, "the end of the file", "the segment's length");
-  const length = ((bytes[marker + 2] as number) << 8) | (bytes[marker + 3] as number);
+  if (marker + 4 > headers.bytes.length) makeUpEnd(headers, code, "the segment's length");
+  const length = uint16(headers.bytes, marker + 2);
   // libjpeg passes over a segment it does not look into, whatever its length, and says nothing of it.
   const least = isPassedOver(code) ? 0 : 2;
   if (length < least) throw unexpected(marker + 2, code, `length ${length}`, "at least 2");
   const end = marker + 2 + Math.max(length, 2);
-  if (end > bytes.length)
-    throw unexpected(
-      bytes.length,
-      code,
-      "the end of the file",
-      `${end - bytes.length} more bytes of the segment`,
-    );
+  const lacking = end - headers.bytes.length;
+  if (lacking > 0) makeUpEnd(headers, code, `${lacking} more bytes of the segment`);
   return { marker, code, start: marker + 4, end };
+}
+
+/** More than what is left of any segment, and an EOI marker after it. */
+const MADE_UP_BYTES = 2 ** 17;
+
+/**
+ * Where a file ends in a segment, libjpeg goes on with EOI markers, and takes them for the segment's content as well.
+ * @throws {JpegError} unless reading is tolerant.
+ */
+function makeUpEnd(headers: Headers, code: number, expected: string): void {
+  const { bytes, tolerant, missing } = headers;
+  const defect = () => unexpected(bytes.length, code, "the end of the file", expected);
+  if (!tolerant) throw defect();
+  note(missing, defect);
+  headers.bytes = new Uint8Array(bytes.length + MADE_UP_BYTES);
+  headers.bytes.set(bytes);
+  for (let at = bytes.length; at < headers.bytes.length; at += 2) headers.bytes.set([0xff, EOI], at);
 }
 
 const isPassedOver = (code: number) => code === COM || code === DNL || (code >= APP0 && code <= APP15);

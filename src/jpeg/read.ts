@@ -1,7 +1,7 @@
 import { colorSpaceOf } from "./color-space.js";
 import { note } from "./damage.js";
 import { type BandSink, decodeScans } from "./decode.js";
-import { withEngine } from "./engine.js";
+import { countZeros, withEngine } from "./engine.js";
 import { JpegError, unexpected } from "./errors.js";
 import { type Frame, type Headers, nextScan, type ScanHeader, startHeaders } from "./headers.js";
 import type { ColorSpace, JpegComponent, JpegImage, JpegScan, JpegSegment, JpegUnfinished } from "./image.js";
@@ -160,8 +160,11 @@ export function readCoefficients(bytes: Uint8Array, options: ReadOptions = {}): 
 export interface BandPlan {
   /** How many coefficients of each block to keep, the first ones in zigzag order. */
   coefficients: number;
-  /** Is given the image without coefficients before the first band, and makes the sink. */
-  start(image: JpegImage): BandSink;
+  /**
+   * Is given the image without coefficients before the first band, and makes the sink; `zeros` counts a part's
+   * coefficients that are zero.
+   */
+  start(image: JpegImage, zeros: (part: Int16Array) => number): BandSink;
 }
 
 /**
@@ -187,7 +190,7 @@ function read(bytes: Uint8Array, options: ReadOptions, plan?: (header: JpegHeade
   const kept = bands?.coefficients ?? options.coefficients ?? 64;
 
   return withEngine((engine) => {
-    const finder = new ScanFinder(engine, bytes, first.offset, frame);
+    const finder = new ScanFinder(engine, headers, first.offset, frame);
     const { scans, quantization, unfinished } = collectScans(headers, frame, first, finder, kept, options);
     const image: JpegImage = {
       width: frame.width,
@@ -214,7 +217,7 @@ function read(bytes: Uint8Array, options: ReadOptions, plan?: (header: JpegHeade
     };
     const reuse = options.reuse?.components.map((component) => component.coefficients) ?? [];
     const decoding = {
-      bytes,
+      bytes: headers.bytes,
       frame,
       scans,
       finder,
@@ -223,7 +226,7 @@ function read(bytes: Uint8Array, options: ReadOptions, plan?: (header: JpegHeade
       missing,
       unfinished,
       reuse,
-      sink: bands?.start(image),
+      sink: bands?.start(image, (part) => countZeros(engine, part)),
     };
     decodeScans(engine, decoding).forEach((coefficients, index) => {
       (image.components[index] as JpegComponent).coefficients = coefficients;

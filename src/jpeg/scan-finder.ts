@@ -1,6 +1,6 @@
 import { BAND, SLACK } from "./assembly/decode-layout.js";
 import { type Engine, reserve } from "./engine.js";
-import type { Frame, ScanHeader } from "./headers.js";
+import type { Frame, Headers, ScanHeader } from "./headers.js";
 
 /** Rows of blocks that are decoded together, all scans of them, so that they stay in the processor's cache. */
 const BAND_BYTES = 2 ** 18;
@@ -18,14 +18,14 @@ export class ScanFinder {
   /** Address of the file's byte 0, if it were in memory: it is from the first scan on. */
   readonly base: number;
   readonly #engine: Engine;
-  readonly #bytes: Uint8Array;
+  readonly #headers: Headers;
   readonly #ends = new Map<number, number>();
   /** How far the file is in memory, counted in the file. */
   #loaded: number;
 
-  constructor(engine: Engine, bytes: Uint8Array, start: number, frame: Frame) {
+  constructor(engine: Engine, headers: Headers, start: number, frame: Frame) {
     this.#engine = engine;
-    this.#bytes = bytes;
+    this.#headers = headers;
     this.#loaded = start;
     this.rows = Math.ceil(frame.height / (8 * frame.maxVertical));
     let rowBytes = 0;
@@ -34,12 +34,12 @@ export class ScanFinder {
     this.rowsInBand = Math.min(this.rows, Math.max(1, Math.floor(BAND_BYTES / rowBytes)));
     const band = this.rowsInBand * rowBytes;
     this.base = BAND + ((band + 63) & ~63) - start;
-    reserve(engine, this.base + start + Math.min(PIECE, bytes.length - start) + SLACK);
+    reserve(engine, this.base + start + Math.min(PIECE, headers.bytes.length - start) + SLACK);
   }
 
   /** Where in the file the scan's entropy-coded bytes end. */
   endOf(scan: ScanHeader): number {
-    const { length } = this.#bytes;
+    const { length } = this.#headers.bytes;
     let from = scan.offset;
     for (;;) {
       if (this.#loaded < length && from + 1 >= this.#loaded) this.#load();
@@ -61,9 +61,10 @@ export class ScanFinder {
   }
 
   #load(): void {
-    const to = Math.min(this.#bytes.length, this.#loaded + PIECE);
+    const { bytes } = this.#headers;
+    const to = Math.min(bytes.length, this.#loaded + PIECE);
     reserve(this.#engine, this.base + to + SLACK);
-    this.#engine.u8.set(this.#bytes.subarray(this.#loaded, to), this.base + this.#loaded);
+    this.#engine.u8.set(bytes.subarray(this.#loaded, to), this.base + this.#loaded);
     this.#loaded = to;
   }
 }

@@ -1,9 +1,8 @@
 /** What there is to say about a JPEG file at a glance. */
-import type { BandSink } from "./decode.js";
 import type { ColorSpace } from "./image.js";
 import { APP0, COM } from "./markers.js";
 import { type EstimatedQuality, estimateQuality } from "./quality.js";
-import { type HeaderOptions, readBands } from "./read.js";
+import { type BandPlan, type HeaderOptions, readBands } from "./read.js";
 import type { Scan } from "./scan-script.js";
 
 export interface JpegSummary {
@@ -61,8 +60,12 @@ const SUBSAMPLINGS: Record<string, string> = {
  */
 export function summarizeJpeg(bytes: Uint8Array, options: HeaderOptions = {}): JpegSummary {
   const counts: number[] = [];
-  const plan = () => ({ coefficients: 64, start: () => countZeros(counts) });
-  const image = readBands(bytes, plan, { ...options, keepSegments: true });
+  const start: BandPlan["start"] = (_image, countZeros) => (_from, _to, parts) => {
+    parts.forEach((part, c) => {
+      counts[c] = (counts[c] ?? 0) + countZeros(part);
+    });
+  };
+  const image = readBands(bytes, () => ({ coefficients: 64, start }), { ...options, keepSegments: true });
   const { width, height, progressive, arithmetic = false, colorSpace, orientation, iccProfile } = image;
   const tables: number[][] = [];
   let [zeros, values] = [0, 0];
@@ -100,17 +103,6 @@ export function summarizeJpeg(bytes: Uint8Array, options: HeaderOptions = {}): J
       name: marker === COM ? "comment" : `APP${marker - APP0}`,
       bytes: data.length,
     })),
-  };
-}
-
-/** Adds up each component's zeros, band by band. */
-function countZeros(counts: number[]): BandSink {
-  return (_from, _to, parts) => {
-    parts.forEach((part, c) => {
-      let zeros = 0;
-      for (let at = 0; at < part.length; at++) if (part[at] === 0) zeros++;
-      counts[c] = (counts[c] ?? 0) + zeros;
-    });
   };
 }
 

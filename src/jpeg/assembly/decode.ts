@@ -138,6 +138,16 @@ export function compact(band: u32, blocks: u32, kept: u32): void {
     for (let at: u32 = 0; at < bytes; at += 16) v128.store(to + at, v128.load(from + at));
 }
 
+/** How many of `count` coefficients are zero. */
+export function countZeros(from: u32, count: u32): u32 {
+  const end = from + (count << 1);
+  let zeros: u32 = 0;
+  for (; from + 16 <= end; from += 16)
+    zeros += popcnt(i16x8.bitmask(i16x8.eq(v128.load(from), i16x8.splat(0))));
+  for (; from < end; from += 2) if (load<i16>(from) == 0) zeros++;
+  return zeros;
+}
+
 export function clear(from: u32, bytes: u32): void {
   memory.fill(from, 0, bytes);
 }
