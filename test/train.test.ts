@@ -371,6 +371,38 @@ describe("a training run", () => {
       turned[place + 5] = (turned[place + 5] as number) ^ 4;
       expect(await damaged("bit.onnx", turned)).toContain("do not match their checksum");
     });
+    test("is damaged at any byte: one that is turned over, lacking, or there twice", async () => {
+      const settings = {
+        data: data.train.name,
+        samples: 70,
+        batch: 16,
+        learningRate: 1e-2,
+        schedule: "cosine over 20 steps",
+        seed: 6,
+      };
+      const fresh = (await openTrainer(small(), ADAM)).state();
+      const path = join(folder, "byte.onnx");
+      const read = async (content: Uint8Array) => {
+        await writeFile(path, content);
+        return refusal((async () => readCheckpoint(path, settings, fresh))());
+      };
+      // All of the description, and steps of a prime through the rest.
+      const [start, end] = [bytes.indexOf('{"version"'), bytes.indexOf("testAccuracy")];
+      expect(start).toBeGreaterThan(0);
+      const places = Array.from({ length: bytes.length }, (_, at) => at).filter(
+        (at) => at % 211 === 0 || (at > start - 20 && at < Math.max(start + 400, end)),
+      );
+      for (const at of places) {
+        const turned = Uint8Array.from(bytes);
+        turned[at] = (turned[at] as number) ^ (1 << (at % 8));
+        await read(turned);
+      }
+      for (const at of places.filter((_, i) => i % 10 === 0)) {
+        await read(Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + 1)]));
+        await read(Buffer.concat([bytes.subarray(0, at + 1), bytes.subarray(at)]));
+      }
+      await read(Buffer.concat([bytes, Buffer.from([0x0a, 0x00])]));
+    });
     test("is a model without training state", async () => {
       expect(await damaged("model-only.onnx", writeOnnx(small()))).toContain("without training state");
     });

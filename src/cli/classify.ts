@@ -10,6 +10,7 @@ import { findImages } from "./images.js";
 import { interruptible } from "./interrupt.js";
 import { readLabels } from "./labels.js";
 import { madeBy } from "./made-by.js";
+import { isStandardOutput } from "./outputs.js";
 import { addPreprocessOptions, type PreprocessFlags, preprocessOf } from "./preprocess.js";
 import { print, printJson, say, sayDamage, sayError } from "./print.js";
 import { openProgress } from "./progress.js";
@@ -119,7 +120,7 @@ async function openSink(
 ): Promise<{ sink: Sink; done?: Set<string> }> {
   if (out === undefined && !jsonl) return { sink: textLines };
   const by = { ...(await madeBy(path, preprocess, labels, top)), ...(strict && { strict }) };
-  if (out === undefined)
+  if (out === undefined || isStandardOutput(out))
     return { sink: { write: (entry) => printJson({ ...entry, by }), close: () => undefined } };
   const { done, write, close } = await openResults(out, by, resume);
   return { sink: { write: (entry) => write({ ...entry, by }), close }, done };

@@ -3,9 +3,11 @@ import { coefficientsNpz } from "../data/npz.js";
 import { readCoefficients } from "../jpeg/read.js";
 import { mosaicPng } from "../report/coefficient-mosaic.js";
 import { formatBytes } from "../report/format.js";
+import { MOST_BYTES } from "../runtime/read-file.js";
 import { maxPixelsOption, tolerantOption } from "./arguments.js";
-import { readInput, withFile, writeOutput } from "./files.js";
-import { print, sayDamage } from "./print.js";
+import { readInput, withFile } from "./files.js";
+import { checkOutput, isStandardOutput, KINDS, writeOutput } from "./outputs.js";
+import { print, say, sayDamage } from "./print.js";
 
 interface Flags {
   out?: string;
@@ -32,18 +34,23 @@ export function coefficientsCommand(): Command {
 async function run(input: string, { out, png, ...options }: Flags, command: Command): Promise<void> {
   if (out === undefined && png === undefined)
     command.error("error: nothing to write, expected --out FILE.npz or --png FILE.png or both");
-  const bytes = await readInput(input);
+  if (out !== undefined && out === png) command.error("error: --out and --png name the same file");
+  const bytes = await readInput(input, MOST_BYTES.jpeg);
+  if (out !== undefined) await checkOutput(out, KINDS.npz, [input]);
+  if (png !== undefined) await checkOutput(png, KINDS.png, [input]);
   const image = await withFile(input, () => readCoefficients(bytes, options));
   if (image.missing?.length) sayDamage(input, image.missing);
   if (out !== undefined) {
     const file = coefficientsNpz(image);
-    await writeOutput(out, file);
+    await writeOutput(out, file, KINDS.npz, [input]);
     const shapes = image.components.map(({ blocksHigh, blocksWide }) => `[${blocksHigh}, ${blocksWide}, 64]`);
-    await print(`${out}: ${shapes.join(", ")}, ${formatBytes(file.length)}`);
+    await teller(out)(`${out}: ${shapes.join(", ")}, ${formatBytes(file.length)}`);
   }
   if (png !== undefined) {
     const file = mosaicPng(image);
-    await writeOutput(png, file);
-    await print(`${png}: above by block, below by frequency, ${formatBytes(file.length)}`);
+    await writeOutput(png, file, KINDS.png, [input]);
+    await teller(png)(`${png}: above by block, below by frequency, ${formatBytes(file.length)}`);
   }
 }
+
+const teller = (path: string) => (isStandardOutput(path) ? say : print);

@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { Command } from "commander";
 import { type Comparison, compareWays, type FileComparison } from "../report/compare.js";
 import { columns, formatSmall } from "../report/format.js";
+import { MOST_BYTES, readRegularFile } from "../runtime/read-file.js";
 import { maxPixelsOption, positiveInteger, strictOption } from "./arguments.js";
 import { withFile } from "./files.js";
 import { findImages } from "./images.js";
@@ -89,7 +89,7 @@ async function compareFile(
   rounds: number,
 ): Promise<FileComparison | { error: string }> {
   try {
-    const bytes = await withFile("", () => readFile(file));
+    const bytes = await withFile("", () => readRegularFile(file, MOST_BYTES.jpeg));
     return await comparison.compare(bytes, rounds);
   } catch (error) {
     return { error: (error as Error).message.replace(/^: /, "") };

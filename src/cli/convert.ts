@@ -9,7 +9,8 @@ import { conversionLines } from "../report/model-text.js";
 import { freeBytes } from "../runtime/classifier.js";
 import { parseModel } from "../runtime/model-files.js";
 import { inputOption, planOption, reluOption } from "./arguments.js";
-import { readInput, withFile, writeOutput } from "./files.js";
+import { readInput, withFile } from "./files.js";
+import { checkOutput, isStandardOutput, KINDS, writeOutput } from "./outputs.js";
 import { addPreprocessOptions, type PreprocessFlags, preprocessOf } from "./preprocess.js";
 import { print, printJson, say } from "./print.js";
 
@@ -44,6 +45,7 @@ async function run(
   if (Object.keys(preprocess).length > 0 && flags.input !== "jpeg")
     command.error("error: how photographs are prepared is a matter of --input jpeg");
   const bytes = await readInput(input);
+  await checkOutput(output, KINDS.converted, [input]);
   const start = performance.now();
   const { graph, cost, report, assumed } = await withFile(input, () =>
     convertGraph(parseModel(input, bytes), {
@@ -57,7 +59,7 @@ async function run(
   if (assumed) say(`${input}: ${assumed}`);
   const file = writeOnnx(graph);
   const milliseconds = performance.now() - start;
-  await writeOutput(output, file);
+  await writeOutput(output, file, KINDS.converted, [input]);
   const loading = loadingBytes(cost);
   if (json) {
     const result = { input, output, plan, relu: formatRelu(relu), milliseconds, fileBytes: file.length };
@@ -70,7 +72,8 @@ async function run(
     });
     return;
   }
-  await print(
+  const tell = isStandardOutput(output) ? say : print;
+  await tell(
     `${output}: plan ${plan}, ReLU ${formatRelu(relu)}, converted in ${milliseconds.toFixed(0)} ms`,
     `  file      ${formatBytes(file.length)} (spatial model ${formatBytes(bytes.length)})`,
     `  operators ${formatBytes(cost.operatorBytes)}, about ${formatBytes(loading)} while loading`,

@@ -1,10 +1,13 @@
+import { join } from "node:path";
 import { Command } from "commander";
 import { loadImageSet } from "../data/mnist.js";
 import { columns, formatBytes, formatCount, formatPercent, formatSmall } from "../report/format.js";
 import { runNotebook } from "../report/notebook.js";
 import { labelOf, type NotebookReport } from "../report/results.js";
+import { visibleJson } from "../report/visible.js";
 import { dataOption } from "./arguments.js";
-import { makeFolderOf, readInput, SHIPPED_MODEL, writeOutput } from "./files.js";
+import { readInput, SHIPPED_MODEL } from "./files.js";
+import { checkOutput, KINDS, writeOutput } from "./outputs.js";
 import { print, printJson, say } from "./print.js";
 import { openProgress } from "./progress.js";
 import { trainCommand } from "./train.js";
@@ -34,26 +37,28 @@ export function demoCommand(): Command {
 }
 
 async function run({ data, model, out, exploded, train, json }: Flags): Promise<void> {
-  const path = train ? `${out}/mnist-resnet.onnx` : (model ?? SHIPPED_MODEL);
+  const [results, page] = [join(out, "results.json"), join(out, "report.html")];
+  // Before the work, so that a folder that cannot be written to costs none.
+  await checkOutput(results, KINDS.results);
+  await checkOutput(page, KINDS.report);
+  const path = train ? join(out, "mnist-resnet.onnx") : (model ?? SHIPPED_MODEL);
   if (train) {
     const dataFlags = data === undefined ? [] : ["--data", data];
     await trainCommand().parseAsync(["--out", path, ...dataFlags], { from: "user" });
     if (process.exitCode) return;
   }
   const bytes = await readInput(path);
-  // Before the work, so that a folder that cannot be made costs none.
-  await makeFolderOf(`${out}/results.json`);
   const set = await loadImageSet(data);
   say(`${set.name}: ${formatCount(set.train.count)} training and ${formatCount(set.test.count)} test images`);
   const modelName = path === SHIPPED_MODEL ? "models/mnist-resnet.onnx" : path;
   const report = await runNotebook(bytes, set, { modelName, exploded, stage });
-  await writeOutput(`${out}/results.json`, `${JSON.stringify(withoutPictures(report), null, 2)}\n`);
+  await writeOutput(results, `${visibleJson(withoutPictures(report), 2)}\n`, KINDS.results);
   // Loaded here, since no other command should wait for a plotting library.
   const { renderReport } = await import("../report/page.js");
-  await writeOutput(`${out}/report.html`, await renderReport(report));
+  await writeOutput(page, await renderReport(report), KINDS.report);
   if (json) await printJson(withoutPictures(report));
   else await print(...table(report));
-  say(`Open ${out}/report.html for the pictures; ${out}/results.json holds the numbers.`);
+  say(`Open ${page} for the pictures; ${results} holds the numbers.`);
 }
 
 function stage(label: string, total: number, unit: string) {

@@ -1,8 +1,9 @@
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { JpegDomainError } from "../errors.js";
 import { fileFailure } from "../runtime/failure.js";
+import { MOST_BYTES, readRegularFile } from "../runtime/read-file.js";
 import { sayError } from "./print.js";
 
 /** The trained network that comes with the package, as seen from dist/src/cli. */
@@ -19,7 +20,12 @@ export async function withFile<T>(path: string, work: () => T | Promise<T>): Pro
   }
 }
 
-export const readInput = (path: string): Promise<Uint8Array> => withFile(path, () => readFile(path));
+/**
+ * Reads a regular file whole.
+ * @param most - bytes it may have
+ */
+export const readInput = (path: string, most: number = MOST_BYTES.model): Promise<Uint8Array> =>
+  withFile(path, () => readRegularFile(path, most));
 
 /** Makes the folder that a file is to be written to, with those above it. */
 export const makeFolderOf = (path: string): Promise<void> => withFile(path, () => makeFolder(dirname(path)));
@@ -45,12 +51,6 @@ const isFolder = (path: string): Promise<boolean> =>
     (stats) => stats.isDirectory(),
     () => false,
   );
-
-/** Writes a file, making its folder. */
-export async function writeOutput(path: string, content: string | Uint8Array): Promise<void> {
-  await makeFolderOf(path);
-  await withFile(path, () => writeFile(path, content));
-}
 
 /**
  * Runs `work` for each file; where one fails, tells so in a line on standard error and goes on, and the exit status

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Preprocess, RESAMPLES, type Resample } from "../convert/entrance/preprocess.js";
 import { parsePreprocessorConfig } from "../convert/entrance/processor-config.js";
+import { MOST_BYTES } from "../runtime/read-file.js";
 import { readInput, withFile } from "./files.js";
 
 /** What {@link addPreprocessOptions} adds. */
@@ -38,7 +39,7 @@ export async function preprocessOf(flags: PreprocessFlags): Promise<Partial<Prep
 }
 
 async function readConfig(path: string): Promise<Preprocess> {
-  const bytes = await readInput(path);
+  const bytes = await readInput(path, MOST_BYTES.text);
   return withFile(path, () => parsePreprocessorConfig(new TextDecoder().decode(bytes)));
 }
 

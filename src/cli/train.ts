@@ -1,10 +1,12 @@
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import { type LabelledImages, loadImageSet, paddedSize, planes } from "../data/mnist.js";
+import { JpegDomainError } from "../errors.js";
 import { resnet } from "../networks/resnet.js";
 import { writeOnnx } from "../onnx/file.js";
 import { formatPercent } from "../report/format.js";
-import { writeAtomically } from "../train/checkpoint.js";
+import { targetOf } from "../runtime/write-file.js";
 import {
   SCHEDULE_NAMES,
   type ScheduleName,
@@ -15,8 +17,10 @@ import {
 } from "../train/loop.js";
 import type { Samples } from "../train/samples.js";
 import { dataOption, positiveNumber, whole } from "./arguments.js";
-import { makeFolderOf } from "./files.js";
+import { withFile } from "./files.js";
 import { INTERRUPTED, interruptible } from "./interrupt.js";
+import { lock } from "./lock.js";
+import { ANY_KIND, checkOutput, isStandardOutput, KINDS, writeOutput } from "./outputs.js";
 import { print, printJson, say } from "./print.js";
 import { openProgress, type Progress } from "./progress.js";
 
@@ -56,11 +60,36 @@ export function trainCommand(): Command {
     .action(runTrain);
 }
 
-async function runTrain(flags: TrainFlags): Promise<void> {
+async function runTrain(flags: TrainFlags, command: Command): Promise<void> {
   const checkpoint = flags.checkpoint ?? flags.out.replace(/(\.onnx)?$/, ".checkpoint.onnx");
-  for (const path of [flags.out, checkpoint]) await makeFolderOf(path);
-  if (existsSync(checkpoint) && !flags.resume)
+  const release = await prepareOutputs(flags, checkpoint, command);
+  try {
+    await trainInto(flags, checkpoint);
+  } finally {
+    release();
+  }
+}
+
+/** Finds out before the first epoch whether both files can be written after it, and keeps other processes from them. */
+async function prepareOutputs(
+  { out, resume = false }: TrainFlags,
+  checkpoint: string,
+  command: Command,
+): Promise<() => void> {
+  if (targetOf(resolve(out)) === targetOf(resolve(checkpoint)))
+    command.error("error: --out and --checkpoint name the same file");
+  const isReplaced = await checkOutput(out, KINDS.trained);
+  const isBegun = await checkOutput(checkpoint, resume ? ANY_KIND : KINDS.checkpoint);
+  for (const path of [out, checkpoint])
+    if (isStandardOutput(path) || statSync(path, { throwIfNoEntry: false })?.isCharacterDevice())
+      throw new JpegDomainError(`${path}: it is a device, expected a file`);
+  if (isReplaced) say(`${out} will be replaced at the end of the training`);
+  if (isBegun && !resume)
     say(`${checkpoint} will be replaced after the first epoch; --resume goes on from it`);
+  return withFile(checkpoint, () => lock(targetOf(checkpoint)));
+}
+
+async function trainInto(flags: TrainFlags, checkpoint: string): Promise<void> {
   const set = await loadImageSet(flags.data);
   const data = { train: samplesOf(set.train, flags.limit), test: samplesOf(set.test, flags.limit) };
   const { epochs, batch, lr: learningRate, schedule, seed } = flags;
@@ -86,7 +115,7 @@ async function runTrain(flags: TrainFlags): Promise<void> {
     ["testAccuracy", String(testAccuracy)],
     ["training", JSON.stringify(training)],
   ]);
-  await writeAtomically(flags.out, writeOnnx({ ...result.model, metadata }));
+  await writeModel(flags.out, writeOnnx({ ...result.model, metadata }), checkpoint);
   await report(flags, result, {
     model: flags.out,
     checkpoint,
@@ -95,6 +124,17 @@ async function runTrain(flags: TrainFlags): Promise<void> {
     total: data.test.count,
     seconds: (performance.now() - start) / 1000,
   });
+}
+
+async function writeModel(path: string, bytes: Uint8Array, checkpoint: string): Promise<void> {
+  try {
+    await writeOutput(path, bytes, KINDS.trained);
+  } catch (error) {
+    if (!(error instanceof JpegDomainError)) throw error;
+    throw new JpegDomainError(
+      `${error.message}; ${checkpoint} keeps the training, and --resume writes the model`,
+    );
+  }
 }
 
 interface Summary {

@@ -1,7 +1,8 @@
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, stat } from "node:fs/promises";
 import { pipeline, type Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { JpegDomainError } from "../errors.js";
+import { checkRegular, OPEN_FLAGS } from "../runtime/read-file.js";
 
 /**
  * The IDX format of the MNIST files (http://yann.lecun.com/exdb/mnist), big endian:
@@ -48,7 +49,7 @@ export class IdxError extends JpegDomainError {
  * @throws {@link IdxError} if the file cannot be read or is not a whole, undamaged IDX file of that rank
  */
 export async function readIdx(path: string, rank?: number): Promise<Idx> {
-  const handle = await open(path).catch((error: unknown) => {
+  const handle = await openRegular(path).catch((error: unknown) => {
     throw unreadable(path, error);
   });
   try {
@@ -64,6 +65,12 @@ export async function readIdx(path: string, rank?: number): Promise<Idx> {
   } finally {
     await handle.close();
   }
+}
+
+/** Opens a file that is no pipe, which might never begin, and no device, which might never end. */
+async function openRegular(path: string): Promise<FileHandle> {
+  checkRegular(await stat(path));
+  return open(path, OPEN_FLAGS);
 }
 
 async function isGzip(handle: FileHandle, path: string): Promise<boolean> {

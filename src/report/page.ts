@@ -82,6 +82,7 @@ export async function renderReport(report: NotebookReport): Promise<string> {
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="generator" content="jpeg-domain">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeHtml(title)}</title>
 <style>${STYLE}</style>

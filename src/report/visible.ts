@@ -12,9 +12,15 @@ const SHORT: Record<string, string> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 export const visible = (text: string): string =>
   text.replace(UNSEEN, (character) => SHORT[character] ?? escaped(character, character < "\u0100" ? 2 : 4));
 
-/** JSON in one line, without such characters: `JSON.stringify` leaves some as they are. */
-export const visibleJson = (value: unknown): string =>
-  JSON.stringify(value).replace(UNSEEN, (character) => escaped(character, 4));
+/**
+ * JSON without such characters, of which `JSON.stringify` leaves some as they are.
+ * @param indent - spaces of each level; without it all is one line
+ */
+export const visibleJson = (value: unknown, indent?: number): string =>
+  JSON.stringify(value, null, indent).replace(UNSEEN, (character) =>
+    // Between values; inside of them it is written otherwise.
+    character === "\n" ? character : escaped(character, 4),
+  );
 
 const escaped = (character: string, digits: number): string =>
   `\\${digits === 2 ? "x" : "u"}${character.charCodeAt(0).toString(16).padStart(digits, "0")}`;

@@ -1,5 +1,6 @@
 import { JpegDomainError } from "../errors.js";
 import { JpegError, UnsupportedJpegError } from "../jpeg/errors.js";
+import { FileKindError } from "./read-file.js";
 
 /** What the system's error codes mean for a file. */
 const REASONS: Record<string, string> = {
@@ -10,11 +11,28 @@ const REASONS: Record<string, string> = {
   EACCES: "no permission",
   ENOSPC: "no space left on the device",
   EROFS: "the file system is read-only",
+  EPERM: "it is not permitted",
+  EDQUOT: "no space left for this user",
+  EFBIG: "the file would be larger than is allowed",
+  EIO: "the device failed",
+  ELOOP: "its links lead round in a circle",
+  EMFILE: "too many files are open",
+  ENAMETOOLONG: "its name is too long",
+  ENXIO: "it is a socket or a device, expected a file",
+  EBUSY: "it is in use",
+  ETXTBSY: "it is in use",
+  ERR_INVALID_ARG_VALUE: "its name holds a zero, expected a path",
 };
 
 /** The reason of a failed file operation in a few words, where it is a usual one. */
-const systemReason = (error: unknown): string | undefined =>
-  REASONS[(error as NodeJS.ErrnoException).code ?? ""];
+function systemReason(error: unknown): string | undefined {
+  if (error instanceof FileKindError) return error.message;
+  const { code = "", path } = error as NodeJS.ErrnoException;
+  // Node gives names that are no UTF-8 with this character in place of what it cannot tell, and finds no file by them.
+  if (code === "ENOENT" && path?.includes("\ufffd"))
+    return "no such file; files whose names are no UTF-8 cannot be read";
+  return REASONS[code];
+}
 
 /** A failure of the file system as one line; any other as it is. */
 export function fileFailure(error: unknown, path: string): unknown {

@@ -1,10 +1,11 @@
-import { readFileSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { dirname, relative, resolve, sep } from "node:path";
 import { JpegDomainError } from "../errors.js";
 import type { ExternalFiles } from "../onnx/external.js";
 import { readOnnx } from "../onnx/file.js";
 import type { Graph } from "../onnx/graph.js";
 import { fileFailure } from "./failure.js";
+import { readRegularFile } from "./read-file.js";
 
 /**
  * Reads a model whose bytes were read from `path`, and the files beside it that hold its constants; none that a link
@@ -28,7 +29,7 @@ function filesBeside(path: string, beside: (file: Uint8Array) => void = () => {}
         throw new JpegDomainError(
           `external file "${location}" is a link to ${real}, outside the model's folder`,
         );
-      const bytes = readFileSync(real);
+      const bytes = readRegularFile(real);
       read.set(location, bytes);
       beside(bytes);
       return bytes;

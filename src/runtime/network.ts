@@ -1,5 +1,4 @@
 /** A model file as what runs behind the entrance: `model file → network on planes or coefficients, its preprocessing`. */
-import { readFile } from "node:fs/promises";
 import { convertGraph } from "../convert/convert.js";
 import { planeSize } from "../convert/entrance/plane-size.js";
 import { preparationFor } from "../convert/entrance/preparation.js";
@@ -15,6 +14,7 @@ import type { FillOptions, PlaneSize } from "./entrance.js";
 import { fileFailure } from "./failure.js";
 import { parseModel } from "./model-files.js";
 import { type Readable, type ReadOutput, readableOutputs } from "./outputs.js";
+import { readRegularFile } from "./read-file.js";
 
 /** What a thread needs to run a model; plain data, so that it can be sent to one. */
 export interface Network {
@@ -73,7 +73,7 @@ function readingOf({ strict = false, maxPixels }: NetworkOptions): FillOptions {
 type OpenedModel = Omit<OpenedNetwork, "reading">;
 
 async function openModel(model: Uint8Array | string, options: NetworkOptions): Promise<OpenedModel> {
-  const bytes = typeof model === "string" ? await read(model) : model;
+  const bytes = typeof model === "string" ? read(model) : model;
   const graph = typeof model === "string" ? parseModel(model, bytes) : readOnnx(bytes);
   const metadata = readMetadata(graph);
   if (metadata !== undefined) return converted(bytes, graph, metadata, options);
@@ -113,10 +113,13 @@ function outputsFor({ outputs, isTogether }: Readable, batch: Dimension | undefi
   return { outputs, isTogether, fixedBatch };
 }
 
-const read = (path: string): Promise<Uint8Array> =>
-  readFile(path).catch((error: unknown) => {
+function read(path: string): Uint8Array {
+  try {
+    return readRegularFile(path);
+  } catch (error) {
     throw fileFailure(error, path);
-  });
+  }
+}
 
 /** A converted model: its file's metadata say what it takes. */
 function converted(

@@ -1,5 +1,4 @@
 /** One thread's way from files to outputs: `bytes → planes → (coefficients →) network`. */
-import { readFileSync } from "node:fs";
 import { type InferenceSession, Tensor } from "onnxruntime-node";
 import type { JpegDamage } from "../jpeg/image.js";
 import { compress } from "../transform/images.js";
@@ -7,6 +6,7 @@ import { fillPlanes } from "./entrance.js";
 import { describeFailure } from "./failure.js";
 import type { Network } from "./network.js";
 import { fits, type Outputs, outputsOf, type ReadOutput } from "./outputs.js";
+import { MOST_BYTES, readRegularFile } from "./read-file.js";
 import { openSession, type SessionOptions } from "./session.js";
 import { sourceFailure } from "./source.js";
 
@@ -31,7 +31,7 @@ export function enter(source: JpegSource, network: Network, out: Float32Array): 
   const error = sourceFailure(source);
   if (error) return { error };
   try {
-    const bytes = typeof source === "string" ? readFileSync(source) : source;
+    const bytes = typeof source === "string" ? readRegularFile(source, MOST_BYTES.jpeg) : source;
     return damageOf(fillPlanes(bytes, network.preprocess, network.planes, out, network.reading));
   } catch (error) {
     return { error: describeFailure(error) };

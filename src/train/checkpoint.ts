@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
-import { open, readFile, rename, rm } from "node:fs/promises";
 import { JpegDomainError } from "../errors.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
 import { float32, floats, type Graph } from "../onnx/graph.js";
+import { describeFailure } from "../runtime/failure.js";
+import { readRegularFile } from "../runtime/read-file.js";
+import { writeAtomically } from "../runtime/write-file.js";
 import type { TrainingState } from "./trainer.js";
 
 /** What must be the same for training to go on exactly as it would have. */
@@ -53,11 +55,19 @@ const prefixed = (name: string) => `checkpoint.${name}`;
 
 /**
  * Writes a checkpoint: an ONNX file of the classifier as it is, which any ONNX Runtime can run, with the training
- * state as further constants. The file is complete or, if this fails or is cut off, as it was before.
+ * state as further constants. The file is complete or, if this fails or is cut off, as it was before. Its checksum
+ * covers every byte of it, with zeros in its own place.
+ * @throws {JpegDomainError} where it cannot be written
  */
-export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
+export function writeCheckpoint(path: string, checkpoint: Checkpoint): void {
   const { settings, history, state, model } = checkpoint;
-  const description = { version: 1, settings, step: state.step, history, sha256: digest(state) };
+  const description: Description = {
+    version: VERSION,
+    sha256: NO_DIGEST,
+    settings,
+    step: state.step,
+    history,
+  };
   const bytes = writeOnnx({
     ...model,
     initializers: new Map([
@@ -66,25 +76,9 @@ export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Pro
     ]),
     metadata: new Map([...model.metadata, [METADATA, JSON.stringify(description)]]),
   });
-  await writeAtomically(path, bytes);
-}
-
-/** Writes a file beside `path` and moves it there once it is on the disk. */
-export async function writeAtomically(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    const file = await open(temporary, "w");
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw new JpegDomainError(`cannot write ${path}: ${(error as Error).message}`, { cause: error });
-  }
+  const digest = createHash("sha256").update(bytes).digest("hex");
+  bytes.set(Buffer.from(digest), digestPlace(bytes));
+  writeAtomically(path, bytes);
 }
 
 /**
@@ -93,17 +87,8 @@ export async function writeAtomically(path: string, bytes: Uint8Array): Promise<
  * @param fresh - a state of that run, for the lengths of its vectors
  * @throws {CheckpointError} where the file is missing, damaged, or of a run with other settings or another network
  */
-export async function readCheckpoint(
-  path: string,
-  settings: RunSettings,
-  fresh: TrainingState,
-): Promise<Checkpoint> {
-  const bytes = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
-    const reason =
-      cause.code === "ENOENT" ? "no such file; without --resume training starts anew" : cause.message;
-    throw new CheckpointError(path, reason, { cause });
-  });
-  const checkpoint = parse(path, bytes);
+export function readCheckpoint(path: string, settings: RunSettings, fresh: TrainingState): Checkpoint {
+  const checkpoint = parse(path, read(path));
   for (const [name, wanted] of Object.entries(settings)) {
     const found = checkpoint.settings[name as keyof RunSettings];
     if (found !== wanted)
@@ -120,23 +105,72 @@ export async function readCheckpoint(
   return checkpoint;
 }
 
+/** What a checkpoint's entry in the metadata says, in this order. */
+interface Description {
+  version: number;
+  sha256: string;
+  settings: RunSettings;
+  step: number;
+  history: HistoryEntry[];
+}
+
+const VERSION = 2;
+const NO_DIGEST = "0".repeat(64);
+/** What stands before the checksum. */
+const DIGEST_MARK = JSON.stringify({ version: VERSION, sha256: "" }).slice(0, -2);
+
+/** Where the checksum is; -1 where there is none. */
+function digestPlace(bytes: Uint8Array): number {
+  const at = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf(DIGEST_MARK);
+  return at < 0 ? -1 : at + DIGEST_MARK.length;
+}
+
+/** Whether the bytes are as they were written; `undefined` where no checksum tells. */
+function isSound(bytes: Uint8Array): boolean | undefined {
+  const place = digestPlace(bytes);
+  if (place < 0) return undefined;
+  const rest = place + NO_DIGEST.length;
+  const digest = createHash("sha256")
+    .update(bytes.subarray(0, place))
+    .update(NO_DIGEST)
+    .update(bytes.subarray(rest))
+    .digest("hex");
+  return digest === Buffer.from(bytes.subarray(place, rest)).toString("latin1");
+}
+
+function read(path: string): Uint8Array {
+  try {
+    return readRegularFile(path);
+  } catch (cause) {
+    const isMissing = (cause as NodeJS.ErrnoException).code === "ENOENT";
+    const reason = isMissing
+      ? "no such file; without --resume training starts anew"
+      : describeFailure(cause).message;
+    throw new CheckpointError(path, reason, { cause });
+  }
+}
+
 function parse(path: string, bytes: Uint8Array): Checkpoint {
   const damaged = (reason: string, cause?: unknown) =>
     new CheckpointError(path, `is damaged: ${reason}`, { cause });
+  // Before anything is made of the bytes.
+  const soundness = isSound(bytes);
+  if (soundness === false) throw damaged("its bytes do not match their checksum");
   let graph: Graph;
   try {
     graph = readOnnx(bytes);
   } catch (error) {
-    throw damaged((error as Error).message, error);
+    throw damaged((error as Error).message.replace(/\s*\n\s*/g, " "), error);
   }
   const text = graph.metadata.get(METADATA);
   if (text === undefined)
     throw new CheckpointError(path, "is a model without training state, expected one that train has written");
-  const { version, settings, step, history, sha256 } = JSON.parse(text);
-  if (version !== 1) throw new CheckpointError(path, `has version ${version}, expected 1`);
+  const { version, settings, step, history } = describe(text, damaged);
+  if (version !== VERSION) throw new CheckpointError(path, `has version ${version}, expected ${VERSION}`);
+  if (soundness === undefined) throw damaged("it has no checksum");
   const vector = (name: (typeof VECTORS)[number]) => {
     const constant = graph.initializers.get(prefixed(name));
-    if (constant === undefined) throw damaged(`it lacks ${prefixed(name)}`);
+    if (constant?.type !== "float32") throw damaged(`it lacks ${prefixed(name)}`);
     return floats(constant);
   };
   const state: TrainingState = {
@@ -146,14 +180,21 @@ function parse(path: string, bytes: Uint8Array): Checkpoint {
     statistics: vector("statistics"),
     step,
   };
-  if (digest(state) !== sha256) throw damaged("its numbers do not match their checksum");
   for (const name of VECTORS) graph.initializers.delete(prefixed(name));
   graph.metadata.delete(METADATA);
   return { settings, history, state, model: graph };
 }
 
-function digest(state: TrainingState): string {
-  const hash = createHash("sha256").update(String(state.step));
-  for (const name of VECTORS) hash.update(new Uint8Array(state[name].slice().buffer));
-  return hash.digest("hex");
+function describe(text: string, damaged: (reason: string, cause?: unknown) => CheckpointError): Description {
+  let value: Partial<Description>;
+  try {
+    value = (JSON.parse(text) ?? {}) as Partial<Description>;
+  } catch (error) {
+    throw damaged("its description is no JSON", error);
+  }
+  const { version, settings, step, history } = value;
+  const isWhole =
+    typeof settings === "object" && settings !== null && Number.isSafeInteger(step) && Array.isArray(history);
+  if (version === VERSION && !isWhole) throw damaged("its description is not whole");
+  return value as Description;
 }

@@ -84,14 +84,14 @@ export async function train(
 
   const trainer = await openTrainer(classifier, ADAM);
   const history: HistoryEntry[] = [];
-  const save = async () => {
+  const save = () => {
     if (hooks.checkpoint === undefined) return;
     const [state, model] = [trainer.state(), trainer.model()];
-    await writeCheckpoint(hooks.checkpoint, { settings, history, state, model });
+    writeCheckpoint(hooks.checkpoint, { settings, history, state, model });
   };
   try {
     if (hooks.resume) {
-      const checkpoint = await readCheckpoint(hooks.checkpoint ?? "", settings, trainer.state());
+      const checkpoint = readCheckpoint(hooks.checkpoint ?? "", settings, trainer.state());
       trainer.load(checkpoint.state);
       history.push(...checkpoint.history);
     }
@@ -102,7 +102,7 @@ export async function train(
       const order = shuffledOrder(count, seed, epoch);
       for (const { inputs, labels } of eachBatch(data.train, order, batch, step % stepsPerEpoch)) {
         if (hooks.signal?.aborted) {
-          await save();
+          save();
           return { model: trainer.model(), history, finished: false, step, steps };
         }
         const rate = learningRate * SCHEDULES[schedule](step / steps);
@@ -114,7 +114,7 @@ export async function train(
       }
       const evaluation = await evaluate(trainer.model(), data.test);
       Object.assign(history.at(-1) as HistoryEntry, { testAccuracy: evaluation.correct / evaluation.total });
-      await save();
+      save();
       hooks.onEpoch?.({ epoch, evaluation });
     }
     return { model: trainer.model(), history, finished: true, step, steps };
