@@ -34,6 +34,7 @@ export { type WriteOptions, writeCoefficients } from "./jpeg/write.js";
 export { type Converted, convert, convertGraph } from "./convert/convert.js";
 export { type Metadata, readMetadata } from "./convert/metadata.js";
 export { ConvertError } from "./convert/errors.js";
+export type { InputValues } from "./convert/other-inputs.js";
 export type { ConvertOptions, PlanName, Relu } from "./convert/options.js";
 export type { Cost, Domain } from "./convert/plan.js";
 export type { NodeReport } from "./convert/report.js";

@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option } from "commander";
-import { INPUTS, PLAN_NAMES, parseRelu, type Relu } from "../convert/options.js";
+import { INPUTS, type InputName, PLAN_NAMES, parseRelu, type Relu } from "../convert/options.js";
+import type { InputValues } from "../convert/other-inputs.js";
 
 export function positiveInteger(text: string): number {
   const value = Number(text);
@@ -46,13 +47,44 @@ export const planOption = () =>
     .choices(PLAN_NAMES)
     .default("fused");
 
+/** Values of inputs beside the image, `NAME=1,2`, added to those of the options before. */
+export function inputValues(text: string, before: InputValues = {}): InputValues {
+  const [, name = "", list = ""] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+  const values = list
+    .split(",")
+    .map((part) => WORDS[part.trim()] ?? (part.trim() === "" ? Number.NaN : Number(part)));
+  if (name === "" || values.some(Number.isNaN))
+    throw new InvalidArgumentError("Expected the input's name and its numbers, such as scale=1,1.");
+  return { ...before, [name]: values };
+}
+
+const WORDS: Record<string, number> = { true: 1, false: 0 };
+
+export const valuesOption = () =>
+  new Option(
+    "--input <name=numbers>",
+    "values of an input beside the image, such as scale=1,1; again for each",
+  ).argParser(inputValues);
+
+/** What a converted model takes, and what its network's other inputs are. */
+export interface InputFlag {
+  kind: InputName;
+  values?: InputValues;
+}
+
 export const inputOption = () =>
   new Option(
     "--input <kind>",
-    "planes: one input [N, C, H/8, W/8, 64]; jpeg: coefficients and tables of files",
+    "planes: one input [N, C, H/8, W/8, 64]; jpeg: coefficients and tables of files; or NAME=1,2: values of an input beside the image, which become constants; again for each",
   )
-    .choices(INPUTS)
-    .default("planes");
+    .argParser((text, before: InputFlag): InputFlag => {
+      if (text.includes("=")) return { ...before, values: inputValues(text, before.values) };
+      const kind = INPUTS.find((name) => name === text);
+      if (kind === undefined)
+        throw new InvalidArgumentError(`Allowed choices are ${INPUTS.join(", ")}, or NAME=numbers.`);
+      return { ...before, kind };
+    })
+    .default({ kind: "planes" } satisfies InputFlag, "planes");
 
 export const maxPixelsOption = () =>
   new Option("--max-pixels <n>", "refuse larger files (default: 268402689, which is 16383x16383)").argParser(

@@ -1,10 +1,11 @@
 import { Command } from "commander";
 import { env } from "onnxruntime-node";
+import type { InputValues } from "../convert/other-inputs.js";
 import type { JpegDamage } from "../jpeg/image.js";
 import { type ClassesOptions, pickClasses, topClasses } from "../runtime/classes.js";
 import { type JpegModel, loadModel } from "../runtime/model.js";
 import type { JpegResult } from "../runtime/pipeline.js";
-import { maxPixelsOption, positiveInteger, strictOption } from "./arguments.js";
+import { maxPixelsOption, positiveInteger, strictOption, valuesOption } from "./arguments.js";
 import { withFile } from "./files.js";
 import { findImages } from "./images.js";
 import { interruptible } from "./interrupt.js";
@@ -20,6 +21,7 @@ interface Flags extends PreprocessFlags {
   top: number;
   labels?: string;
   output?: string;
+  input?: InputValues;
   jsonl?: boolean;
   out?: string;
   resume?: boolean;
@@ -39,6 +41,7 @@ export function classifyCommand(): Command {
     .option("--top <n>", "classes a file", positiveInteger, 5)
     .option("--labels <file>", "their names: a line each, or JSON (a config.json with id2label will do)")
     .option("--output <name>", "the output that holds the classes (default: the one that looks like it)")
+    .addOption(valuesOption())
     .option(
       "--jsonl",
       "print JSON lines: a file with its classes, or its error; and by which model and options",
@@ -83,6 +86,7 @@ async function run(path: string, paths: string[], flags: Flags, command: Command
       preprocess,
       ...(flags.batch && { batch: flags.batch }),
       ...(flags.threads && { threads: flags.threads }),
+      ...(flags.input && { inputs: flags.input }),
       ...(flags.output !== undefined && { outputs: [flags.output] }),
       ...(flags.provider && { executionProviders: [flags.provider] }),
       ...(flags.strict && { strict: true }),
@@ -116,10 +120,11 @@ async function openSink(
   path: string,
   { preprocess }: JpegModel,
   labels: string[] | undefined,
-  { top, out, jsonl, strict, resume = false }: Flags,
+  flags: Flags,
 ): Promise<{ sink: Sink; done?: Set<string> }> {
+  const { out, jsonl, strict, resume = false } = flags;
   if (out === undefined && !jsonl) return { sink: textLines };
-  const by = { ...(await madeBy(path, preprocess, labels, top)), ...(strict && { strict }) };
+  const by = { ...(await madeBy(path, preprocess, labels, flags)), ...(strict && { strict }) };
   if (out === undefined || isStandardOutput(out))
     return { sink: { write: (entry) => printJson({ ...entry, by }), close: () => undefined } };
   const { done, write, close } = await openResults(out, by, resume);

@@ -1,8 +1,9 @@
 import { Command } from "commander";
+import type { InputValues } from "../convert/other-inputs.js";
 import { type Comparison, compareWays, type FileComparison } from "../report/compare.js";
 import { columns, formatSmall } from "../report/format.js";
 import { MOST_BYTES, readRegularFile } from "../runtime/read-file.js";
-import { maxPixelsOption, positiveInteger, strictOption } from "./arguments.js";
+import { maxPixelsOption, positiveInteger, strictOption, valuesOption } from "./arguments.js";
 import { withFile } from "./files.js";
 import { findImages } from "./images.js";
 import { interruptible } from "./interrupt.js";
@@ -13,6 +14,7 @@ import { openProgress } from "./progress.js";
 interface Flags extends PreprocessFlags {
   spatial?: string;
   rounds: number;
+  input?: InputValues;
   json?: boolean;
   strict?: boolean;
   maxPixels?: number;
@@ -27,6 +29,7 @@ export function compareCommand(): Command {
     .argument("<model.onnx>", "a spatial model; or a converted one, with --spatial")
     .argument("<paths...>", "JPEG files, folders (with those below), globs")
     .option("--spatial <file>", "the model that a converted one was made from")
+    .addOption(valuesOption())
     .option("--rounds <n>", "turns for each file, of which the median counts", positiveInteger, 5)
     .option("--json", "print the result as one JSON object")
     .addOption(strictOption())
@@ -37,9 +40,13 @@ export function compareCommand(): Command {
 async function run(model: string, paths: string[], flags: Flags): Promise<void> {
   const files = await findImages(paths);
   const preprocess = await preprocessOf(flags);
-  const { spatial, strict = false, maxPixels } = flags;
+  const { spatial, input: inputs, strict = false, maxPixels } = flags;
   const comparison = await withFile(model, () =>
-    compareWays({ model, spatial, preprocess, strict, ...(maxPixels && { maxPixels }) }),
+    compareWays({
+      ...{ model, spatial, preprocess, strict },
+      ...(inputs && { inputs }),
+      ...(maxPixels && { maxPixels }),
+    }),
   );
   if (comparison.assumed) say(`${model}: ${comparison.assumed}`);
   const rows = await interruptible((signal) => compareFiles(comparison, files, flags.rounds, signal));

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { convertGraph } from "../convert/convert.js";
-import type { InputName, PlanName, Relu } from "../convert/options.js";
+import type { PlanName, Relu } from "../convert/options.js";
 import { formatRelu } from "../convert/options.js";
 import { loadingBytes } from "../convert/plan.js";
 import { writeOnnx } from "../onnx/file.js";
@@ -8,7 +8,7 @@ import { formatBytes } from "../report/format.js";
 import { conversionLines } from "../report/model-text.js";
 import { freeBytes } from "../runtime/classifier.js";
 import { parseModel } from "../runtime/model-files.js";
-import { inputOption, planOption, reluOption } from "./arguments.js";
+import { type InputFlag, inputOption, planOption, reluOption } from "./arguments.js";
 import { readInput, withFile } from "./files.js";
 import { checkOutput, isStandardOutput, KINDS, writeOutput } from "./outputs.js";
 import { addPreprocessOptions, type PreprocessFlags, preprocessOf } from "./preprocess.js";
@@ -17,7 +17,7 @@ import { print, printJson, say } from "./print.js";
 interface Flags extends PreprocessFlags {
   relu: Relu;
   plan: PlanName;
-  input: InputName;
+  input: InputFlag;
   json?: boolean;
 }
 
@@ -25,7 +25,10 @@ interface Flags extends PreprocessFlags {
 export function convertCommand(): Command {
   const command = new Command("convert")
     .description("convert an ONNX model trained on pixels into one that takes JPEG coefficients")
-    .argument("<in.onnx>", "the spatial model, one image input")
+    .argument(
+      "<in.onnx>",
+      "the spatial model; inputs beside its image stay inputs, unless their values are given",
+    )
     .argument("<out.onnx>", "the converted model")
     .addOption(reluOption())
     .addOption(planOption())
@@ -42,7 +45,7 @@ async function run(
   command: Command,
 ): Promise<void> {
   const preprocess = await preprocessOf(flags);
-  if (Object.keys(preprocess).length > 0 && flags.input !== "jpeg")
+  if (Object.keys(preprocess).length > 0 && flags.input.kind !== "jpeg")
     command.error("error: how photographs are prepared is a matter of --input jpeg");
   const bytes = await readInput(input);
   await checkOutput(output, KINDS.converted, [input]);
@@ -51,7 +54,8 @@ async function run(
     convertGraph(parseModel(input, bytes), {
       relu,
       plan,
-      input: flags.input,
+      input: flags.input.kind,
+      ...(flags.input.values && { inputs: flags.input.values }),
       preprocess,
       memoryLimit: freeBytes(),
     }),

@@ -1,12 +1,19 @@
 import { Command } from "commander";
-import type { InputName, PlanName, Relu } from "../convert/options.js";
+import type { PlanName, Relu } from "../convert/options.js";
 import { summarizeModel } from "../convert/summary.js";
 import { JpegDomainError } from "../errors.js";
 import { summarizeJpeg } from "../jpeg/summary.js";
 import { modelLines } from "../report/model-text.js";
 import { summaryLines } from "../report/summary-text.js";
 import { parseModel } from "../runtime/model-files.js";
-import { inputOption, maxPixelsOption, planOption, reluOption, tolerantOption } from "./arguments.js";
+import {
+  type InputFlag,
+  inputOption,
+  maxPixelsOption,
+  planOption,
+  reluOption,
+  tolerantOption,
+} from "./arguments.js";
 import { eachFile } from "./files.js";
 import { print, printJson } from "./print.js";
 
@@ -14,7 +21,7 @@ interface Flags {
   json?: boolean;
   tolerant?: boolean;
   maxPixels?: number;
-  input: InputName;
+  input: InputFlag;
   plan: PlanName;
   relu: Relu;
 }
@@ -40,7 +47,12 @@ const KINDS: readonly Kind[] = [
     // Its first field is nearly always the IR version, a varint under number 1.
     matches: (bytes, path) => bytes[0] === 0x08 || path.toLowerCase().endsWith(".onnx"),
     inspect: (bytes, path, { input, plan, relu }) => {
-      const summary = summarizeModel(parseModel(path, bytes), { input, plan, relu });
+      const summary = summarizeModel(parseModel(path, bytes), {
+        input: input.kind,
+        ...(input.values && { inputs: input.values }),
+        plan,
+        relu,
+      });
       return { fields: { kind: "onnx", ...summary }, lines: modelLines(summary, process.stdout.columns) };
     },
   },

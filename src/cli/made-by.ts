@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Preprocess } from "../convert/entrance/preprocess.js";
+import type { InputValues } from "../convert/other-inputs.js";
 import { parseModel } from "../runtime/model-files.js";
 import { readInput, withFile } from "./files.js";
 
@@ -15,6 +16,10 @@ export interface MadeBy {
   top: number;
   /** Damaged files were errors. */
   strict?: true;
+  /** The output that was named, where one was. */
+  output?: string;
+  /** Start of the SHA-256 of the values of the model's other inputs, where there are some. */
+  inputs?: string;
 }
 
 /** Enough that no two models of a user have the same. */
@@ -24,7 +29,7 @@ export async function madeBy(
   model: string,
   preprocess: Preprocess,
   labels: string[] | undefined,
-  top: number,
+  { top, output, input }: { top: number; output?: string; input?: InputValues },
 ): Promise<MadeBy> {
   const bytes = await readInput(model);
   const hash = createHash("sha256").update(bytes);
@@ -34,6 +39,8 @@ export async function madeBy(
     preprocess: digest(preprocess),
     ...(labels && { labels: digest(labels) }),
     top,
+    ...(output !== undefined && { output }),
+    ...(input && { inputs: digest(input) }),
   };
 }
 

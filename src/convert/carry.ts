@@ -7,7 +7,7 @@
  */
 import type { GraphBuilder } from "../onnx/builder.js";
 import type { Facts } from "../onnx/facts.js";
-import type { Dimension, Graph, Node } from "../onnx/graph.js";
+import type { Dimension, Graph, Node, ValueInfo } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
 import { renameInSubgraphs } from "../onnx/subgraph.js";
 import { Border } from "./border.js";
@@ -72,6 +72,7 @@ export function carry(
   const border = new Border(source, plan, facts, values);
   const work: Work = { source, image, g, plan, note, cost, strict, approximate, facts, values, border };
   const unsized = enter(work);
+  for (const input of source.inputs.slice(1)) enterOther(work, input);
 
   const report = source.nodes.map((node) => {
     const before = cost.multiplyAdds;
@@ -123,6 +124,16 @@ function enter({ image, g, plan, strict, values, border }: Work): string | undef
       : { kind: "tensor", name: plan.planes(coefficients, image) },
   );
   return why;
+}
+
+/** Takes an input beside the image over, under its name. */
+function enterOther({ g, values }: Work, input: ValueInfo): void {
+  if (g.graph.inputs.some(({ name }) => name === input.name))
+    throw new ConvertError(
+      `the model has an input "${input.name}", as the converted one is to have for the image; expected its values, as an option, or another name`,
+    );
+  g.graph.inputs.push(input);
+  values.set(input.name, { kind: "tensor", name: input.name });
 }
 
 const KNOWN = `rules exist for ${Object.keys(RULES).join(", ")}`;

@@ -1,4 +1,5 @@
 /** A spatial network to a network on JPEG coefficients: `spatial graph → JPEG-domain graph`. */
+import { batchedOutputs } from "../onnx/batch.js";
 import { GraphBuilder } from "../onnx/builder.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
 import { foldConstants } from "../onnx/fold.js";
@@ -10,11 +11,12 @@ import { enterJpeg } from "./entrance/enter.js";
 import { planeSize } from "./entrance/plane-size.js";
 import { preparationFor } from "./entrance/preparation.js";
 import { ConvertError } from "./errors.js";
-import { findImage, type ImageInput } from "./image-input.js";
+import { findImage, type ImageInput, type ImageModel } from "./image-input.js";
 import type { Convolution, Size } from "./layers.js";
 import { type Metadata, readMetadata, writeMetadata } from "./metadata.js";
 import { multiplications } from "./operations.js";
 import { type ConvertOptions, formatRelu, type PlanName, settings } from "./options.js";
+import { type InputValues, withConstants, withRepeated } from "./other-inputs.js";
 import { type Cost, gigabytes, loadingBytes, type Note, type Plan, type PlanFactory } from "./plan.js";
 import { blockwise } from "./plans/blockwise.js";
 import { exploded, operatorBytes } from "./plans/exploded.js";
@@ -35,8 +37,9 @@ const PLANS: Record<PlanName, PlanFactory> = { fused, blockwise, exploded } as R
  * Where an operator has no rule on coefficients, plan `fused` goes on with pixels, and `blockwise` works on pixels and
  * comes back after it; {@link convertGraph} tells where and why.
  *
- * @param onnx The model file. Its one input must be an image `[N, C, H, W]` or `[N, H, W, C]`, of float32, float16,
- *   float64 or uint8; batch, height and width may be dynamic.
+ * @param onnx The model file. One of its inputs must be an image `[N, C, H, W]`, `[N, H, W, C]`, `[C, H, W]` or
+ *   `[H, W, C]`, of floating or whole numbers, which the coefficients' pixels are rounded to; batch, height and width
+ *   may be dynamic. Inputs beside it stay inputs, unless `options.inputs` has their values.
  * @returns A standard ONNX file: input `coefficients`, the outputs of the original, dynamic where that was.
  * @throws {OnnxError} where the bytes are no ONNX model.
  * @throws {ConvertError} where the model takes no image, or, under plan `exploded`, where an operator has no
@@ -58,14 +61,15 @@ export interface Converted {
 /** {@link convert} on graphs. */
 export function convertGraph(model: Graph, options: ConvertOptions = {}): Converted {
   settings(options);
-  return options.input === "jpeg" ? fromJpeg(model, options) : fromPlanes(prepare(findImage(model)), options);
+  const { source, image } = findImage(model, options.inputs);
+  const found = { source: withConstants(source, image, options.inputs ?? {}), image };
+  return options.input === "jpeg" ? fromJpeg(found, options) : fromPlanes(prepare(found), options);
 }
 
 /** The entrance ends at planes: what plan fused makes of the rest is the network itself, if its ReLUs stay exact. */
-function fromJpeg(model: Graph, options: ConvertOptions): Converted {
-  const found = findImage(model);
+function fromJpeg(found: ImageModel, options: ConvertOptions): Converted {
   const { preprocess, assumed } = preparationFor(found.image, undefined, options.preprocess);
-  const prepared = prepare(atSize(found, planeSize(found.image, preprocess)));
+  const prepared = prepare(oneByOne(atSize(found, planeSize(found.image, preprocess)), options.inputs));
   const { source, image } = prepared;
   const converted = fromPlanes(prepared, options);
   const metadata = readMetadata(converted.graph) as Metadata;
@@ -83,7 +87,7 @@ function fromJpeg(model: Graph, options: ConvertOptions): Converted {
   return { graph: entered, cost, report, ...(assumed && { assumed }) };
 }
 
-function fromPlanes({ source: folded, image }: Prepared, options: ConvertOptions): Converted {
+function fromPlanes({ source: folded, image }: ImageModel, options: ConvertOptions): Converted {
   const chosen = settings(options);
   const source = chosen.plan === "blockwise" ? foldZeros(foldChannels(folded)) : folded;
   const strict = chosen.plan === "exploded";
@@ -94,7 +98,8 @@ function fromPlanes({ source: folded, image }: Prepared, options: ConvertOptions
   const plan = (note: Note) => PLANS[chosen.plan](g, chosen, cost, note);
   const approximate = chosen.relu.kind !== "exact";
   const report = carry(source, image, g, { cost, strict, approximate, plan });
-  const graph = g.build();
+  const graph = withRepeated(g.build(), image, options.inputs ?? {});
+  const outputs = batchedOutputs(source, image.batch);
   writeMetadata(graph, {
     input: "planes",
     plan: chosen.plan,
@@ -103,6 +108,8 @@ function fromPlanes({ source: folded, image }: Prepared, options: ConvertOptions
     height: image.height,
     width: image.width,
     batch: image.batch,
+    batched: source.outputs.flatMap(({ name }) => (outputs.get(name)?.isBatched ? [name] : [])),
+    ...(image.type !== "float32" && { type: image.type }),
     table: Array.from(chosen.table),
     ...cost,
   });
@@ -117,32 +124,32 @@ function keepContext(g: GraphBuilder, source: Graph): void {
     if (functions || domains.has(domain)) g.graph.opsets.set(domain, version);
   if (irVersion) g.graph.irVersion = irVersion;
   if (functions) g.graph.functions = functions;
-  for (const { name } of source.outputs) g.unique(name);
+  for (const { name } of [...source.outputs, ...source.inputs.slice(1)]) g.unique(name);
   for (const name of source.nodes.flatMap((node) => [...subgraphNames(node).made])) g.unique(name);
 }
 
-/** A model as conversion takes it. */
-interface Prepared {
-  source: Graph;
-  image: ImageInput;
-}
-
 /** Constants and batch normalisation folded, channels first. */
-const prepare = ({ source, image }: Prepared): Prepared => ({
+const prepare = ({ source, image }: ImageModel): ImageModel => ({
   source: foldBatchNormalization(channelsFirst(foldConstants(source, { partial: true }))),
   image,
 });
 
 /** With planes of one size, where the model leaves it open. */
-function atSize({ source, image }: Prepared, { channels, height, width }: Size): Prepared {
+function atSize({ source, image }: ImageModel, { channels, height, width }: Size): ImageModel {
   const shape = [image.batch, channels, height, width];
-  const inputs = source.inputs.map((input) => ({ ...input, shape }));
+  const inputs = source.inputs.map((input, i) => (i === 0 ? { ...input, shape } : input));
   return { source: { ...source, inputs }, image: { ...image, height, width } };
 }
 
+/** With the values that are given for each image as constants, where a run is of one image. */
+const oneByOne = ({ source, image }: ImageModel, given: InputValues = {}): ImageModel => ({
+  source: withConstants(source, { ...image, batch: 1, lengths: new Map([[`${image.batch}`, 1]]) }, given),
+  image,
+});
+
 /** Multiplications of a spatial model for one image: what a converted one's are to be compared with. */
-export function spatialMultiplyAdds(model: Graph): number {
-  const { source, image } = findImage(model);
+export function spatialMultiplyAdds(model: Graph, inputs?: InputValues): number {
+  const { source, image } = findImage(model, inputs);
   const facts = inferShapes(source, { partial: true });
   const images = typeof image.batch === "number" ? image.batch : 1;
   return source.nodes.reduce((sum, node) => sum + multiplications(node, facts) / images, 0);

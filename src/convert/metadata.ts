@@ -1,4 +1,4 @@
-import type { Dimension, Graph } from "../onnx/graph.js";
+import type { Dimension, ElementType, Graph } from "../onnx/graph.js";
 import type { Preprocess } from "./entrance/preprocess.js";
 import { ConvertError } from "./errors.js";
 import type { InputName } from "./options.js";
@@ -15,6 +15,10 @@ export interface Metadata {
   width: Dimension;
   /** Of the network: its length, or its name where it is free. Older files do not say it. */
   batch?: Dimension;
+  /** The names of the outputs that have the batch as their first axis. Older files do not say it. */
+  batched?: string[];
+  /** The element type of the image in the network that was converted, where it is not float32. */
+  type?: ElementType;
   /** 64 entries, zigzag order. */
   table: number[];
   /** For one image. */

@@ -1,6 +1,7 @@
 import { DEFAULT_TABLE, MAX_FREQUENCIES } from "../transform/frequency.js";
 import type { Preprocess } from "./entrance/preprocess.js";
 import { ConvertError } from "./errors.js";
+import type { InputValues } from "./other-inputs.js";
 
 /** How ReLU is carried out: exactly, or from the spatial frequencies alpha + beta <= n alone (ASM, APX). */
 export type Relu = "exact" | { asm: number } | { apx: number };
@@ -28,6 +29,11 @@ export interface ConvertOptions {
    * torchvision does it for the network's size, which {@link Converted.assumed} tells.
    */
   preprocess?: Partial<Preprocess>;
+  /**
+   * Values of the model's inputs beside the image, such as a size or a scale: they become constants of the converted
+   * model. Those that are not given stay its inputs, under their names.
+   */
+  inputs?: InputValues;
   /** Quantisation table of the coefficient tensor, 64 entries in zigzag order; by default the notebook's. */
   table?: ArrayLike<number>;
   /** Bytes that plan `exploded` may need to be loaded; one that needs more is refused. Default: no limit. */

@@ -41,7 +41,7 @@ export function summarizeModel(graph: Graph, options: ConvertOptions = {}): Mode
   };
   const converted = readMetadata(graph);
   if (converted) return { ...general, converted };
-  const { channels, height, width } = findImage(graph).image;
+  const { channels, height, width } = findImage(graph, options.inputs).image;
   const { cost, report } = convertGraph(graph, options);
   return {
     ...general,
@@ -49,7 +49,7 @@ export function summarizeModel(graph: Graph, options: ConvertOptions = {}): Mode
     input: options.input ?? "planes",
     plan: options.plan ?? "fused",
     relu: formatRelu(options.relu ?? "exact"),
-    spatialMultiplyAdds: spatialMultiplyAdds(graph),
+    spatialMultiplyAdds: spatialMultiplyAdds(graph, options.inputs),
     multiplyAdds: cost.multiplyAdds,
     layers: report,
   };

@@ -1,9 +1,10 @@
 /** The usual pipeline and ours over the same files, stage by stage, in turns. */
 import type { Preprocess } from "../convert/entrance/preprocess.js";
+import type { InputValues } from "../convert/other-inputs.js";
 import { JpegDomainError } from "../errors.js";
 import type { JpegDamage } from "../jpeg/image.js";
 import { classesOutput } from "../runtime/classes.js";
-import { openNetwork } from "../runtime/network.js";
+import { type NetworkOptions, openNetwork } from "../runtime/network.js";
 import { enter, fromPlanes, openPipeline, type Pipeline, planeLength } from "../runtime/pipeline.js";
 import { median } from "./measure.js";
 import { usualWay } from "./usual.js";
@@ -44,6 +45,7 @@ export async function compareWays(options: {
   model: string;
   spatial: string | undefined;
   preprocess: Partial<Preprocess>;
+  inputs?: InputValues;
   strict?: boolean;
   maxPixels?: number;
 }): Promise<Comparison> {
@@ -55,7 +57,13 @@ export async function compareWays(options: {
     );
   const way = await usualWay(reading);
   const ours = await openPipeline(network, 1);
-  const usual = spatial === undefined ? ours : await openSpatial(spatial, network.preprocess);
+  const usual =
+    spatial === undefined
+      ? ours
+      : await openSpatial(spatial, {
+          preprocess: network.preprocess,
+          ...(options.inputs && { inputs: options.inputs }),
+        });
   const { preprocess, planes: size } = network;
   const output = (classesOutput(network.outputs) ?? network.outputs[0])?.name ?? "";
   const [ourPlanes, usualPlanes] = [
@@ -130,8 +138,8 @@ export async function compareWays(options: {
   };
 }
 
-async function openSpatial(path: string, preprocess: Preprocess): Promise<Pipeline> {
-  const network = await openNetwork(path, { preprocess });
+async function openSpatial(path: string, options: NetworkOptions): Promise<Pipeline> {
+  const network = await openNetwork(path, options);
   if (network.metadata !== undefined)
     throw new JpegDomainError(`${path} is a converted model, expected the spatial one`);
   return openPipeline(network, 1);

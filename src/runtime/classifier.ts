@@ -1,5 +1,7 @@
 import { freemem } from "node:os";
 import { type InferenceSession, Tensor } from "onnxruntime-node";
+import { findImage } from "../convert/image-input.js";
+import { isSized, type Planes, type Size } from "../convert/layers.js";
 import { type Metadata, readMetadata } from "../convert/metadata.js";
 import { type Cost, gigabytes, loadingBytes } from "../convert/plan.js";
 import { JpegDomainError } from "../errors.js";
@@ -36,17 +38,18 @@ export async function openClassifier(bytes: Uint8Array, options: SessionOptions 
   const metadata = readMetadata(graph);
   const refusal = metadata && checkMemory(`the ${metadata.plan} model`, metadata);
   if (refusal) throw new JpegDomainError(refusal);
-  const batch = graph.inputs[0]?.shape?.[0] ?? 1;
-  const { channels, height, width } = spatialSize(
-    metadata ? ["N", metadata.channels, metadata.height, metadata.width] : graph.inputs[0]?.shape,
-  );
+  // Of a spatial model, its input of planes float32, whatever its own is.
+  const { source, image } = metadata ? { source: graph, image: metadata } : findImage(graph);
+  const { channels, height, width } = spatialSize(image);
+  const batch = image.batch ?? source.inputs[0]?.shape?.[0] ?? 1;
   // Operators of gigabytes are read once a batch: packing them first saves no time and costs as much memory again.
   const unpacked = { extra: { session: { disable_prepacking: "1" } } };
-  const { name } = pickClasses(readableOutputs(graph, batch).outputs);
-  const readable = readableOutputs(graph, batch, [name]);
-  const model = readable.graph === graph ? bytes : readable.graph;
+  const { name } = pickClasses(readableOutputs(source, batch).outputs);
+  const readable = readableOutputs(source, batch, [name]);
+  const isItself = readable.graph === source && source.inputs[0]?.name === graph.inputs[0]?.name;
+  const model = isItself ? bytes : readable.graph;
   const session = await openSession(model, { ...(metadata?.plan === "exploded" && unpacked), ...options });
-  const input = session.inputNames[0] as string;
+  const input = source.inputs[0]?.name as string;
   return {
     metadata,
     channels,
@@ -79,18 +82,12 @@ async function logitsOf(
   return numbers instanceof Float32Array ? numbers : Float32Array.from(numbers, Number);
 }
 
-function spatialSize(shape: (number | string)[] = []): { channels: number; height: number; width: number } {
-  const [, channels, height, width] = shape;
-  if (
-    shape.length !== 4 ||
-    typeof channels !== "number" ||
-    typeof height !== "number" ||
-    typeof width !== "number"
-  )
-    throw new JpegDomainError(
-      `the model's input is [${shape.join(", ")}], expected planes [N, C, H, W] of known size`,
-    );
-  return { channels, height, width };
+function spatialSize(image: Planes): Size {
+  if (isSized(image)) return image;
+  const { channels, height, width } = image;
+  throw new JpegDomainError(
+    `the model's input is [N, ${channels}, ${height}, ${width}], expected planes [N, C, H, W] of known size`,
+  );
 }
 
 /** Memory that this process can still have, as the system or its container limits it. */

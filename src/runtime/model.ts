@@ -5,6 +5,7 @@ import type { InferenceSession } from "onnxruntime-node";
 import type { Preprocess } from "../convert/entrance/preprocess.js";
 import type { Metadata } from "../convert/metadata.js";
 import type { ConvertOptions } from "../convert/options.js";
+import type { InputValues } from "../convert/other-inputs.js";
 import { loadingBytes } from "../convert/plan.js";
 import { JpegDomainError } from "../errors.js";
 import { type Batcher, batcher } from "./batcher.js";
@@ -46,6 +47,11 @@ export interface ModelOptions extends Pick<ConvertOptions, "plan" | "relu"> {
   threads?: number;
   /** Files that may be in work or waiting for the consumer at a time; by default enough for all threads. */
   window?: number;
+  /**
+   * Values of the model's inputs beside the image, such as `{ scale_factor: [1, 1] }`. Of an input whose first axis is
+   * the batch, those of one image; every image gets them. A model that has such inputs is refused without them.
+   */
+  inputs?: InputValues;
   /** The names of the outputs that are computed and given; by default all. */
   outputs?: readonly string[];
   /**

@@ -1,14 +1,16 @@
 /** A model file as what runs behind the entrance: `model file → network on planes or coefficients, its preprocessing`. */
 import { convertGraph } from "../convert/convert.js";
+import { JPEG_INPUTS } from "../convert/entrance/graph.js";
 import { planeSize } from "../convert/entrance/plane-size.js";
 import { preparationFor } from "../convert/entrance/preparation.js";
 import type { Preprocess } from "../convert/entrance/preprocess.js";
-import { findImage } from "../convert/image-input.js";
+import { findImage, type ImageInput } from "../convert/image-input.js";
 import { type Metadata, readMetadata } from "../convert/metadata.js";
 import type { ConvertOptions } from "../convert/options.js";
+import { type InputValues, type OtherInput, otherInputs } from "../convert/other-inputs.js";
 import { JpegDomainError } from "../errors.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
-import type { Dimension, Graph } from "../onnx/graph.js";
+import type { Dimension, Graph, ValueInfo } from "../onnx/graph.js";
 import { cutAt } from "./cut.js";
 import type { FillOptions, PlaneSize } from "./entrance.js";
 import { fileFailure } from "./failure.js";
@@ -26,6 +28,10 @@ export interface Network {
   table: number[] | undefined;
   /** The batch the file was made for, where it is not free. */
   fixedBatch: number | undefined;
+  /** The name of the input that takes the planes or their coefficients. */
+  input: string;
+  /** Inputs beside it, which have the same values for all images. */
+  others: OtherInput[];
   outputs: ReadOutput[];
   /** How files are read. */
   reading: FillOptions;
@@ -42,6 +48,8 @@ export interface OpenedNetwork extends Network {
 export interface NetworkOptions extends Pick<ConvertOptions, "plan" | "relu"> {
   /** A part of it replaces that part of what the model says, or of what is assumed. */
   preprocess?: Partial<Preprocess>;
+  /** Values of the model's inputs beside the image, such as a size or a scale. */
+  inputs?: InputValues;
   /** The names of the outputs that are computed and given; by default all. */
   outputs?: readonly string[];
   /**
@@ -77,40 +85,65 @@ async function openModel(model: Uint8Array | string, options: NetworkOptions): P
   const graph = typeof model === "string" ? parseModel(model, bytes) : readOnnx(bytes);
   const metadata = readMetadata(graph);
   if (metadata !== undefined) return converted(bytes, graph, metadata, options);
-  const { source, image } = findImage(graph);
+  const { source, image } = findImage(graph, options.inputs);
   const { preprocess, assumed } = preparationFor(image, undefined, options.preprocess);
   if (options.plan !== undefined || options.relu !== undefined) {
     // The runtime's entrance ends at the planes; what the caller asked for is a matter of the layers behind them.
+    const { plan, relu, inputs, ...others } = options;
     const { graph: made } = convertGraph(graph, {
-      ...(options.plan && { plan: options.plan }),
-      ...(options.relu && { relu: options.relu }),
+      ...(plan && { plan }),
+      ...(relu && { relu }),
+      ...(inputs && { inputs }),
     });
     const about = readMetadata(made) as Metadata;
-    return { ...converted(writeOnnx(made), made, about, { ...options, preprocess }), assumed };
+    return { ...converted(writeOnnx(made), made, about, { ...others, preprocess }), assumed };
   }
   const readable = readableOutputs(source, image.batch, options.outputs);
   // The file itself where its input is planes already, and its outputs can be read; its weights may lie beside it.
-  const isItself = source.inputs[0]?.name === graph.inputs[0]?.name && readable.graph === source;
+  const isItself = graph.inputs.some(({ name }) => name === image.name) && readable.graph === source;
+  const planes = planeSize(image, preprocess);
   return {
     preprocess,
     assumed,
     model: isItself ? model : writeOnnx(readable.graph),
-    planes: planeSize(image, preprocess),
+    planes,
     table: undefined,
     metadata: undefined,
-    ...outputsFor(readable, image.batch),
+    ...runOf(readable, image, planes, options.inputs),
   };
 }
 
-/** @throws {JpegDomainError} where a run is always of several images, and its outputs are not of one each. */
-function outputsFor({ outputs, isTogether }: Readable, batch: Dimension | undefined) {
+/** What the caller gives of a network's inputs, and how it is run. */
+interface Run extends Pick<Network, "input" | "others" | "outputs" | "isTogether" | "fixedBatch"> {}
+
+/**
+ * @param image - as the graph's inputs name its lengths
+ * @param batch - what a run takes, where it is another than the network's own
+ * @throws {JpegDomainError} where a run is always of several images, and its outputs are not of one each; or an input
+ *   has no value
+ */
+function runOf(
+  { graph, outputs, isTogether }: Readable,
+  image: Pick<ImageInput, "batch" | "height" | "width">,
+  planes: PlaneSize,
+  given: InputValues | undefined,
+  batch: Dimension = image.batch,
+): Run {
   const fixedBatch = fixed(batch);
   const odd = outputs.find(({ isBatched }) => !isBatched);
   if (fixedBatch !== undefined && fixedBatch > 1 && odd !== undefined)
     throw new JpegDomainError(
       `the model takes ${fixedBatch} images at once, and its output "${odd.name}" is [${odd.shape?.join(", ") ?? "?"}], so it cannot be told which part is whose; expected ${fixedBatch} as its first length, or a batch of 1`,
     );
-  return { outputs, isTogether, fixedBatch };
+  const [input, ...beside] = graph.inputs as [ValueInfo, ...ValueInfo[]];
+  const lengths = new Map([
+    [`${image.height}`, planes.height],
+    [`${image.width}`, planes.width],
+  ]);
+  const others = otherInputs(beside, { name: input.name, batch: image.batch, lengths }, given);
+  // A length that may be the batch or may not.
+  const isOpen = beside.some(({ shape }) => typeof shape?.[0] === "string" && shape[0] !== image.batch);
+  return { input: input.name, others, outputs, isTogether: isTogether && !isOpen, fixedBatch };
 }
 
 function read(path: string): Uint8Array {
@@ -136,15 +169,25 @@ function converted(
   const found = preparationFor(metadata, metadata.preprocess, options.preprocess);
   const planes = planeSize(metadata, found.preprocess);
   const common = { ...found, planes, metadata };
+  const image = { batch: own, height: metadata.height, width: metadata.width };
   if (metadata.planes === undefined) {
-    const readable = readableOutputs(graph, own, options.outputs);
+    const readable = readableOutputs(graph, own, options.outputs, metadata.batched);
     const model = readable.graph === graph ? bytes : writeOnnx(readable.graph);
-    return { ...common, model, table: metadata.table, ...outputsFor(readable, batch) };
+    return {
+      ...common,
+      model,
+      table: metadata.table,
+      ...runOf(readable, image, planes, options.inputs, batch),
+    };
   }
   // The file holds the entrance as nodes; the runtime does their work faster, and runs what is behind them.
   const shape = [batch, planes.channels, planes.height, planes.width];
-  const behind = readableOutputs(cutAt(graph, metadata.planes, shape), own, options.outputs);
-  return { ...common, model: writeOnnx(behind.graph), table: undefined, ...outputsFor(behind, batch) };
+  // Older files have other names where the network had values of these.
+  const ofFile = graph.inputs.slice(0, JPEG_INPUTS.length).map(({ name }) => name);
+  const behind = cutAt(graph, metadata.planes, shape, ofFile);
+  const readable = readableOutputs(behind, own, options.outputs, metadata.batched);
+  const run = runOf(readable, image, planes, options.inputs, batch);
+  return { ...common, model: writeOnnx(readable.graph), table: undefined, ...run };
 }
 
 const fixed = (batch: Dimension | undefined) => (typeof batch === "number" && batch > 0 ? batch : undefined);

@@ -1,10 +1,11 @@
 /** What a model gives, found out when it is opened; and how each image's part of it is read after a run. */
 import type { Tensor } from "onnxruntime-node";
 import { JpegDomainError } from "../errors.js";
+import { type BatchedOutput, batchedOutputs } from "../onnx/batch.js";
 import { makeNode } from "../onnx/builder.js";
 import { kindOfType } from "../onnx/file.js";
 import { type Dimension, type ElementType, type Graph, type ValueInfo, volume } from "../onnx/graph.js";
-import { inferShapes } from "../onnx/infer.js";
+import { fromHalf } from "../onnx/half.js";
 import { namesOf } from "../onnx/subgraph.js";
 
 /** What a model gives for one image. */
@@ -63,26 +64,26 @@ const FLOAT32 = 1;
  * Finds out how a model's outputs are read.
  * @param batch - the length of the batch as the model's input declares it
  * @param chosen - the names of those that are wanted; default all
+ * @param known - the names of those that have the batch as their first axis, where it is known
  * @throws {JpegDomainError} where one is not there, or is no tensor
  */
-export function readableOutputs(graph: Graph, batch: Dimension, chosen?: readonly string[]): Readable {
+export function readableOutputs(
+  graph: Graph,
+  batch: Dimension,
+  chosen?: readonly string[],
+  known?: readonly string[],
+): Readable {
   const wanted = choose(graph.outputs, chosen);
-  const facts = inferShapes(withBatch(graph, BATCH), { partial: true });
+  const told = batchedOutputs(graph, batch);
   const taken = namesOf(graph);
-  const nodes = [...graph.nodes];
   let isTogether = true;
   const outputs = wanted.map((declared): ReadOutput => {
     const { name } = declared;
-    const made = facts.get(name);
-    const type = typeOf(declared, made?.type);
-    const shape = declared.shape ?? made?.shape.map((length) => (length === BATCH ? batch : length));
-    const isProved = made?.shape[0] === BATCH;
-    const isBatched = isProved || declared.shape?.[0] === batch;
-    // A constant where the batch should be, as tracing leaves it: right for one image only.
-    const isFixed = typeof batch === "string" && typeof made?.shape[0] === "number";
-    isTogether &&= isBatched && !isFixed;
+    const { shape, isTraced, ...found } = told.get(name) as BatchedOutput;
+    const type = typeOf(declared, found.type);
+    const isBatched = known?.includes(name) ?? found.isBatched;
+    isTogether &&= isBatched && !isTraced;
     const value = type !== undefined && CAST.has(type) ? unique(`${name}.float32`, taken) : name;
-    if (value !== name) nodes.push(makeNode("Cast", [name], [value], { to: FLOAT32 }));
     return { name, type, shape: isBatched ? shape?.slice(1) : shape, value, isBatched };
   });
   // One that is not wanted keeps a session from being opened as well.
@@ -91,11 +92,14 @@ export function readableOutputs(graph: Graph, batch: Dimension, chosen?: readonl
     outputs.every(({ name, value }) => name === value)
   )
     return { graph, outputs, isTogether };
-  const made = outputs.map(({ name, value }): ValueInfo => {
-    const declared = wanted.find((output) => output.name === name) as ValueInfo;
+  const casts = outputs.flatMap(({ name, value }) =>
+    name === value ? [] : [makeNode("Cast", [name], [value], { to: FLOAT32 })],
+  );
+  const made = outputs.map(({ name, value }, i): ValueInfo => {
+    const declared = wanted[i] as ValueInfo;
     return value === name ? declared : { name: value, type: "float32", shape: declared.shape };
   });
-  return { graph: { ...graph, nodes, outputs: made }, outputs, isTogether };
+  return { graph: { ...graph, nodes: [...graph.nodes, ...casts], outputs: made }, outputs, isTogether };
 }
 
 function choose(outputs: readonly ValueInfo[], chosen?: readonly string[]): ValueInfo[] {
@@ -116,17 +120,6 @@ function typeOf(output: ValueInfo, made: ElementType | undefined): ElementType |
   throw new JpegDomainError(
     `output "${name}" is ${kindOfType(otherType)}, which cannot be read; expected tensors (others can be chosen by name)`,
   );
-}
-
-/** No model's own name of a length. */
-const BATCH = "\0batch";
-
-/** The graph with a name of its own for the batch, whose way through the graph can then be followed. */
-function withBatch(graph: Graph, batch: string): Graph {
-  const inputs = graph.inputs.map((input, i) =>
-    i === 0 && input.shape ? { ...input, shape: [batch, ...input.shape.slice(1)] } : input,
-  );
-  return { ...graph, inputs };
 }
 
 function unique(hint: string, taken: ReadonlySet<string>): string {
@@ -182,15 +175,7 @@ let halves: Float32Array | undefined;
 function fromHalves(data: Uint16Array, from: number, to: number): Float32Array {
   // A Float16Array gives numbers already.
   if (!(data instanceof Uint16Array)) return Float32Array.from((data as Uint16Array).subarray(from, to));
-  halves ??= Float32Array.from({ length: 2 ** 16 }, (_, bits) => half(bits));
+  halves ??= Float32Array.from({ length: 2 ** 16 }, (_, bits) => fromHalf(bits));
   const table = halves;
   return Float32Array.from(data.subarray(from, to), (bits) => table[bits] as number);
-}
-
-/** IEEE 754 binary16: sign, 5 bits of exponent (bias 15), 10 of fraction. */
-function half(bits: number): number {
-  const sign = bits >> 15 ? -1 : 1;
-  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
 }

@@ -1,5 +1,6 @@
 /** One thread's way from files to outputs: `bytes → planes → (coefficients →) network`. */
 import { type InferenceSession, Tensor } from "onnxruntime-node";
+import { repeated } from "../convert/other-inputs.js";
 import type { JpegDamage } from "../jpeg/image.js";
 import { compress } from "../transform/images.js";
 import { fillPlanes } from "./entrance.js";
@@ -122,6 +123,7 @@ function rowRunner(session: InferenceSession, network: Network): RunRows {
   const { outputs, fixedBatch } = network;
   const length = planeLength(network);
   const fetches = outputs.map(({ value }) => value);
+  const others = otherFeeds(network);
   let isTogether = network.isTogether;
 
   /** The outputs of the `rows` images from `from` on, or why there are none. */
@@ -132,7 +134,7 @@ function rowRunner(session: InferenceSession, network: Network): RunRows {
   ): Promise<Record<string, Tensor> | Error> {
     const part = planes.subarray(from * length, (from + rows) * length);
     try {
-      const feeds = { [session.inputNames[0] as string]: inputTensor(network, part, rows) };
+      const feeds = { [network.input]: inputTensor(network, part, rows), ...others(rows) };
       return (await session.run(feeds, fetches)) as Record<string, Tensor>;
     } catch (error) {
       return describeFailure(error);
@@ -155,6 +157,24 @@ function rowRunner(session: InferenceSession, network: Network): RunRows {
         results.push(made instanceof Error ? { error: made } : partOf(made, outputs, row, rows));
     }
     return results;
+  };
+}
+
+/** The tensors of the inputs beside the image, for so many images. */
+function otherFeeds({ others }: Network): (rows: number) => Record<string, Tensor> {
+  const made = new Map<number, Record<string, Tensor>>();
+  return (rows) => {
+    let feeds = made.get(rows);
+    if (feeds === undefined) {
+      feeds = Object.fromEntries(
+        others.map((input) => {
+          const { type, data, dims } = input.isBatched ? repeated(input, rows) : input;
+          return [input.name, new Tensor(type as Tensor.Type, data as never, dims)];
+        }),
+      );
+      made.set(rows, feeds);
+    }
+    return feeds;
   };
 }
 

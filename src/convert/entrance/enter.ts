@@ -79,7 +79,7 @@ export function enterJpeg(behind: Behind, preprocess: Preprocess): Entered {
     width,
     graph: {
       ...network,
-      inputs: entrance.inputs,
+      inputs: [...entrance.inputs, ...network.inputs.filter(({ name }) => name !== input)],
       initializers: new Map([...entrance.initializers, ...network.initializers]),
       nodes: [...entrance.nodes, ...nodes, ...network.nodes],
     },

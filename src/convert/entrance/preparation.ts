@@ -1,5 +1,7 @@
 /** How photographs are prepared for a network that does not say it: as is usual for networks of its size. */
+import type { ElementType } from "../../onnx/graph.js";
 import { ConvertError } from "../errors.js";
+import { wholeRange } from "../image-types.js";
 import type { Planes } from "../layers.js";
 import {
   type Area,
@@ -16,6 +18,11 @@ export interface Preparation {
   assumed: string | undefined;
 }
 
+/** The planes of a network, and the element type that its image has in it: float32 if it is not said. */
+export interface Prepared extends Planes {
+  type?: ElementType;
+}
+
 /** Sides up to this are taken to be small images' own (MNIST, CIFAR), larger ones a crop of photographs. */
 const SMALL = 64;
 /** Torchvision's classifiers take the middle 224 of 256. */
@@ -26,13 +33,15 @@ const SHARE = 224 / 256;
  * @throws {ConvertError} where it does not give as many planes as the network takes.
  */
 export function preparationFor(
-  network: Planes,
+  network: Prepared,
   known: Preprocess | undefined,
   given: Partial<Preprocess> = {},
 ): Preparation {
   const { channels } = network;
   if (channels !== 1 && channels !== 3)
-    throw new ConvertError(`the model takes images of ${channels} channels, expected 1 (grey) or 3 (colour)`);
+    throw new ConvertError(
+      `the model takes images of ${channels} channels, expected 1 (grey) or 3 (colour)${channels === 4 ? "; JPEG files have no alpha" : ""}`,
+    );
   // A whole description stands for itself: without a resize, it means none.
   const preprocess = checkPreprocess(
     isWhole(given) ? given : { ...(known ?? usual(network, given)), ...given },
@@ -43,19 +52,18 @@ export function preparationFor(
     );
   const isSaid =
     known !== undefined || isWhole(given) || ((given.resize ?? given.crop) && given.mean && given.std);
-  return {
-    preprocess,
-    assumed: isSaid
-      ? undefined
-      : `the model does not say how images are prepared; assumed ${told(preprocess)}`,
-  };
+  const assumed = [
+    isSaid ? undefined : `the model does not say how images are prepared; assumed ${told(preprocess)}`,
+    misfit(network, preprocess),
+  ].filter((sentence) => sentence !== undefined);
+  return { preprocess, assumed: assumed.join("; ") || undefined };
 }
 
 const isWhole = ({ resample, rescale, mean, std, channels }: Partial<Preprocess>): boolean =>
   [resample, rescale, mean, std, channels].every((field) => field !== undefined);
 
 /** Torchvision's for photographs; small images as they are. A given size is the whole of it where the model has none. */
-function usual({ channels, height, width }: Planes, given: Partial<Preprocess>): Preprocess {
+function usual({ channels, height, width, type }: Prepared, given: Partial<Preprocess>): Preprocess {
   const area = TORCHVISION.crop as Area;
   const size = {
     height: typeof height === "number" ? height : area.height,
@@ -67,17 +75,42 @@ function usual({ channels, height, width }: Planes, given: Partial<Preprocess>):
   return {
     ...color,
     ...(channels === 1 && { mean: [0], std: [1], channels: "grayscale" as const }),
+    ...wholeNumbers(channels, type),
     ...(edge <= SMALL || isGiven
       ? { resize: size }
       : { resize: { shortestEdge: Math.round(edge / SHARE) }, crop: size }),
   };
 }
 
-function told({ resize, crop, channels, resample, mean, std }: Preprocess): string {
+/** Whole numbers are pixels as they are, 0 to 255; in int8, which ends at 127, less 128. */
+function wholeNumbers(channels: number, type: ElementType = "float32"): Partial<Preprocess> {
+  const range = wholeRange(type);
+  if (range === undefined) return {};
+  const fill = (value: number) => Array<number>(channels).fill(value);
+  return { rescale: 1, mean: fill(range[1] < 255 ? -range[0] : 0), std: fill(1) };
+}
+
+/** That a type of whole numbers does not hold what the preprocessing gives, as a sentence. */
+function misfit({ type = "float32" }: Prepared, { rescale, mean, std }: Preprocess): string | undefined {
+  const range = wholeRange(type);
+  if (range === undefined) return undefined;
+  const ends = mean.flatMap((value, c) =>
+    [0, 255].map((pixel) => (pixel * rescale - value) / (std[c] as number)),
+  );
+  const [least, most] = [Math.min(...ends), Math.max(...ends)];
+  if (most - least >= FEW_LEVELS && least > range[0] - 1 && most < range[1] + 1) return undefined;
+  return `the model takes ${type}, and the preprocessing gives ${least.toPrecision(3)} to ${most.toPrecision(3)}, which is rounded and ends at ${range.join(" and ")}; expected 0 to 255 (rescale 1, mean 0, std 1) or the like`;
+}
+
+/** Fewer than these are no picture. */
+const FEW_LEVELS = 32;
+
+function told({ resize, crop, channels, resample, rescale, mean, std }: Preprocess): string {
   const steps = [
     resize && `${toldResize(resize)}, ${resample}`,
     crop && `the middle ${crop.height}x${crop.width}`,
     channels,
+    rescale !== 1 / 255 && `rescale ${rescale}`,
     `mean ${mean.join(" ")}`,
     `std ${std.join(" ")}`,
   ];

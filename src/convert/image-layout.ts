@@ -1,0 +1,191 @@
+/** How an image lies in a model's input: which axis is what, as far as the graph or the lengths tell. */
+import { constantOf } from "../onnx/facts.js";
+import {
+  type Constant,
+  type Dimension,
+  type Graph,
+  intsAttribute,
+  type Node,
+  numbers,
+  producers,
+  type ValueInfo,
+} from "../onnx/graph.js";
+
+/** The axes of an input. An input without batch is one image, one without channels is gray. */
+export interface Layout {
+  batch: number | undefined;
+  channel: number | undefined;
+  height: number;
+  width: number;
+  /** How many channels there are, where it is known. */
+  channels: number | undefined;
+}
+
+/**
+ * The layout of an image input of 3 or 4 axes, `undefined` where it cannot be one.
+ *
+ * What the graph does with it comes first: the axis that its first convolution has as channels. Else the lengths tell:
+ * 1 to 4 are colours, of 3 axes only 3 are.
+ */
+export function layoutOf(model: Graph, { name, shape }: ValueInfo): Layout | undefined {
+  if (shape === undefined || shape.length < 3 || shape.length > 4) return undefined;
+  const traced = trace(model, name, shape);
+  if (traced !== undefined) return withChannels(traced, shape);
+  if (shape.length === 4) {
+    const [, first, , last] = shape as [Dimension, Dimension, Dimension, Dimension];
+    const isLast = comesToFront(model, name) || (isColours(last) && !isColours(first));
+    return withChannels(isLast ? NHWC : NCHW, shape);
+  }
+  if (shape[0] === 3) return withChannels(CHW, shape);
+  return shape[2] === 3 ? withChannels(HWC, shape) : undefined;
+}
+
+const NCHW: Layout = { batch: 0, channel: 1, height: 2, width: 3, channels: undefined };
+const NHWC: Layout = { batch: 0, channel: 3, height: 1, width: 2, channels: undefined };
+const CHW: Layout = { batch: undefined, channel: 0, height: 1, width: 2, channels: undefined };
+const HWC: Layout = { batch: undefined, channel: 2, height: 0, width: 1, channels: undefined };
+
+/** Whether all that reads the image brings its channels to the front. */
+function comesToFront({ nodes }: Graph, name: string): boolean {
+  const readers = nodes.filter(({ inputs }) => inputs.includes(name));
+  const toFront = (node: Node) =>
+    node.op === "Transpose" && node.domain === "" && intsAttribute(node, "perm")?.join() === "0,3,1,2";
+  return readers.length > 0 && readers.every(toFront);
+}
+
+/** Whether a length can be the number of an image's colours. */
+const isColours = (length: Dimension) => typeof length === "number" && length >= 1 && length <= 4;
+
+function withChannels(layout: Layout, shape: Dimension[]): Layout {
+  const declared = layout.channel === undefined ? 1 : shape[layout.channel];
+  return typeof declared === "number" ? { ...layout, channels: declared } : layout;
+}
+
+/** Operators that leave every axis where it is. */
+const IN_PLACE = new Set([
+  ...[
+    "Cast",
+    "CastLike",
+    "Identity",
+    "Dropout",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Pow",
+    "Sqrt",
+    "Neg",
+    "Abs",
+    "Floor",
+  ],
+  ...["Ceil", "Round", "Clip", "Max", "Min", "Relu", "Pad", "Resize", "Upsample"],
+  ...["QuantizeLinear", "DequantizeLinear", "MaxPool", "AveragePool"],
+]);
+
+/** Operators that have channels as their second axis, and where the weight is that tells how many. */
+const WEIGHTS: Record<string, number> = { Conv: 1, ConvInteger: 1, FusedConv: 1, QLinearConv: 3 };
+
+/** So many nodes between an image and its first convolution are plenty. */
+const MOST_STEPS = 64;
+
+/** Follows an input to the first operator that has channels: its axes there are those of the input, by where they went. */
+function trace(model: Graph, name: string, shape: readonly Dimension[]): Layout | undefined {
+  const makers = producers(model);
+  const constant = (value: string | undefined): Constant | undefined => {
+    const maker = makers.get(value ?? "");
+    if (maker?.op === "Constant") return constantOf(maker);
+    if (maker && ["DequantizeLinear", "Identity", "Cast"].includes(maker.op))
+      return constant(maker.inputs[0]);
+    return model.initializers.get(value ?? "");
+  };
+  // Nodes come after what they read, so that one walk over them follows every way.
+  const ways = new Map([[name, shape.map((_, axis) => axis)]]);
+  for (const node of model.nodes) {
+    const at = node.inputs.findIndex((input) => ways.has(input));
+    if (at < 0) continue;
+    const axes = ways.get(node.inputs[at] as string) as number[];
+    const weight = WEIGHTS[node.op];
+    if (weight !== undefined && at === 0 && axes.length === 4)
+      return layoutFrom(axes, shape.length, node, constant(node.inputs[weight])?.dims[1]);
+    if (ways.size > MOST_STEPS) return undefined;
+    const moved = at === 0 || IN_PLACE.has(node.op) ? move(node, axes, shape, constant) : undefined;
+    if (moved) ways.set(node.outputs[0] as string, moved);
+  }
+  return undefined;
+}
+
+/** An axis that the input does not have. */
+const NONE = -1;
+
+/** Where the input's axes are after a node, `undefined` where it mixes them. */
+function move(
+  node: Node,
+  axes: number[],
+  shape: readonly Dimension[],
+  constant: (name: string | undefined) => Constant | undefined,
+): number[] | undefined {
+  if (node.domain !== "" && node.domain !== "com.microsoft") return undefined;
+  if (IN_PLACE.has(node.op)) return axes;
+  const given = (attribute: string) => {
+    const value = constant(node.inputs[1]);
+    return value ? numbers(value) : intsAttribute(node, attribute);
+  };
+  switch (node.op) {
+    case "Transpose":
+      return (intsAttribute(node, "perm") ?? axes.map((_, i) => axes.length - 1 - i)).map(
+        (from) => axes[from] ?? NONE,
+      );
+    case "Unsqueeze": {
+      const added = given("axes");
+      const rank = axes.length + (added?.length ?? 0);
+      const places = new Set(added?.map((axis) => (axis < 0 ? axis + rank : axis)));
+      const old = axes.values();
+      return Array.from({ length: rank }, (_, i) => (places.has(i) ? NONE : (old.next().value ?? NONE)));
+    }
+    case "Squeeze": {
+      const gone = new Set(given("axes")?.map((axis) => (axis < 0 ? axis + axes.length : axis)));
+      return axes.filter((_, i) => !gone.has(i));
+    }
+    case "Reshape":
+      return reshaped(axes, shape, given("shape"));
+    default:
+      return undefined;
+  }
+}
+
+/** A reshape that only adds or drops axes of 1. */
+function reshaped(
+  axes: number[],
+  shape: readonly Dimension[],
+  target: readonly number[] | undefined,
+): number[] | undefined {
+  const kept = axes.filter((axis) => axis !== NONE && shape[axis] !== 1);
+  const result: number[] = [];
+  for (const length of target ?? [Number.NaN]) {
+    if (length === 1) {
+      result.push(NONE);
+      continue;
+    }
+    const axis = kept.shift();
+    const own = axis === undefined ? undefined : shape[axis];
+    if (axis === undefined || (length > 0 && typeof own === "number" && own !== length)) return undefined;
+    result.push(axis);
+  }
+  return kept.length === 0 ? result : undefined;
+}
+
+/** The layout that is `[N, C, H, W]` by the time of a convolution. */
+function layoutFrom(
+  axes: number[],
+  rank: number,
+  node: Node,
+  perGroup: number | undefined,
+): Layout | undefined {
+  const [batch, channel, height, width] = axes as [number, number, number, number];
+  const isWhole = new Set(axes.filter((axis) => axis !== NONE)).size === rank;
+  if (height === NONE || width === NONE || !isWhole) return undefined;
+  const group = node.attributes.get("group");
+  const channels = perGroup && perGroup * (group?.kind === "int" ? group.value : 1);
+  const known = (axis: number) => (axis === NONE ? undefined : axis);
+  return { batch: known(batch), channel: known(channel), height, width, channels };
+}

@@ -1,0 +1,207 @@
+/** The inputs that a model has beside its image, such as the image's size or a scale: their values as they are given. */
+import { GraphBuilder } from "../onnx/builder.js";
+import {
+  type Constant,
+  type Dimension,
+  type ElementType,
+  type Graph,
+  type NumericArray,
+  type ValueInfo,
+  volume,
+} from "../onnx/graph.js";
+import { toHalf } from "../onnx/half.js";
+import { namesOf } from "../onnx/subgraph.js";
+import { ConvertError } from "./errors.js";
+
+/**
+ * Values of a model's inputs beside the image, by their names: of each input all numbers in row-major order, or one
+ * number for all of its elements. Of an input whose first axis is the batch, those of one image; every image gets them.
+ */
+export type InputValues = Readonly<Record<string, number | ArrayLike<number>>>;
+
+/** The image that the values stand beside. */
+export interface Beside {
+  name: string;
+  batch: Dimension;
+  /** Named lengths that are known by now. */
+  lengths?: ReadonlyMap<string, number>;
+}
+
+/** An input's values for a run. */
+export interface OtherInput extends Constant {
+  name: string;
+  /** Whether the first axis is the batch: `data` is then that of one image, and `dims[0]` is 1. */
+  isBatched: boolean;
+}
+
+export const describeInput = ({ name, type, shape }: ValueInfo): string =>
+  `${name}: ${type} [${shape?.join(", ") ?? "?"}]`;
+
+/**
+ * The values of inputs beside the image, which must all be given.
+ * @throws {ConvertError} where one is not there, is given that the model does not have, or does not fit
+ */
+export function otherInputs(
+  others: readonly ValueInfo[],
+  image: Beside,
+  given: InputValues = {},
+): OtherInput[] {
+  checkNames(others, image.name, given);
+  const open = others.filter(({ name }) => given[name] === undefined);
+  if (open.length > 0)
+    throw new ConvertError(
+      `the model takes ${open.map(describeInput).join("; ")} beside the image "${image.name}"; expected values, as inputs: { ${open.map(({ name }) => `"${name}": [...]`).join(", ")} } or --input ${open[0]?.name}=...`,
+    );
+  return others.map((input) => valuesOf(input, image, given[input.name] as number | ArrayLike<number>));
+}
+
+/** The model with constants in the place of the inputs that are given and have not the free batch as an axis. */
+export function withConstants(model: Graph, image: Beside, given: InputValues): Graph {
+  const initializers = new Map(model.initializers);
+  const inputs = model.inputs.filter((input, i) => {
+    const value = given[input.name];
+    if (i === 0 || value === undefined) return true;
+    const { isBatched, type, dims, data } = valuesOf(input, image, value);
+    if (isBatched && typeof image.batch === "string") return true;
+    initializers.set(
+      input.name,
+      isBatched ? repeated({ type, dims, data }, image.batch as number) : { type, dims, data },
+    );
+    return false;
+  });
+  return { ...model, inputs, initializers };
+}
+
+/**
+ * The graph with nodes in the place of the inputs that are given and have the batch as their first axis: as many times
+ * the values as the first input has images.
+ */
+export function withRepeated(graph: Graph, image: Beside, given: InputValues): Graph {
+  const bound = graph.inputs.slice(1).flatMap((input) => {
+    const value = given[input.name];
+    return value === undefined ? [] : [valuesOf(input, image, value)];
+  });
+  if (bound.length === 0) return graph;
+  const g = new GraphBuilder(graph.name, graph.opsets.get(""));
+  for (const name of namesOf(graph)) g.unique(name);
+  const batch = g.slice(g.node("Shape", [graph.inputs[0]?.name as string]), { axis: 0, from: 0, to: 1 });
+  for (const { name, type, dims, data } of bound) {
+    const ones = g.ints(dims.slice(1).map(() => 1));
+    const times = dims.length === 1 ? batch : g.node("Concat", [batch, ones], { axis: 0 });
+    const one = g.constant(`${name}.one`, { type, dims, data });
+    g.graph.nodes.push({ ...tile(one, times, name) });
+  }
+  const made = g.build();
+  const names = new Set(bound.map(({ name }) => name));
+  return {
+    ...graph,
+    inputs: graph.inputs.filter(({ name }) => !names.has(name)),
+    initializers: new Map([...made.initializers, ...graph.initializers]),
+    nodes: [...made.nodes, ...graph.nodes],
+  };
+}
+
+const tile = (value: string, times: string, name: string) => ({
+  op: "Tile",
+  domain: "",
+  name,
+  inputs: [value, times],
+  outputs: [name],
+  attributes: new Map(),
+});
+
+/** The values of one image as those of several. */
+export function repeated({ type, dims, data }: Constant, images: number): Constant {
+  const all = new (data.constructor as new (length: number) => NumericArray)(images * data.length);
+  for (let i = 0; i < images; i++) all.set(data as never, i * data.length);
+  return { type, dims: [images * (dims[0] as number), ...dims.slice(1)], data: all };
+}
+
+/** @throws {ConvertError} where values are given for what is no input beside the image. */
+export function checkNames(others: readonly ValueInfo[], image: string, given: InputValues): void {
+  const names = others.map(({ name }) => name);
+  for (const name of Object.keys(given))
+    if (!names.includes(name))
+      throw new ConvertError(
+        `inputs: the model has no input "${name}" beside the image; expected ${names.length > 0 ? names.join(", ") : `none: its only input is the image "${image}"`}`,
+      );
+}
+
+/** An input's values, checked against its type and shape. */
+function valuesOf(input: ValueInfo, image: Beside, given: number | ArrayLike<number>): OtherInput {
+  const { name, type } = input;
+  const list = typeof given === "number" ? [given] : Array.from(given, Number);
+  const { dims, isBatched } = dimsOf(input, image, list.length);
+  const count = volume(dims);
+  // One number stands for all.
+  const all = list.length === 1 ? Array<number>(count).fill(list[0] as number) : list;
+  const data = asType(type, all);
+  if (data === undefined)
+    throw new ConvertError(`inputs: "${name}" is ${type}, whose values cannot be given; expected numbers`);
+  const wrong = all.find((value, i) => !fits(type, value, Number(data[i])));
+  if (wrong !== undefined) throw new ConvertError(`inputs: "${name}" is ${type}, found ${wrong}`);
+  return { name, type, dims, data, isBatched };
+}
+
+/** Elements that a single number may be repeated for. */
+const MOST_REPEATED = 2 ** 24;
+
+/** The shape of `count` values, for one image where the first axis is the batch. */
+function dimsOf(
+  input: ValueInfo,
+  { batch, lengths }: Beside,
+  count: number,
+): { dims: number[]; isBatched: boolean } {
+  const { shape } = input;
+  const refuse = (expected: string): never => {
+    throw new ConvertError(
+      `inputs: ${count} ${count === 1 ? "value" : "values"} given for ${describeInput(input)}; expected ${expected}`,
+    );
+  };
+  if (shape === undefined) return { dims: count === 1 ? [] : [count], isBatched: false };
+  const isBatched = shape[0] === batch && shape.length > 0;
+  const known = (length: Dimension) =>
+    typeof length === "string" ? (lengths?.get(length) ?? length) : length;
+  const wanted = (isBatched ? [1, ...shape.slice(1)] : shape).map(known);
+  const product = volume(wanted.filter((length) => typeof length === "number"));
+  const open = wanted.filter((length) => typeof length === "string").length;
+  const each = count / product;
+  if (open === 0) {
+    if (count === product || (count === 1 && product <= MOST_REPEATED))
+      return { dims: wanted as number[], isBatched };
+    // Those of all images of a fixed batch.
+    if (typeof batch === "number" && isBatched && count === batch * product)
+      return { dims: shape as number[], isBatched: false };
+    return refuse(`${product}${isBatched ? " for an image" : ""}, or one for all`);
+  }
+  if (!Number.isInteger(each) || each < 1 || (open > 1 && each > 1))
+    return refuse(open > 1 ? `${product}` : `a multiple of ${product}`);
+  return { dims: wanted.map((length) => (typeof length === "string" ? each : length)), isBatched };
+}
+
+type ArrayOf = (values: number[]) => NumericArray;
+
+const ARRAYS: Partial<Record<ElementType, ArrayOf>> = {
+  float32: (values) => Float32Array.from(values),
+  float64: (values) => Float64Array.from(values),
+  float16: (values) => Uint16Array.from(values, toHalf),
+  uint8: (values) => Uint8Array.from(values),
+  int8: (values) => Int8Array.from(values),
+  uint16: (values) => Uint16Array.from(values),
+  int16: (values) => Int16Array.from(values),
+  uint32: (values) => Uint32Array.from(values),
+  int32: (values) => Int32Array.from(values),
+  uint64: (values) => BigUint64Array.from(values, whole),
+  int64: (values) => BigInt64Array.from(values, whole),
+  bool: (values) => Uint8Array.from(values, (value) => (value === 0 ? 0 : 1)),
+};
+
+const whole = (value: number) => BigInt(Number.isFinite(value) ? Math.trunc(value) : 0);
+
+const asType = (type: ElementType, values: number[]) => ARRAYS[type]?.(values);
+
+/** Whether a type holds a value: whole numbers exactly, floating ones rounded. */
+function fits(type: ElementType, value: number, held: number): boolean {
+  if (type === "bool") return value === 0 || value === 1;
+  return type.startsWith("float") ? Number.isFinite(value) : value === held;
+}
