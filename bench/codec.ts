@@ -19,6 +19,7 @@ import {
   REUSING,
   SHARP,
 } from "./codec/peers.js";
+import { checkMaterial, tellUnmeasured } from "./codec/unmeasured.js";
 
 interface Row {
   file: string;
@@ -124,7 +125,7 @@ async function run(options: Flags): Promise<void> {
     () => undefined,
   );
   const files = (await material(sharp, say)).filter(({ name }) => name.includes(options.only));
-  if (files.length === 0) say("no files to read");
+  checkMaterial(files, options.only);
   const chosen = [...known].filter(
     ([name]) => !options.native || [OURS, REUSING, DC_ONLY, LIBJPEG].includes(name),
   );
@@ -136,13 +137,15 @@ async function run(options: Flags): Promise<void> {
     if (!options.json) await print(line(row));
   }
   const claims = CLAIMS.map((claim) => check(claim, rows));
+  tellUnmeasured(claims, options.only === "" && !options.native);
   const [smallest, largest] = [files[0], files.at(-1)];
   const memory = smallest && largest && measureMemory(smallest, largest);
   if (options.json) {
     await printJson({ rows, claims, memory });
     return;
   }
-  await print("", "ours is faster by (geometric mean, slowest and fastest file)");
+  if (claims.some(({ mean }) => mean !== undefined))
+    await print("", "ours is faster by (geometric mean, slowest and fastest file)");
   for (const { name, mean, least, most, files: count, required, holds } of claims)
     if (mean !== undefined)
       await print(

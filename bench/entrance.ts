@@ -12,6 +12,7 @@ import { fillFrom, fillPlanes, planJob } from "../src/runtime/entrance.js";
 import { feedsOf } from "../src/runtime/feeds.js";
 import { openSession } from "../src/runtime/session.js";
 import { type Material, material } from "./codec/material.js";
+import { checkMaterial, tellUnmeasured } from "./codec/unmeasured.js";
 
 const SIDE = 224;
 const AREA = SIDE * SIDE;
@@ -114,7 +115,7 @@ async function run(options: { rounds: number; only: string; graph: boolean; json
   const jobs: Job[] = files.map((file) => ({ ...file, preprocess: TORCHVISION, size }));
   if (sharp !== undefined && options.graph)
     jobs.push(...(await formsOf(sharp)).filter(({ name }) => name.includes(options.only)));
-  if (jobs.length === 0) say("no files to read");
+  checkMaterial(jobs, options.only);
   const rows: Row[] = [];
   for (const job of jobs) {
     const ways = new Map<string, Runner>([...ours(job), ...(options.graph ? await graphForm(job) : [])]);
@@ -125,6 +126,7 @@ async function run(options: { rounds: number; only: string; graph: boolean; json
     if (!options.json) await print(line(row));
   }
   const claims = CLAIMS.map((claim) => check(claim, rows));
+  tellUnmeasured(claims, options.only === "");
   if (options.json) await printJson({ rows, claims });
   else
     for (const { name, files: count, mean, least, required, holds } of claims)

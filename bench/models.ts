@@ -8,11 +8,12 @@
  *
  * The network takes planes: what is measured is the network alone, inverse transform included.
  */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { Command } from "commander";
 import { type InferenceSession, Tensor } from "onnxruntime-node";
 import { positiveInteger } from "../src/cli/arguments.js";
+import { readInput, withFile } from "../src/cli/files.js";
 import { print, printJson } from "../src/cli/print.js";
 import { openProgress } from "../src/cli/progress.js";
 import { convertGraph } from "../src/convert/convert.js";
@@ -61,15 +62,16 @@ export const command = () =>
     .action(run);
 
 async function run(folder: string, flags: Flags): Promise<void> {
-  const names = (await readdir(folder)).filter(
+  const names = (await withFile(folder, () => readdir(folder))).filter(
     (name) => name.endsWith(".onnx") && name.includes(flags.only ?? ""),
   );
-  if (names.length === 0) throw new JpegDomainError(`no .onnx files in ${folder}`);
+  if (names.length === 0)
+    throw new JpegDomainError(`${folder}: nothing is measured: there are no such .onnx files in it`);
   const progress = openProgress({ label: "models", total: names.length, unit: "models" });
   const rows: Row[] = [];
   for (const [i, name] of names.sort().entries()) {
     const path = join(folder, name);
-    rows.push(...(await measure(path, await readFile(path), flags)));
+    rows.push(...(await withFile(path, async () => measure(path, await readInput(path), flags))));
     progress.update(i + 1, name);
   }
   progress.stop();

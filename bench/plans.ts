@@ -4,10 +4,9 @@
  * The floor of a plan is its multiplications over the spatial network's: what would remain if all of them took the same
  * time and nothing else took any.
  */
-import { readFile } from "node:fs/promises";
 import { Command } from "commander";
 import { positiveInteger } from "../src/cli/arguments.js";
-import { SHIPPED_MODEL } from "../src/cli/files.js";
+import { readInput, SHIPPED_MODEL } from "../src/cli/files.js";
 import { print, printJson, say } from "../src/cli/print.js";
 import { openProgress } from "../src/cli/progress.js";
 import { labelledPlanes, loadSplit } from "../src/data/mnist.js";
@@ -37,7 +36,7 @@ export const command = () =>
     .action(run);
 
 async function run({ model, batch, rounds, exploded, json }: Flags): Promise<void> {
-  const file = await readFile(model);
+  const file = await readInput(model);
   const conversions = CONVERSIONS.filter(({ plan }) => exploded || plan !== "exploded");
   const converted = conversions.map((options) => convertedCandidate(file, options));
   const planes = labelledPlanes(await loadSplit(undefined, "test")).planes(0, batch);

@@ -113,11 +113,12 @@ async function ppmOf(path: string, [width, height]: Wanted["size"]): Promise<Buf
 
 /** Paths of `count` photographs of 0.3 to 2 MP, of sizes, qualities, codings and samplings drawn at random. */
 export async function folder(count: number, say: Say): Promise<string[]> {
-  if (!existsSync(PHOTOGRAPHS)) {
+  const present = existsSync(PHOTOGRAPHS) ? readdirSync(PHOTOGRAPHS) : [];
+  const sources = present.filter((name) => name.endsWith(".jpg"));
+  if (sources.length === 0) {
     say(`no photographs in ${PHOTOGRAPHS}: sh bench/codec/photographs.sh brings them`);
     return [];
   }
-  const sources = readdirSync(PHOTOGRAPHS).filter((name) => name.endsWith(".jpg"));
   const generator = mersenne(1);
   const draw = (below: number) => Math.floor(uniformFloat64(generator) * below);
   const wanted = Array.from({ length: count }, (_, i): Wanted => {

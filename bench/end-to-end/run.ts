@@ -52,7 +52,11 @@ export async function run(flags: Flags): Promise<void> {
   const results: Record<string, object> = {};
   for (const section of SECTIONS.filter((name) => flags.only.includes(name))) {
     const measured = await MEASURE[section](flags);
-    if (measured === undefined) continue;
+    if (measured === undefined) {
+      say(`not measured, for want of the above: ${section}`);
+      process.exitCode = 1;
+      continue;
+    }
     claims.push(...measured.claims);
     results[section] = measured.results;
     if (!flags.json) await print(section, ...measured.lines, "");

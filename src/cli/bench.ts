@@ -16,7 +16,12 @@ export function benchCommand(): Command {
     .action(run);
 }
 
-async function run(name: string | undefined, args: string[]): Promise<void> {
+async function run(
+  name: string | undefined,
+  args: string[],
+  _options: object,
+  bench: Command,
+): Promise<void> {
   const names = (await readdir(FOLDER)).flatMap((file) => /^([a-z-]+)\.js$/.exec(file)?.[1] ?? []);
   if (name === undefined || name === "--help") {
     const commands = await Promise.all(names.map(load));
@@ -26,7 +31,7 @@ async function run(name: string | undefined, args: string[]): Promise<void> {
   if (!names.includes(name))
     throw new JpegDomainError(`no benchmark "${name}"; there are ${names.join(", ")}`);
   const command = await load(name);
-  await command.exitOverride().parseAsync(args, { from: "user" });
+  await command.copyInheritedSettings(bench).exitOverride().parseAsync(args, { from: "user" });
 }
 
 /** Names and what they are for, as `--help` lays out commands. */
