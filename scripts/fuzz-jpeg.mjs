@@ -1,6 +1,6 @@
 /**
- * A long run of test/jpeg-fuzz.test.ts: generated and mutated JPEG files, each read strictly, tolerantly and in part, and
- * compared with libjpeg-turbo. Needs gcc and libjpeg62-turbo-dev for the comparison.
+ * A long run of test/jpeg-fuzz.test.ts: generated and mutated JPEG files, Huffman and arithmetic coded, each read
+ * strictly, tolerantly and in part, and compared with libjpeg-turbo. Needs gcc and libjpeg62-turbo-dev for the comparison.
  *
  *   node scripts/fuzz-jpeg.mjs [FILES = 1000000] [first seed = 1000]
  *

@@ -12,7 +12,7 @@ import {
   writeCoefficients,
 } from "../src/index.js";
 import { readBands } from "../src/jpeg/read.js";
-import { dqt, EOI, SOI, segment } from "./jpeg/bits.js";
+import { dqt, EOI, SOI, segment, sof, sos } from "./jpeg/bits.js";
 import { difference, libjpegAnswers, libjpegProgram } from "./jpeg/libjpeg.js";
 
 /** Files of one oddity or defect each, named by it. */
@@ -274,6 +274,25 @@ describe("hostile files", () => {
     expect(missingCount).toBe(1_000_000);
     expect((user + system) / 1e6).toBeLessThan(1);
     expect(() => readCoefficients(file)).toThrow(JpegError);
+  });
+
+  test("a flood of arithmetic scans, which decode zeros without end, is refused", () => {
+    const gray = sof(0xca, 16000, 16000, [[1, 1, 1, 0]]);
+    const scans = [1, 0].flatMap((bit) => sos([[1, 0]], 1, 63, bit === 1 ? 0 : 1, bit));
+    const file = (count: number) =>
+      Uint8Array.from([
+        ...SOI,
+        ...dqt(),
+        ...gray,
+        ...sos([[1, 0]], 0, 0),
+        ...Array.from({ length: count }, () => scans).flat(),
+        ...EOI,
+      ]);
+    const before = process.cpuUsage();
+    for (const tolerant of [false, true])
+      expect(() => readCoefficients(file(300), { tolerant })).toThrow(/far fewer in so small a file/);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1e6).toBeLessThan(1);
   });
 
   test("maxPixels, sharp's by default, holds in every function", async () => {

@@ -50,6 +50,11 @@ describe("inspect", () => {
     expect(output).toMatch(/segments {5}APP0 \(14 B\)/);
   });
 
+  test("tells of arithmetic coding", () => {
+    const path = fileURLToPath(new URL("cases/jpeg/90-arithmetic-progressive.jpg", import.meta.url));
+    expect(command("inspect", path).output).toMatch(/: 56x40 pixels, .*, progressive, arithmetic coded, /);
+  });
+
   test("several files, some of them bad: the others are shown, exit status 1", () => {
     const { status, output, errors } = command(
       "inspect",

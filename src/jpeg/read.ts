@@ -303,7 +303,7 @@ function collectScans(
   if (scans.length === 1) for (const bits of before) bits.fill(-1);
   const unfinished = frame.progressive && !isEnough ? unfinishedOf(progress, before, tables) : undefined;
   const needed = frame.progressive && unfinished === undefined ? neededScans(scans, kept) : scans;
-  const visits = needed.reduce((sum, { blocks }) => sum + blocks, 0);
+  const visits = needed.reduce((sum, { work }) => sum + work, 0);
   if (visits > MAX_BLOCK_VISITS + BLOCK_VISITS_PER_BYTE * headers.bytes.length)
     throw unexpected(
       headers.offset,

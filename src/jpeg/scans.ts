@@ -16,8 +16,8 @@ export interface Scan {
   conditioning: Conditioning | undefined;
   restartInterval: number;
   mcusPerRow: number;
-  /** Blocks that the scan passes over. */
-  blocks: number;
+  /** What decoding takes: one for each block that the scan passes over, and more where all its coefficients may be busy. */
+  work: number;
 }
 
 /** How far each coefficient of each component has come: the lowest bit read, or -1 before its first scan. */
@@ -90,9 +90,16 @@ export function prepareScan(headers: Headers, frame: Frame, header: ScanHeader):
     conditioning: frame.arithmetic ? copyOf(headers.conditioning) : undefined,
     restartInterval: headers.restartInterval,
     mcusPerRow: only?.blocksWide ?? Math.ceil(frame.width / (8 * frame.maxHorizontal)),
-    blocks,
+    work: blocks * (frame.arithmetic ? arithmeticWork(frame, header) : 1),
   };
 }
+
+/**
+ * After an arithmetic scan's last byte come zeros without end, and can mean any coefficients: a block costs its whole
+ * band, however short the file is. A Huffman coded block costs little where no bytes are.
+ */
+const arithmeticWork = ({ progressive }: Frame, { spectralStart, spectralEnd }: ScanHeader): number =>
+  progressive ? 1 + ((spectralEnd - spectralStart) >> 2) : 16;
 
 /** Of each scan its own: a DAC segment may come before the next. */
 const copyOf = ({ dcLower, dcUpper, acLimit }: Conditioning): Conditioning => ({
