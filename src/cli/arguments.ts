@@ -47,6 +47,10 @@ export const planOption = () =>
     .choices(PLAN_NAMES)
     .default("fused");
 
+/** How the argument that names a model is told. */
+export const MODEL_HELP =
+  "an ONNX file, spatial or converted; or a folder of a model hub, with its config.json and preprocessor_config.json";
+
 /** Values of inputs beside the image, `NAME=1,2`, added to those of the options before. */
 export function inputValues(text: string, before: InputValues = {}): InputValues {
   const [, name = "", list = ""] = /^([^=]+)=(.*)$/s.exec(text) ?? [];

@@ -5,7 +5,7 @@ import type { JpegDamage } from "../jpeg/image.js";
 import { type ClassesOptions, pickClasses, topClasses } from "../runtime/classes.js";
 import { type JpegModel, loadModel } from "../runtime/model.js";
 import type { JpegResult } from "../runtime/pipeline.js";
-import { maxPixelsOption, positiveInteger, strictOption, valuesOption } from "./arguments.js";
+import { MODEL_HELP, maxPixelsOption, positiveInteger, strictOption, valuesOption } from "./arguments.js";
 import { withFile } from "./files.js";
 import { findImages } from "./images.js";
 import { interruptible } from "./interrupt.js";
@@ -36,7 +36,7 @@ interface Flags extends PreprocessFlags {
 export function classifyCommand(): Command {
   const command = new Command("classify")
     .description("tell what JPEG files show: the most probable classes of each")
-    .argument("<model.onnx>", "a converted model, or a spatial one")
+    .argument("<model>", MODEL_HELP)
     .argument("<paths...>", "JPEG files, folders (with those below), globs")
     .option("--top <n>", "classes a file", positiveInteger, 5)
     .option("--labels <file>", "their names: a line each, or JSON (a config.json with id2label will do)")
@@ -76,7 +76,7 @@ interface Sink {
 async function run(path: string, paths: string[], flags: Flags, command: Command): Promise<void> {
   if (flags.resume && flags.out === undefined)
     command.error("error: --resume needs the file to go on with, expected --out FILE");
-  const labels = flags.labels === undefined ? undefined : await readLabels(flags.labels);
+  const names = flags.labels === undefined ? undefined : await readLabels(flags.labels);
   const preprocess = await preprocessOf(flags);
   const files = await findImages(paths);
   // A provider that cannot be loaded would be told of twice: by ONNX Runtime before there is a session, and as the error.
@@ -95,6 +95,7 @@ async function run(path: string, paths: string[], flags: Flags, command: Command
   );
   try {
     if (model.assumed) say(`${path}: ${model.assumed}`);
+    const labels = names ?? model.labels;
     const output = pickClasses(model.outputs, labels?.length).name;
     if (model.outputs.length > 1)
       say(
@@ -119,7 +120,7 @@ async function run(path: string, paths: string[], flags: Flags, command: Command
 async function openSink(
   path: string,
   { preprocess }: JpegModel,
-  labels: string[] | undefined,
+  labels: readonly string[] | undefined,
   flags: Flags,
 ): Promise<{ sink: Sink; done?: Set<string> }> {
   const { out, jsonl, strict, resume = false } = flags;
@@ -156,7 +157,7 @@ interface Work {
   from: number;
   /** The name of the output that holds the classes. */
   output: string;
-  labels: string[] | undefined;
+  labels: readonly string[] | undefined;
   top: number;
   sink: Sink;
   signal: AbortSignal;

@@ -3,7 +3,7 @@ import type { InputValues } from "../convert/other-inputs.js";
 import { type Comparison, compareWays, type FileComparison } from "../report/compare.js";
 import { columns, formatSmall } from "../report/format.js";
 import { MOST_BYTES, readRegularFile } from "../runtime/read-file.js";
-import { maxPixelsOption, positiveInteger, strictOption, valuesOption } from "./arguments.js";
+import { MODEL_HELP, maxPixelsOption, positiveInteger, strictOption, valuesOption } from "./arguments.js";
 import { withFile } from "./files.js";
 import { findImages } from "./images.js";
 import { interruptible } from "./interrupt.js";
@@ -26,7 +26,7 @@ export function compareCommand(): Command {
     .description(
       "run sharp, resize, normalise and the spatial model beside ours: agreement, and time for each stage",
     )
-    .argument("<model.onnx>", "a spatial model; or a converted one, with --spatial")
+    .argument("<model>", `${MODEL_HELP}; a converted one with --spatial`)
     .argument("<paths...>", "JPEG files, folders (with those below), globs")
     .option("--spatial <file>", "the model that a converted one was made from")
     .addOption(valuesOption())

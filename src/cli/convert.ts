@@ -8,6 +8,7 @@ import { formatBytes } from "../report/format.js";
 import { conversionLines } from "../report/model-text.js";
 import { freeBytes } from "../runtime/classifier.js";
 import { parseModel } from "../runtime/model-files.js";
+import { findModel } from "../runtime/model-folder.js";
 import { type InputFlag, inputOption, planOption, reluOption } from "./arguments.js";
 import { readInput, withFile } from "./files.js";
 import { checkOutput, isStandardOutput, KINDS, writeOutput } from "./outputs.js";
@@ -47,23 +48,24 @@ async function run(
   const preprocess = await preprocessOf(flags);
   if (Object.keys(preprocess).length > 0 && flags.input.kind !== "jpeg")
     command.error("error: how photographs are prepared is a matter of --input jpeg");
-  const bytes = await readInput(input);
-  await checkOutput(output, KINDS.converted, [input]);
+  const found = await withFile(input, () => findModel(input));
+  const bytes = await readInput(found.model);
+  await checkOutput(output, KINDS.converted, [found.model]);
   const start = performance.now();
   const { graph, cost, report, assumed } = await withFile(input, () =>
-    convertGraph(parseModel(input, bytes), {
+    convertGraph(parseModel(found.model, bytes), {
       relu,
       plan,
       input: flags.input.kind,
       ...(flags.input.values && { inputs: flags.input.values }),
-      preprocess,
+      preprocess: { ...found.preprocess, ...preprocess },
       memoryLimit: freeBytes(),
     }),
   );
   if (assumed) say(`${input}: ${assumed}`);
   const file = writeOnnx(graph);
   const milliseconds = performance.now() - start;
-  await writeOutput(output, file, KINDS.converted, [input]);
+  await writeOutput(output, file, KINDS.converted, [found.model]);
   const loading = loadingBytes(cost);
   if (json) {
     const result = { input, output, plan, relu: formatRelu(relu), milliseconds, fileBytes: file.length };

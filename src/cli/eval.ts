@@ -3,7 +3,8 @@ import { labelledPlanes, loadSplit } from "../data/mnist.js";
 import { JpegDomainError } from "../errors.js";
 import { type Classifier, openClassifier } from "../runtime/classifier.js";
 import { evaluate, type LabelledPlanes } from "../runtime/evaluate.js";
-import { dataOption, positiveInteger } from "./arguments.js";
+import { findModel } from "../runtime/model-folder.js";
+import { dataOption, MODEL_HELP, positiveInteger } from "./arguments.js";
 import { readInput, withFile } from "./files.js";
 import { print, printJson } from "./print.js";
 import { openProgress } from "./progress.js";
@@ -19,7 +20,7 @@ interface Flags {
 export function evalCommand(): Command {
   return new Command("eval")
     .description("run a spatial or a converted model over the test images")
-    .argument("<model.onnx>")
+    .argument("<model>", MODEL_HELP)
     .addOption(dataOption())
     .option("--limit <n>", "only the first n test images", positiveInteger)
     .option("--batch <n>", "images at a time", positiveInteger, 128)
@@ -28,7 +29,7 @@ export function evalCommand(): Command {
 }
 
 async function run(path: string, { data, limit, batch, json }: Flags): Promise<void> {
-  const bytes = await readInput(path);
+  const bytes = await withFile(path, () => readInput(findModel(path).model));
   const classifier = await withFile(path, () => openClassifier(bytes));
   const test = labelledPlanes(await loadSplit(data, "test"));
   checkSize(path, classifier, test);

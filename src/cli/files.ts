@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { JpegDomainError } from "../errors.js";
 import { fileFailure } from "../runtime/failure.js";
+import { type FoundModel, findModel } from "../runtime/model-folder.js";
 import { MOST_BYTES, readRegularFile } from "../runtime/read-file.js";
 import { sayError } from "./print.js";
 
@@ -53,18 +54,19 @@ const isFolder = (path: string): Promise<boolean> =>
   );
 
 /**
- * Runs `work` for each file; where one fails, tells so in a line on standard error and goes on, and the exit status
+ * Runs `work` for each file, or folder of a model; where one fails, tells so in a line on standard error and goes on, and the exit status
  * will be 1.
  */
 export async function eachFile(
   paths: readonly string[],
-  work: (path: string, bytes: Uint8Array) => void,
+  work: (path: string, bytes: Uint8Array, found: FoundModel) => void,
   failed: (path: string, message: string) => void = () => {},
 ): Promise<void> {
   for (const path of paths) {
     try {
-      const bytes = await readInput(path);
-      await withFile(path, () => work(path, bytes));
+      const found = await withFile(path, () => findModel(path));
+      const bytes = await readInput(found.model);
+      await withFile(path, () => work(path, bytes, found));
     } catch (error) {
       if (!(error instanceof JpegDomainError)) throw error;
       sayError(error.message);

@@ -6,6 +6,7 @@ import { summarizeJpeg } from "../jpeg/summary.js";
 import { modelLines } from "../report/model-text.js";
 import { summaryLines } from "../report/summary-text.js";
 import { parseModel } from "../runtime/model-files.js";
+import type { FoundModel } from "../runtime/model-folder.js";
 import {
   type InputFlag,
   inputOption,
@@ -30,7 +31,7 @@ interface Flags {
 interface Kind {
   name: string;
   matches: (bytes: Uint8Array, path: string) => boolean;
-  inspect: (bytes: Uint8Array, path: string, flags: Flags) => { fields: object; lines: string[] };
+  inspect: (bytes: Uint8Array, found: FoundModel, flags: Flags) => { fields: object; lines: string[] };
 }
 
 const KINDS: readonly Kind[] = [
@@ -46,8 +47,9 @@ const KINDS: readonly Kind[] = [
     name: "an ONNX model",
     // Its first field is nearly always the IR version, a varint under number 1.
     matches: (bytes, path) => bytes[0] === 0x08 || path.toLowerCase().endsWith(".onnx"),
-    inspect: (bytes, path, { input, plan, relu }) => {
-      const summary = summarizeModel(parseModel(path, bytes), {
+    inspect: (bytes, { model, preprocess }, { input, plan, relu }) => {
+      const summary = summarizeModel(parseModel(model, bytes), {
+        ...(preprocess && { preprocess }),
         input: input.kind,
         ...(input.values && { inputs: input.values }),
         plan,
@@ -64,7 +66,10 @@ export function inspectCommand(): Command {
     .description(
       "tell what JPEG files are made of, or where each layer of an ONNX model would be carried out",
     )
-    .argument("<file...>", "JPEG files: size, scans, sampling, tables; models: domain, reason, operations")
+    .argument(
+      "<file...>",
+      "JPEG files: size, scans, sampling, tables; models, or folders of a model hub: domain, reason, operations",
+    )
     .addOption(inputOption())
     .addOption(planOption())
     .addOption(reluOption())
@@ -77,8 +82,8 @@ export function inspectCommand(): Command {
 async function run(paths: string[], flags: Flags): Promise<void> {
   const { json } = flags;
   const files: object[] = [];
-  const show = (path: string, bytes: Uint8Array) => {
-    const { fields, lines } = kindOf(bytes, path).inspect(bytes, path, flags);
+  const show = (path: string, bytes: Uint8Array, found: FoundModel) => {
+    const { fields, lines } = kindOf(bytes, found.model).inspect(bytes, found, flags);
     if (json) files.push({ file: path, ...fields });
     else void print(`${path}: ${lines[0]}`, ...lines.slice(1));
   };

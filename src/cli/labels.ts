@@ -1,4 +1,4 @@
-import { JpegDomainError } from "../errors.js";
+import { parseLabels } from "../runtime/labels.js";
 import { MOST_BYTES } from "../runtime/read-file.js";
 import { readInput, withFile } from "./files.js";
 
@@ -9,66 +9,5 @@ import { readInput, withFile } from "./files.js";
  */
 export async function readLabels(path: string): Promise<string[]> {
   const bytes = await readInput(path, MOST_BYTES.text);
-  return withFile(path, () => parseLabels(decode(bytes)));
+  return withFile(path, () => parseLabels(bytes));
 }
-
-function decode(bytes: Uint8Array): string {
-  try {
-    // Takes a byte order mark away.
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw new JpegDomainError("found bytes that are no UTF-8, expected text");
-  }
-}
-
-function parseLabels(text: string): string[] {
-  return /^\s*[[{]/.test(text) ? fromJson(text) : fromLines(text);
-}
-
-function fromLines(text: string): string[] {
-  const lines = text.replace(/(\r?\n)+$/, "").split(/\r?\n/);
-  const empty = lines.findIndex((line) => line.trim() === "");
-  if (empty >= 0)
-    throw new JpegDomainError(
-      lines.length === 1
-        ? "found no names, expected a name a line"
-        : `line ${empty + 1} is empty, expected a name`,
-    );
-  return lines;
-}
-
-function fromJson(text: string): string[] {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw wrong((error as Error).message);
-  }
-  const { id2label = value } = value as { id2label?: unknown };
-  if (typeof id2label !== "object" || id2label === null)
-    throw wrong(`id2label: ${JSON.stringify(id2label).slice(0, 40)}`);
-  const names = Array.isArray(id2label) ? id2label : inOrder(new Map(Object.entries(id2label)));
-  if (names.length === 0) throw wrong("no names");
-  const odd = names.findIndex((name) => typeof name !== "string" || name.trim() === "");
-  if (odd >= 0) throw wrong(`${JSON.stringify(names[odd]).slice(0, 40)} as the name of class ${odd}`);
-  return names as string[];
-}
-
-/** Names by their indices, which are all from 0 on: that many and no more, whatever the largest is. */
-function inOrder(names: ReadonlyMap<string, unknown>): unknown[] {
-  const missing = Array.from({ length: names.size }, (_, index) => index).find(
-    (index) => !names.has(String(index)),
-  );
-  if (missing === undefined)
-    return Array.from({ length: names.size }, (_, index) => names.get(String(index)));
-  const other =
-    [...names.keys()].find((key) => !/^(0|[1-9]\d*)$/.test(key) || Number(key) >= names.size) ?? "";
-  throw wrong(
-    `${names.size} names, one under ${JSON.stringify(other.slice(0, 40))} and none under "${missing}"`,
-  );
-}
-
-const wrong = (found: string) =>
-  new JpegDomainError(
-    `found ${found}, expected an array of names, or an object from each index to its name, from 0 on`,
-  );

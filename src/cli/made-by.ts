@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Preprocess } from "../convert/entrance/preprocess.js";
 import type { InputValues } from "../convert/other-inputs.js";
 import { parseModel } from "../runtime/model-files.js";
+import { findModel } from "../runtime/model-folder.js";
 import { readInput, withFile } from "./files.js";
 
 /** What decides about a file's answers: those of one kind can stand in one list. */
@@ -26,11 +27,12 @@ export interface MadeBy {
 const DIGITS = 12;
 
 export async function madeBy(
-  model: string,
+  path: string,
   preprocess: Preprocess,
-  labels: string[] | undefined,
+  labels: readonly string[] | undefined,
   { top, output, input }: { top: number; output?: string; input?: InputValues },
 ): Promise<MadeBy> {
+  const { model } = findModel(path);
   const bytes = await readInput(model);
   const hash = createHash("sha256").update(bytes);
   await withFile(model, () => parseModel(model, bytes, (file) => void hash.update(file)));

@@ -79,6 +79,8 @@ export interface JpegModel {
   metadata: Metadata | undefined;
   /** What the model did not say and was assumed, as a sentence. */
   assumed: string | undefined;
+  /** The classes' names, where the model is a folder that has them. */
+  labels: readonly string[] | undefined;
   /** Images that go through the network at once, at most. */
   batch: number;
   threads: number;
@@ -115,7 +117,9 @@ const WORTH_THREADS = 8;
 /**
  * Opens a model for JPEG files.
  *
- * @param model - an ONNX file, converted or spatial: its bytes or its path
+ * @param model - an ONNX file, converted or spatial: its bytes or its path; or the path of a folder as model hubs have
+ *   them: `onnx/model.onnx` or `model.onnx`, with the classes' names in `config.json` and the preprocessing in
+ *   `preprocessor_config.json`
  * @throws {JpegDomainError} where it is no model of images, or ONNX Runtime refuses it
  */
 export async function loadModel(model: Uint8Array | string, options: ModelOptions = {}): Promise<JpegModel> {
@@ -159,6 +163,7 @@ export async function loadModel(model: Uint8Array | string, options: ModelOption
     outputs: network.outputs.map(({ name, type, shape }) => ({ name, type, shape })),
     metadata: network.metadata,
     assumed: network.assumed,
+    labels: network.labels,
     batch,
     threads,
     async run(jpegs) {
@@ -249,7 +254,7 @@ interface LazyPool extends Pick<Pool, "close"> {
 function lazyPool(network: OpenedNetwork, { batch, threads, session }: Settings, onCpu: boolean): LazyPool {
   let pool: Pool | undefined;
   const open = () => {
-    const { metadata, assumed, ...plain } = network;
+    const { metadata, assumed, labels, ...plain } = network;
     if (!onCpu) return openPool({ network: plain, batch: 1, session: undefined, threads });
     const count = replicas(network, threads);
     const cores = Math.max(1, Math.floor(threads / count));

@@ -15,6 +15,7 @@ import { cutAt } from "./cut.js";
 import type { FillOptions, PlaneSize } from "./entrance.js";
 import { fileFailure } from "./failure.js";
 import { parseModel } from "./model-files.js";
+import { findModel } from "./model-folder.js";
 import { type Readable, type ReadOutput, readableOutputs } from "./outputs.js";
 import { readRegularFile } from "./read-file.js";
 
@@ -43,6 +44,8 @@ export interface OpenedNetwork extends Network {
   metadata: Metadata | undefined;
   /** What the model did not say and was assumed, as a sentence. */
   assumed: string | undefined;
+  /** The classes' names, where the model's folder has them. */
+  labels?: string[];
 }
 
 export interface NetworkOptions extends Pick<ConvertOptions, "plan" | "relu"> {
@@ -81,12 +84,25 @@ function readingOf({ strict = false, maxPixels }: NetworkOptions): FillOptions {
 type OpenedModel = Omit<OpenedNetwork, "reading">;
 
 async function openModel(model: Uint8Array | string, options: NetworkOptions): Promise<OpenedModel> {
-  const bytes = typeof model === "string" ? read(model) : model;
-  const graph = typeof model === "string" ? parseModel(model, bytes) : readOnnx(bytes);
+  if (typeof model !== "string") return openGraph(model, model, readOnnx(model), options);
+  const { model: path, labels, preprocess } = findModel(model);
+  const bytes = read(path);
+  const opened = openGraph(path, bytes, parseModel(path, bytes), options, preprocess);
+  return { ...opened, ...(labels && { labels }) };
+}
+
+/** @param known - how images are prepared, where others than the model's file say it */
+function openGraph(
+  model: Uint8Array | string,
+  bytes: Uint8Array,
+  graph: Graph,
+  options: NetworkOptions,
+  known?: Preprocess,
+): OpenedModel {
   const metadata = readMetadata(graph);
-  if (metadata !== undefined) return converted(bytes, graph, metadata, options);
+  if (metadata !== undefined) return converted(bytes, graph, withKnown(metadata, known), options);
   const { source, image } = findImage(graph, options.inputs);
-  const { preprocess, assumed } = preparationFor(image, undefined, options.preprocess);
+  const { preprocess, assumed } = preparationFor(image, known, options.preprocess);
   if (options.plan !== undefined || options.relu !== undefined) {
     // The runtime's entrance ends at the planes; what the caller asked for is a matter of the layers behind them.
     const { plan, relu, inputs, ...others } = options;
@@ -112,6 +128,9 @@ async function openModel(model: Uint8Array | string, options: NetworkOptions): P
     ...runOf(readable, image, planes, options.inputs),
   };
 }
+
+const withKnown = (metadata: Metadata, preprocess: Preprocess | undefined): Metadata =>
+  metadata.preprocess === undefined && preprocess !== undefined ? { ...metadata, preprocess } : metadata;
 
 /** What the caller gives of a network's inputs, and how it is run. */
 interface Run extends Pick<Network, "input" | "others" | "outputs" | "isTogether" | "fixedBatch"> {}

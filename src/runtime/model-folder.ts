@@ -1,0 +1,119 @@
+/** A folder of a model hub as a model: its ONNX file, its classes' names, and how its images are prepared. */
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Preprocess } from "../convert/entrance/preprocess.js";
+import { parsePreprocessorConfig } from "../convert/entrance/processor-config.js";
+import { JpegDomainError } from "../errors.js";
+import { fileFailure } from "./failure.js";
+import { decodeText, labelsOf, parseJson } from "./labels.js";
+import { MOST_BYTES, readRegularFile } from "./read-file.js";
+
+/** What a path leads to. */
+export interface FoundModel {
+  /** The ONNX file. */
+  model: string;
+  /** The classes' names: `id2label` of config.json. */
+  labels?: string[];
+  /** Of preprocessor_config.json. */
+  preprocess?: Preprocess;
+}
+
+/** Where the ONNX file lies in a folder, the first that is there: full precision before what was made of it. */
+const PLACES = ["onnx", ""];
+const VARIANTS = ["", "_fp16", "_quantized", "_int8", "_uint8", "_q8", "_q4", "_q4f16", "_bnb4"];
+
+/**
+ * Finds the model that a path means: a file itself, or that of a folder as model hubs have them, with `config.json`,
+ * `preprocessor_config.json` and `onnx/model.onnx` or `model.onnx`. What of the two JSON files is not there is not known.
+ * @throws {JpegDomainError} where a folder has no ONNX file or several, or a JSON file of it cannot be read
+ */
+export function findModel(path: string): FoundModel {
+  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return { model: path };
+  try {
+    const model = onnxFile(path);
+    const config = readJson(path, "config.json");
+    const labels = config && inFile("config.json", () => labelsIn(config));
+    const preprocess = preprocessOf(path, config);
+    return { model, ...(labels && { labels }), ...(preprocess && { preprocess }) };
+  } catch (error) {
+    throw error instanceof JpegDomainError ? new JpegDomainError(`${path}: ${error.message}`) : error;
+  }
+}
+
+function onnxFile(folder: string): string {
+  const usual = VARIANTS.flatMap((variant) =>
+    PLACES.map((place) => join(folder, place, `model${variant}.onnx`)),
+  );
+  const found = usual.find(isFile);
+  if (found !== undefined) return found;
+  const others = PLACES.flatMap((place) => onnxFilesIn(join(folder, place)));
+  const [only, ...more] = others;
+  if (only === undefined)
+    throw new JpegDomainError(
+      isFile(join(folder, "config.json"))
+        ? "it is a model's folder, with config.json and no ONNX file; expected onnx/model.onnx or model.onnx in it"
+        : "it is a folder, expected a file",
+    );
+  if (more.length > 0)
+    throw new JpegDomainError(
+      `it is a folder with ${others.length} ONNX files (${others.slice(0, 4).join(", ")}${more.length > 3 ? ", ..." : ""}), none called model.onnx; expected the path of one`,
+    );
+  return only;
+}
+
+function onnxFilesIn(folder: string): string[] {
+  try {
+    const names = readdirSync(folder).filter((name) => name.toLowerCase().endsWith(".onnx"));
+    return names
+      .sort()
+      .map((name) => join(folder, name))
+      .filter(isFile);
+  } catch {
+    return [];
+  }
+}
+
+const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+
+/** Of a model that tells its classes. */
+function labelsIn({ id2label }: Record<string, unknown>): string[] | undefined {
+  return id2label === undefined || id2label === null ? undefined : labelsOf(id2label);
+}
+
+/** Where a folder says how images are prepared, and which field tells that a file does; timm's are in its config. */
+const PREPARATIONS: readonly [file: string, field?: string][] = [
+  ["preprocessor_config.json"],
+  ["processor_config.json", "image_processor"],
+  ["config.json", "pretrained_cfg"],
+];
+
+function preprocessOf(folder: string, config: Record<string, unknown> | undefined): Preprocess | undefined {
+  for (const [name, field] of PREPARATIONS) {
+    const found = name === "config.json" ? config : readJson(folder, name);
+    if (found === undefined || (field !== undefined && found[field] == null)) continue;
+    return inFile(name, () => parsePreprocessorConfig(found));
+  }
+  return undefined;
+}
+
+/** An object of a JSON file, `undefined` where there is no such file. */
+function readJson(folder: string, name: string): Record<string, unknown> | undefined {
+  const path = join(folder, name);
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
+  return inFile(name, () => {
+    const value = parseJson(decodeText(readRegularFile(path, MOST_BYTES.text)));
+    if (typeof value === "object" && value !== null && !Array.isArray(value))
+      return value as Record<string, unknown>;
+    throw new JpegDomainError(`found ${JSON.stringify(value).slice(0, 40)}, expected an object`);
+  });
+}
+
+/** What fails in it is told with the file's name. */
+function inFile<T>(name: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof JpegDomainError) throw new JpegDomainError(`${name}: ${error.message}`);
+    throw fileFailure(error, name);
+  }
+}
