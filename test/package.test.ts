@@ -46,7 +46,10 @@ test("the package exports the public names, and no others", () => {
 describe("the packed package, in an empty folder", () => {
   let folder: string;
   let files: string[];
-  const env = { ...process.env, ONNXRUNTIME_NODE_INSTALL: "skip" };
+  // Of the one who installs it: nothing of this project's own settings, which npm hands to what it runs.
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/onnxruntime[_-]node/i.test(name)),
+  );
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "jpeg-domain-package-"));
@@ -59,8 +62,10 @@ describe("the packed package, in an empty folder", () => {
       join(folder, "package.json"),
       JSON.stringify({ name: "empty", private: true, type: "module" }),
     );
-    const install = ["install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"];
-    await run("npm", [...install, join(folder, packed.filename)], { cwd: folder, env });
+    const { stdout: version } = await run("npm", ["--version"], { cwd: folder, env });
+    const line = await installLine(Number.parseInt(version, 10));
+    const options = { cwd: folder, env: { ...env, npm_config_prefer_offline: "true" } };
+    await run("sh", ["-c", line.replace(/ jpeg-domain$/, ` ./${packed.filename}`)], options);
   }, 300_000);
   afterAll(() => rm(folder, { recursive: true }));
 
@@ -137,6 +142,16 @@ console.log(JSON.stringify({ correct, shape: packed.shape, exact: largest < 1e-5
     expect(result.correct).toBeGreaterThan(95);
   });
 });
+
+/** The README's line that installs the package by this version of npm. */
+async function installLine(npm: number): Promise<string> {
+  const readme = await readFile(join(ROOT, "README.md"), "utf8");
+  const lines = Array.from(readme.matchAll(/^(.*npm install jpeg-domain) +# with npm ([\d or]+):/gm));
+  const [, line] =
+    lines.find(([, , versions = ""]) => versions.split(" or ").map(Number).includes(npm)) ?? [];
+  if (line === undefined) throw new Error(`the README does not say how npm ${npm} installs the package`);
+  return line;
+}
 
 interface Packed {
   filename: string;

@@ -77,7 +77,8 @@ port.on("message", (request: Request) => {
     if (request === "close") {
       const pipeline = await opened?.catch(() => undefined);
       if (pipeline) await uncut(() => pipeline.close());
-      port.close();
+      // The thread ends when nothing keeps it.
+      port.unref();
       return;
     }
     answer(await uncut(() => work(request.files)));
