@@ -60,7 +60,7 @@ describe.skipIf(!TOOLS)("pixels against libjpeg-turbo's, djpeg -dct int", () => 
   test("damage of every kind in files of every kind: cut off anywhere, with and without an end of image", () => {
     const random = new Random(21);
     let [compared, smoothed] = [0, 0];
-    for (let round = 0; round < 150; round++) {
+    for (let round = 0; round < 100; round++) {
       const [width, height] = [1 + random.below(130), 1 + random.below(130)];
       const sound = jpegOf(width, height, randomArguments(random));
       const start = Buffer.from(sound).indexOf(Buffer.from([0xff, 0xda]));
@@ -76,9 +76,28 @@ describe.skipIf(!TOOLS)("pixels against libjpeg-turbo's, djpeg -dct int", () => 
       compared++;
       if (image.unfinished) smoothed++;
     }
-    expect(compared).toBeGreaterThan(100);
-    expect(smoothed).toBeGreaterThan(20);
+    expect(compared).toBeGreaterThan(60);
+    expect(smoothed).toBeGreaterThan(15);
   });
+});
+
+test.skipIf(!TOOLS)("bits flipped anywhere in the coded data: the same pixels, wild as they are", () => {
+  const random = new Random(22);
+  let compared = 0;
+  for (let round = 0; round < 150; round++) {
+    const [width, height] = [1 + random.below(130), 1 + random.below(130)];
+    const jpeg = jpegOf(width, height, randomArguments(random));
+    const start = Buffer.from(jpeg).indexOf(Buffer.from([0xff, 0xda])) + 20;
+    for (let flips = 1 + random.below(3); flips > 0 && start < jpeg.length; flips--) {
+      const at = start + random.below(jpeg.length - start);
+      jpeg[at] = (jpeg[at] as number) ^ (1 << random.below(8));
+    }
+    const expected = djpegOfDamaged(jpeg);
+    if (expected === undefined) continue;
+    within(filled(jpeg, PLAIN, expected, TOLERANT), expected.data, 0.1, 3, `round ${round}`);
+    compared++;
+  }
+  expect(compared).toBeGreaterThan(90);
 });
 
 const SAMPLES = ["1x1", "2x1", "2x2", "1x2", "4x1", "4x2", "2x4"];

@@ -5,10 +5,11 @@
  *   a(i, α)     = √(1/8) · (α = 0 ? 1 : √2) · cos((2i + 1) α π / 2N)
  *   byte(x)     = min(255, max(0, ⌊x + 1/2⌋))
  *
- * of the coefficients, smoothed where scans are missing (src/jpeg/smoothing.ts), with N points (8 at full size; src/jpeg/scaling.ts); then chroma upsampled by libjpeg's triangle, rounding included
- * (jdsample.c); then JFIF's colours (ITU-T T.871, 7), bytes again; then, of CMYK and YCCK, what PIL makes of the inks:
- * `color · black / 255`, as stored, bytes again. What a decoder rounds is rounded here too: networks
- * were trained on it.
+ * of the coefficients, smoothed where scans are missing (src/jpeg/smoothing.ts), with N points (8 at full size;
+ * src/jpeg/scaling.ts); then chroma upsampled by libjpeg's triangle, rounding included (jdsample.c); then JFIF's colours
+ * (ITU-T T.871, 7), bytes again; then, of CMYK and YCCK, what PIL makes of the inks: `color · black / 255`, as stored,
+ * bytes again. What a decoder rounds is rounded here too: networks were trained on it. What is left out: a damaged file's
+ * wild numbers overflow libjpeg-turbo's 16 bits, which src/jpeg/assembly/pixels-eight.ts repeats.
  */
 import type { ColorSpace, JpegComponent, JpegImage } from "../jpeg/image.js";
 import { type ScaledComponent, scaledLayout } from "../jpeg/scaling.js";
@@ -91,9 +92,7 @@ function samples(component: JpegComponent, scaled: ScaledComponent, kept: number
     for (let left = 0; left < width; left += points) {
       const block = ((top / points) * blocksWide + left / points) * kept;
       for (let k = 0; k < kept; k++)
-        // Of a product that only damage makes so large, libjpeg-turbo takes the lowest 16 bits.
-        values[ZIGZAG[k] as number] =
-          (((coefficients[block + k] as number) * (quantization[k] as number)) << 16) >> 16;
+        values[ZIGZAG[k] as number] = (coefficients[block + k] as number) * (quantization[k] as number);
       for (let i = 0; i < points && top + i < height; i++)
         for (let j = 0; j < points && left + j < width; j++) {
           let sum = 128;

@@ -9,7 +9,7 @@
 import { PAIRS } from "./pixels-layout";
 
 /** Eight coefficients, dequantised. As libjpeg-turbo in SIMD, 16 bits and no more. */
-function eight(block: usize, table: usize): v128 {
+export function eight(block: usize, table: usize): v128 {
   return i16x8.mul(v128.load(block), v128.load(table));
 }
 

@@ -4,8 +4,10 @@
  *   sample[i j] = clamp(128 + Σ_α Σ_β a(i, α) a(j, β) X[α β])
  *
  * first over β for every column j, then over α for every row i. a(N-1-i, α) = (-1)^α a(i, α): the sums of even and odd
- * frequencies, added and subtracted, give both ends. Numbers are i16 with i32 sums: a in Q15, columns in Q5.
+ * frequencies, added and subtracted, give both ends. Numbers are i16 with i32 sums: a in Q15, columns in Q5. Eight points
+ * are libjpeg's own (./pixels-eight.ts).
  */
+import { gatherRows, transformRows } from "./pixels-eight";
 import { gather, gatherSmall } from "./pixels-gather";
 import {
   AT_RIGHT_EDGE,
@@ -38,6 +40,12 @@ export function transformBlocks(component: usize, row: u32): void {
   let block: usize = load<u32>(component + BLOCKS);
   let out: usize = top + from * points;
   if (points == 1) means(block, step, to - from, load<i16>(table), out);
+  else if (points == 8)
+    for (let x = from; x < to; x++, block += step, out += 8) {
+      const kind = gatherRows(block, table);
+      if (kind != 0) transformRows(kind == 1, out, stride);
+      else flat(i32(i16((i32(load<i16>(block)) * load<i16>(table)) << 2)), 8, out, stride);
+    }
   else if (points <= 4)
     for (let x = from; x < to; x++, block += step, out += points)
       small(block, table, basis, points, out, stride);
@@ -47,7 +55,7 @@ export function transformBlocks(component: usize, row: u32): void {
         columns(basis, points);
         rows(COLUMNS, basis, points, out, stride);
         if (points > 8) rows(COLUMNS + 128, basis, points, out + 8, stride);
-      } else flat(i32(load<i16>(block)) * load<i16>(table), points, out, stride);
+      } else flat((i32(load<i16>(block)) * load<i16>(table)) << 2, points, out, stride);
 
   // The samples beside the edges, for upsampling.
   const width = load<u32>(component + SAMPLES_WIDTH);
@@ -76,9 +84,9 @@ function means(block: usize, step: u32, count: u32, table: i32, out: usize): voi
     store<u8>(out + x, u8(min(255, max(0, ((i32(load<i16>(block)) * table + 4) >> 3) + 128))));
 }
 
-/** All samples alike. */
+/** All samples alike, of the first coefficient in Q2. */
 function flat(dc: i32, points: u32, out: usize, stride: u32): void {
-  const sample = i8x16.splat(i8(min(255, max(0, ((dc + 4) >> 3) + 128))));
+  const sample = i8x16.splat(i8(min(255, max(0, ((dc + 16) >> 5) + 128))));
   for (let i: u32 = 0; i < points; i++, out += stride) {
     v128.store64_lane(out, sample, 0);
     if (points > 8) v128.store64_lane(out + 8, sample, 0);
