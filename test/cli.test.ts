@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -168,6 +168,11 @@ describe("models", () => {
     expect(link.stderr).toMatch(/^error: .*"link.bin" is a link to .*, outside the model's folder\n$/);
     const missing = await jpegDomain(["inspect", await apart("missing", "gone.bin")]);
     expect(missing.stderr).toMatch(/^error: .*external file "gone.bin": no such file\n$/);
+    const piped = await apart("piped", "pipe");
+    if (spawnSync("mkfifo", [join(folder, "piped/pipe")]).status === 0)
+      expect((await jpegDomain(["inspect", piped])).stderr).toMatch(
+        /^error: .*external file "pipe": it is a pipe, expected a file\n$/,
+      );
   });
 
   test("are told layer by layer, as a table", LIMIT, async () => {

@@ -440,6 +440,26 @@ describe("labels", () => {
   });
 });
 
+test.each<[string[], RegExp, number]>([
+  [["convert", "m.onnx", ""], /a path is empty/, 1],
+  [["classify", "m.onnx", ""], /a path is empty/, 1],
+  [["train", "--data", "set", "--out", ""], /a path is empty/, 1],
+  [["eval", "m.onnx", "--data", ""], /Expected a folder/, 2],
+  [["convert", "m.onnx", "none/"], /it is a folder, expected a file/, 1],
+  [["classify", "m.onnx", "a.jpg", "--batch", "1000000000"], /batch is 1000000000, expected at most \d+/, 1],
+  [["bench", "relu-error", "--blocks", "1000000000000"], /it takes more memory than there is/, 1],
+])("%j is told in a line", LIMIT, async (args, said, code) => {
+  const ended = await jpegDomain(args);
+  expect(errorsIn(ended)).toEqual([expect.stringMatching(said)]);
+  expect(ended.code).toBe(code);
+});
+
+test("train with a batch of more images than there are", LIMIT, async () => {
+  const args = ["train", "--data", "set", "--epochs", "1", "--batch", "2147483647", "--out", "batch.onnx"];
+  const ended = await jpegDomain(args);
+  expect(ended.code, ended.stderr).toBe(0);
+});
+
 test("names that begin with a hyphen, hold spaces, or are no UTF-8", LIMIT, async () => {
   await mkdir(join(folder, "names"));
   const at = (name: string) => Buffer.concat([Buffer.from(`${folder}/names/`), Buffer.from(name, "latin1")]);

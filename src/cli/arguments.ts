@@ -105,4 +105,9 @@ export const tolerantOption = () =>
   new Option("--tolerant", "go on after damage, as libjpeg does; by default it is an error");
 
 export const dataOption = () =>
-  new Option("--data <dir>", "folder of IDX files, gzipped or not (default: MNIST itself)");
+  new Option("--data <dir>", "folder of IDX files, gzipped or not (default: MNIST itself)").argParser(
+    (path) => {
+      if (path === "") throw new InvalidArgumentError("Expected a folder.");
+      return path;
+    },
+  );

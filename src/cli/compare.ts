@@ -2,6 +2,7 @@ import { Command } from "commander";
 import type { InputValues } from "../convert/other-inputs.js";
 import { type Comparison, compareWays, type FileComparison } from "../report/compare.js";
 import { columns, formatSmall } from "../report/format.js";
+import { describeFailure } from "../runtime/failure.js";
 import { MOST_BYTES, readRegularFile } from "../runtime/read-file.js";
 import { MODEL_HELP, maxPixelsOption, positiveInteger, strictOption, valuesOption } from "./arguments.js";
 import { withFile } from "./files.js";
@@ -96,10 +97,10 @@ async function compareFile(
   rounds: number,
 ): Promise<FileComparison | { error: string }> {
   try {
-    const bytes = await withFile("", () => readRegularFile(file, MOST_BYTES.jpeg));
+    const bytes = readRegularFile(file, MOST_BYTES.jpeg);
     return await comparison.compare(bytes, rounds);
   } catch (error) {
-    return { error: (error as Error).message.replace(/^: /, "") };
+    return { error: describeFailure(error).message };
   }
 }
 

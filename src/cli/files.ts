@@ -1,5 +1,5 @@
 import { mkdir, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { JpegDomainError } from "../errors.js";
 import { fileFailure } from "../runtime/failure.js";
@@ -12,6 +12,7 @@ export const SHIPPED_MODEL = fileURLToPath(new URL("../../../models/mnist-resnet
 
 /** Runs `work`; what fails in it is told with the file's name, in one line. */
 export async function withFile<T>(path: string, work: () => T | Promise<T>): Promise<T> {
+  if (path === "") throw new JpegDomainError("a path is empty, expected a file's name");
   try {
     return await work();
   } catch (error) {
@@ -29,7 +30,12 @@ export const readInput = (path: string, most: number = MOST_BYTES.model): Promis
   withFile(path, () => readRegularFile(path, most));
 
 /** Makes the folder that a file is to be written to, with those above it. */
-export const makeFolderOf = (path: string): Promise<void> => withFile(path, () => makeFolder(dirname(path)));
+export const makeFolderOf = (path: string): Promise<void> =>
+  withFile(path, () => {
+    if (path.endsWith("/") || path.endsWith(sep))
+      throw new JpegDomainError("it is a folder, expected a file");
+    return makeFolder(dirname(path));
+  });
 
 /** Node's own recursive mkdir never ends below a folder that is there and can hold no new ones, such as /proc. */
 async function makeFolder(path: string): Promise<void> {

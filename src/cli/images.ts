@@ -14,6 +14,7 @@ const IN_FOLDERS = `**/*.{${EXTENSIONS.join(",")}}`;
  */
 export async function findImages(paths: readonly string[]): Promise<string[]> {
   const found = new Set<string>();
+  if (paths.includes("")) throw new JpegDomainError("a path is empty, expected files, folders or globs");
   for (const path of paths) for (const file of await expand(path)) found.add(normalize(file));
   if (found.size === 0)
     throw new JpegDomainError(

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
 import { JpegDomainError } from "../errors.js";
-import { fileFailure } from "../runtime/failure.js";
+import { describeFailure, fileFailure } from "../runtime/failure.js";
 import { benchCommand } from "./bench.js";
 import { classifyCommand } from "./classify.js";
 import { coefficientsCommand } from "./coefficients.js";
@@ -64,7 +64,8 @@ try {
 function fail(error: unknown): void {
   setStatus("");
   process.exitCode = FAILED;
-  if (isExpected(error)) sayError(error.message);
+  const failure = describeFailure(error);
+  if (isExpected(failure)) sayError(failure.message);
   else say(...inspect(error).split("\n"));
 }
 

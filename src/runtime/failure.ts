@@ -24,9 +24,14 @@ const REASONS: Record<string, string> = {
   ERR_INVALID_ARG_VALUE: "its name holds a zero, expected a path",
 };
 
+/** What JavaScript says of arrays and strings that are too large; a length below 0 would be a mistake of ours. */
+const TOO_LARGE = /allocation failed|Invalid (typed array|array buffer|string) length(: \d+)?$/;
+
 /** The reason of a failed file operation in a few words, where it is a usual one. */
 function systemReason(error: unknown): string | undefined {
   if (error instanceof FileKindError) return error.message;
+  if (error instanceof RangeError && TOO_LARGE.test(error.message))
+    return "it takes more memory than there is";
   const { code = "", path } = error as NodeJS.ErrnoException;
   // Node gives names that are no UTF-8 with this character in place of what it cannot tell, and finds no file by them.
   if (code === "ENOENT" && path?.includes("\ufffd"))

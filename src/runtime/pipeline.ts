@@ -1,6 +1,7 @@
 /** One thread's way from files to outputs: `bytes → planes → (coefficients →) network`. */
 import { type InferenceSession, Tensor } from "onnxruntime-node";
 import { repeated } from "../convert/other-inputs.js";
+import { JpegDomainError } from "../errors.js";
 import type { JpegDamage } from "../jpeg/image.js";
 import { compress } from "../transform/images.js";
 import { fillPlanes } from "./entrance.js";
@@ -75,12 +76,24 @@ export interface Pipeline {
   close(): Promise<void>;
 }
 
+/** Bytes of planes that go through a network at once, at most. */
+const MOST_BATCH_BYTES = 2 ** 31;
+
+function checkBatch(network: Network, batch: number): void {
+  const most = Math.max(1, Math.floor(MOST_BATCH_BYTES / (4 * planeLength(network))));
+  if (batch > most)
+    throw new JpegDomainError(
+      `batch is ${batch}, expected at most ${most}: its planes would take more than ${MOST_BATCH_BYTES / 2 ** 30} GiB`,
+    );
+}
+
 /** Opens a network on this thread. `batch` is the most images that will be run at once. */
 export async function openPipeline(
   network: Network,
   batch: number,
   options: SessionOptions = {},
 ): Promise<Pipeline> {
+  checkBatch(network, batch);
   const session = await openSession(network.model, options);
   const runRows = rowRunner(session, network);
   const length = planeLength(network);

@@ -30,8 +30,9 @@ export function* eachBatch(
   firstBatch = 0,
 ): Generator<Batch> {
   const length = volume(samples.dims);
-  const inputs = new Float32Array(size * length);
-  const labels = new BigInt64Array(size);
+  const most = Math.min(size, order.length);
+  const inputs = new Float32Array(most * length);
+  const labels = new BigInt64Array(most);
   for (let from = firstBatch * size; from < order.length; from += size) {
     const indices = order.subarray(from, from + size);
     samples.fill(indices, inputs, labels);
