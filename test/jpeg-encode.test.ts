@@ -11,6 +11,7 @@ import {
   planesFromPixels,
 } from "../src/transform/encode.js";
 import { compress, decompress } from "../src/transform/images.js";
+import { encodeByTurbo } from "./jpeg/stand-in.js";
 import { cjpeg, hasJpegTools, testPicture } from "./jpeg/tools.js";
 
 const color = testPicture(131, 75, 3);
@@ -38,13 +39,25 @@ function differences(ours: Uint8Array, theirs: Uint8Array): { share: number; mos
   return { share: differ / all, most };
 }
 
-describe.runIf(hasJpegTools())("against cjpeg", () => {
+const tools = hasJpegTools();
+
+/** cjpeg's file; without cjpeg that of libjpeg-turbo's package, whose tables have 8 bits and whose transform is the fast one. */
+const encoded = (pnm: Uint8Array, quality: number, args: string[]): Uint8Array | undefined =>
+  tools
+    ? cjpeg(["-dct", "float", "-quality", String(quality), ...args], pnm)
+    : args.length === 0 || args[0] === "-sample"
+      ? encodeByTurbo(pnm, quality, args[1])
+      : undefined;
+
+describe("against cjpeg, or libjpeg-turbo's package", () => {
   test("the tables of every quality, also kept to 8 bits", () => {
     const { pnm } = testPicture(8, 8, 3);
     for (const quality of qualities) {
-      for (const baseline of [false, true]) {
-        const args = ["-quality", String(quality), ...(baseline ? ["-baseline"] : [])];
-        const [luminance, chrominance] = readHeader(cjpeg(args, pnm)).components;
+      for (const baseline of tools ? [false, true] : [true]) {
+        const file = tools
+          ? cjpeg(["-quality", String(quality), ...(baseline ? ["-baseline"] : [])], pnm)
+          : encodeByTurbo(pnm, quality);
+        const [luminance, chrominance] = readHeader(file as Uint8Array).components;
         expect(qualityTable(quality, "luminance", baseline)).toEqual(luminance?.quantization);
         expect(qualityTable(quality, "chrominance", baseline)).toEqual(chrominance?.quantization);
       }
@@ -60,34 +73,40 @@ describe.runIf(hasJpegTools())("against cjpeg", () => {
     [{ subsampling: [3, 2] }, ["-sample", "3x2"]],
     [{ colorSpace: "rgb" }, ["-rgb"]],
   ];
-  test.each(ways)("coefficients of %o as cjpeg -dct float's, to rounding", (options, args) => {
+  const possible = ways.filter(([, args]) => encoded(color.pnm, 75, args) !== undefined);
+  test.each(possible)("coefficients of %o as cjpeg -dct float's, to rounding", (options, args) => {
     for (const [quality, share, most] of [
       [20, 0.005, 1],
       [75, 0.02, 1],
       [95, 0.1, 2],
     ] as const) {
-      const ours = encodeJpeg(colorPlanes, { ...options, quality });
-      const theirs = cjpeg(["-dct", "float", "-quality", String(quality), ...args], color.pnm);
+      const ours = encodeJpeg(colorPlanes, { ...options, quality, baseline: !tools });
+      const theirs = encoded(color.pnm, quality, args) as Uint8Array;
       const found = differences(ours, theirs);
-      expect(found.share).toBeLessThan(share);
-      expect(found.most).toBeLessThanOrEqual(most);
+      // The fast transform is off by one a little more often.
+      expect(found.share).toBeLessThan(tools ? share : 1.5 * share);
+      expect(found.most).toBeLessThanOrEqual(tools ? most : most + 1);
     }
   });
 
-  test("grayscale, where nothing is rounded on the way: the same but for values half way between two", () => {
-    const { pnm, pixels } = testPicture(128, 72, 1);
-    const shifted = Float32Array.from(pixels, (value) => value - 128);
-    for (const quality of [5, 50, 90, 100]) {
-      const theirs = readCoefficients(cjpeg(["-dct", "float", "-quality", String(quality)], pnm));
-      const ours = readCoefficients(encodeJpeg(planesFromPixels(pixels, 128, 72), { quality }));
-      const { coefficients, quantization } = ours.components[0] as JpegComponent;
-      const unrounded = compress(shifted, [1, 1, 72, 128], { table: quantization }).data;
-      theirs.components[0]?.coefficients.forEach((value, at) => {
-        const exact = unrounded[at] as number;
-        if (value !== coefficients[at]) expect(Math.abs(exact - Math.floor(exact) - 0.5)).toBeLessThan(1e-4);
-      });
-    }
-  });
+  test.runIf(tools)(
+    "grayscale, where nothing is rounded on the way: all but values half way between two",
+    () => {
+      const { pnm, pixels } = testPicture(128, 72, 1);
+      const shifted = Float32Array.from(pixels, (value) => value - 128);
+      for (const quality of [5, 50, 90, 100]) {
+        const theirs = readCoefficients(encoded(pnm, quality, []) as Uint8Array);
+        const ours = readCoefficients(encodeJpeg(planesFromPixels(pixels, 128, 72), { quality }));
+        const { coefficients, quantization } = ours.components[0] as JpegComponent;
+        const unrounded = compress(shifted, [1, 1, 72, 128], { table: quantization }).data;
+        theirs.components[0]?.coefficients.forEach((value, at) => {
+          const exact = unrounded[at] as number;
+          if (value !== coefficients[at])
+            expect(Math.abs(exact - Math.floor(exact) - 0.5)).toBeLessThan(1e-4);
+        });
+      }
+    },
+  );
 });
 
 test("the nearest coefficients: decompressed, at quality 100, the pixels come back to rounding", () => {

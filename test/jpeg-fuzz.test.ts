@@ -32,8 +32,10 @@ function read(file: Uint8Array, tolerant: boolean): JpegImage | JpegError {
 
 /** libjpeg reads these, and we do not or need not. */
 const REFUSED = /not supported|maxPixels|at most 1000|at most 10000|far fewer/;
-/** What the strict reader refuses though libjpeg says nothing of it. */
-const STRICT = new RegExp(`${REFUSED.source}|expected a scan of component`);
+/** Damage that the strict reader tells of, though libjpeg says nothing. */
+const STRICT = new RegExp(
+  `${REFUSED.source}|expected a scan of component|a run of zeros past the block's end`,
+);
 
 function check(file: Uint8Array, answer: Answer | string | undefined): string | undefined {
   const strict = read(file, false);

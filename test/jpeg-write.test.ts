@@ -5,7 +5,7 @@ import { releasePool } from "../src/jpeg/pool.js";
 import { readCoefficients, readHeader } from "../src/jpeg/read.js";
 import { type WriteOptions, writeCoefficients } from "../src/jpeg/write.js";
 import { encodeJpeg } from "../src/transform/encode.js";
-import { cjpeg, hasJpegTools, run, testPicture, tryRun } from "./jpeg/tools.js";
+import { cjpeg, hasJpegTools, pixelsOf, run, testPicture, tryRun } from "./jpeg/tools.js";
 
 const color = testPicture(333, 217, 3);
 const grey = testPicture(100, 75, 1);
@@ -40,7 +40,20 @@ const withValue = (at: number, value: number) => {
   return image({ components: [component({ coefficients })] });
 };
 
-describe.runIf(hasJpegTools())("against libjpeg-turbo's tools", () => {
+const tools = hasJpegTools();
+
+/** A grayscale file whose only component has other sampling factors; its blocks are in the same places. */
+function withGreyFactors(file: Uint8Array, factor: number): Uint8Array {
+  const image = readCoefficients(file);
+  const components = image.components.map((one) => ({
+    ...one,
+    horizontalSampling: factor,
+    verticalSampling: factor,
+  }));
+  return writeCoefficients({ ...image, components });
+}
+
+describe("against libjpeg-turbo's tools, or sharp", () => {
   const sources: [name: string, file: Buffer, args: string[]][] = [
     ["4:2:0", color.pnm, []],
     ["4:4:4", color.pnm, ["-sample", "1x1"]],
@@ -60,23 +73,25 @@ describe.runIf(hasJpegTools())("against libjpeg-turbo's tools", () => {
     [{ progressive: true, restartInterval: 3 }, ["-progressive", "-restart", "3B"]],
   ];
 
-  test.each(sources)("%s: the same bytes as jpegtran, the same pixels", (_, pnm, args) => {
+  test.each(sources)("%s: the same bytes as jpegtran, the same pixels", async (_, pnm, args) => {
     const original = cjpeg(args, pnm);
     const read = readCoefficients(original);
-    const pixels = run("djpeg", [], original);
+    const pixels = await pixelsOf(original);
     for (const [options, jpegtran] of ways) {
       const ours = writeCoefficients(read, options);
-      const theirs = tryRun("jpegtran", ["-copy", "none", ...jpegtran], original).stdout;
-      expect(Buffer.compare(ours, theirs), JSON.stringify(options)).toBe(0);
-      expect(Buffer.compare(run("djpeg", [], ours), pixels), JSON.stringify(options)).toBe(0);
+      if (tools) {
+        const theirs = tryRun("jpegtran", ["-copy", "none", ...jpegtran], original).stdout;
+        expect(Buffer.compare(ours, theirs), JSON.stringify(options)).toBe(0);
+      }
+      expect(Buffer.compare(await pixelsOf(ours), pixels), JSON.stringify(options)).toBe(0);
     }
   });
 
-  test("grayscale of sampling factors 2x2, which jpegtran would make 1x1: the same pixels", () => {
-    const original = cjpeg(["-sample", "2x2"], grey.pnm);
+  test("grayscale of sampling factors 2x2, which jpegtran would make 1x1: the same pixels", async () => {
+    const original = tools ? cjpeg(["-sample", "2x2"], grey.pnm) : withGreyFactors(cjpeg([], grey.pnm), 2);
     for (const [options] of ways) {
       const ours = writeCoefficients(readCoefficients(original), options);
-      expect(Buffer.compare(run("djpeg", [], ours), run("djpeg", [], original))).toBe(0);
+      expect(Buffer.compare(await pixelsOf(ours), await pixelsOf(original))).toBe(0);
       expect(readHeader(ours).components[0]).toMatchObject({ horizontalSampling: 2, verticalSampling: 2 });
     }
   });
@@ -91,22 +106,29 @@ describe.runIf(hasJpegTools())("against libjpeg-turbo's tools", () => {
       () => encodeJpeg({ width: 1, height: 1, colorSpace: "grayscale", planes: [Uint8Array.of(9)] }),
     ],
   ];
-  test.each(files)("%s: jpegtran reads it without a warning and writes it as we did", (_, file) => {
+  test.each(files)("%s: jpegtran reads it without a warning and writes it as we did", async (_, file) => {
     const bytes = file();
+    if (!tools) {
+      // sharp reads it without a warning, and what we write of it once more.
+      const again = writeCoefficients(readCoefficients(bytes), { progressive: false, restartInterval: 2 });
+      expect(Buffer.compare(await pixelsOf(again), await pixelsOf(bytes))).toBe(0);
+      return;
+    }
     const progressive = readHeader(bytes).progressive;
     const again = run("jpegtran", ["-copy", "none", progressive ? "-progressive" : "-optimize"], bytes);
     expect(Buffer.compare(again, bytes)).toBe(0);
   });
 
-  test("an MCU of more than 10 blocks: djpeg decodes its scans of one component each", () => {
+  test("an MCU of more than 10 blocks: djpeg decodes its scans of one component each", async () => {
     for (const progressive of [false, true]) {
       const file = encodeJpeg({ ...planesOf(3), colorSpace: "ycbcr" }, { subsampling: [4, 4], progressive });
-      expect(run("djpeg", [], file).length).toBe("P6\n45 23\n255\n".length + 45 * 23 * 3);
+      const header = tools ? "P6\n45 23\n255\n".length : 0;
+      expect((await pixelsOf(file)).length).toBe(header + 45 * 23 * 3);
       expect(readCoefficients(file).scans?.every(({ components }) => components.length === 1)).toBe(true);
     }
   });
 
-  test("a script of one's own, and the script of another file", () => {
+  test("a script of one's own, and the script of another file", async () => {
     const original = cjpeg(["-sample", "2x1"], color.pnm);
     const read = readCoefficients(original);
     const script = [
@@ -120,7 +142,7 @@ describe.runIf(hasJpegTools())("against libjpeg-turbo's tools", () => {
       scan([1], 10, 63, 1, 0),
     ];
     const ours = writeCoefficients(read, { progressive: true, script });
-    expect(Buffer.compare(run("djpeg", [], ours), run("djpeg", [], original))).toBe(0);
+    expect(Buffer.compare(await pixelsOf(ours), await pixelsOf(original))).toBe(0);
     const back = readCoefficients(ours);
     expect(back.components).toEqual(read.components);
     expect(back.scans?.map(({ offset: _, ...one }) => one)).toEqual(script);
@@ -128,12 +150,12 @@ describe.runIf(hasJpegTools())("against libjpeg-turbo's tools", () => {
     expect(Buffer.compare(writeCoefficients(back, { script: scans }), ours)).toBe(0);
   });
 
-  test("sequential scans of one and of two components", () => {
+  test("sequential scans of one and of two components", async () => {
     const original = cjpeg(["-sample", "2x2"], color.pnm);
     const script = [scan([0, 2], 0, 63, 0, 0), scan([1], 0, 63, 0, 0)];
     for (const huffman of ["optimized", "standard"] as const) {
       const ours = writeCoefficients(readCoefficients(original), { script, huffman, restartInterval: 4 });
-      expect(Buffer.compare(run("djpeg", [], ours), run("djpeg", [], original))).toBe(0);
+      expect(Buffer.compare(await pixelsOf(ours), await pixelsOf(original))).toBe(0);
     }
   });
 
@@ -147,7 +169,7 @@ describe.runIf(hasJpegTools())("against libjpeg-turbo's tools", () => {
     original[15] = 72;
     const read = readCoefficients(original, { keepSegments: true });
     const ours = writeCoefficients(read);
-    expect(Buffer.compare(ours, run("jpegtran", ["-copy", "all", "-optimize"], original))).toBe(0);
+    if (tools) expect(Buffer.compare(ours, run("jpegtran", ["-copy", "all", "-optimize"], original))).toBe(0);
     expect(readHeader(ours)).toMatchObject({
       orientation: 6,
       iccProfile: new Uint8Array(Buffer.from("profile")),

@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { missing } from "./libjpeg.js";
+import { encodeAsCjpeg, sharpPixels } from "./stand-in.js";
 
 /** What a program wrote; its complaints count, since libjpeg's tools only warn of a damaged file. */
 export interface Ran {
@@ -21,21 +22,29 @@ export function run(program: string, args: readonly string[], input?: Uint8Array
   return stdout;
 }
 
-/** A PNM file as JPEG. Of coarse quantisation tables cjpeg warns, rightly. */
+/** A PNM file as JPEG, without cjpeg by encodeJpeg. Of coarse quantisation tables cjpeg warns, rightly. */
 export function cjpeg(args: readonly string[], pnm: Uint8Array): Buffer {
+  if (!hasJpegTools()) return Buffer.from(encodeAsCjpeg(args, pnm));
   const { status, stdout, stderr } = tryRun("cjpeg", args, pnm);
   if (status !== 0) throw new Error(`cjpeg ${args.join(" ")}: ${status} ${stderr}`);
   return stdout;
 }
 
+let tools: boolean | undefined;
+
 /** Whether djpeg, cjpeg and jpegtran are there (libjpeg-turbo-progs). */
 export function hasJpegTools(): boolean {
-  const found = ["djpeg", "cjpeg", "jpegtran"].every(
+  if (tools !== undefined) return tools;
+  tools = ["djpeg", "cjpeg", "jpegtran"].every(
     (name) => spawnSync(name, ["-version"], { input: "" }).error === undefined,
   );
-  if (!found) missing("djpeg, cjpeg, jpegtran (libjpeg-turbo-progs)");
-  return found;
+  if (!tools) missing("djpeg, cjpeg, jpegtran (libjpeg-turbo-progs)");
+  return tools;
 }
+
+/** A sound file's pixels by libjpeg: djpeg's, or without it sharp's. */
+export const pixelsOf = async (jpeg: Uint8Array): Promise<Buffer> =>
+  hasJpegTools() ? run("djpeg", [], jpeg) : sharpPixels(jpeg);
 
 /** A Python with NumPy. */
 export function pythonWithNumpy(): string | undefined {

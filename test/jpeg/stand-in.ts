@@ -1,0 +1,126 @@
+/** What tests use where Debian's packages are not there: encodeJpeg in place of cjpeg, sharp in place of djpeg. */
+import { readFileSync } from "node:fs";
+import turbo from "@julusian/jpeg-turbo";
+import sharp from "sharp";
+import type { JpegComponent } from "../../src/jpeg/image.js";
+import { readCoefficients } from "../../src/jpeg/read.js";
+import type { Scan } from "../../src/jpeg/scan-script.js";
+import { writeCoefficients } from "../../src/jpeg/write.js";
+import { type EncodeOptions, encodeJpeg, planesFromPixels } from "../../src/transform/encode.js";
+
+type Factors = [horizontal: number, vertical: number][];
+
+/** cjpeg's options as far as the tests use them, but for -arithmetic. */
+export function encodeAsCjpeg(args: readonly string[], pnm: Uint8Array): Uint8Array {
+  const { pixels, width, height } = pnmPixels(pnm);
+  const option = (name: string) => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
+  const isGray = args.includes("-grayscale");
+  const planes = planesFromPixels(isGray ? firstChannel(pixels, width * height) : pixels, width, height);
+  const factors = (option("-sample") ?? "2x2")
+    .split(",")
+    .map((pair) => pair.split("x").map(Number)) as Factors;
+  const scans = option("-scans");
+  const script = scans === undefined ? undefined : parseScript(readFileSync(scans, "utf8"));
+  const restart = option("-restart");
+  const isSequential = !args.includes("-progressive") && !script;
+  const options: EncodeOptions = {
+    quality: Number(option("-quality") ?? 75),
+    subsampling: factors[0] as Factors[number],
+    progressive: args.includes("-progressive") || (script !== undefined && isProgressive(script)),
+    huffman: isSequential && !args.includes("-optimize") ? "standard" : "optimized",
+    ...(script && { script }),
+    ...(restart && { restartInterval: intervalOf(restart, width, factors) }),
+    ...(args.includes("-rgb") && { colorSpace: "rgb" as const }),
+  };
+  if (factors.length === 1) return encodeJpeg(planes, options);
+  return withFactors(
+    encodeJpeg(planes, { quality: options.quality as number, subsampling: "4:4:4" }),
+    factors,
+    options,
+  );
+}
+
+const TURBO_SAMPLINGS: Record<string, number> = {
+  "1x1": turbo.SAMP_444,
+  "2x1": turbo.SAMP_422,
+  "2x2": turbo.SAMP_420,
+  "1x2": turbo.SAMP_440,
+};
+
+/** libjpeg-turbo's own encoding, tables of 8 bits; undefined for samplings that its package does not have. */
+export function encodeByTurbo(pnm: Uint8Array, quality: number, sampling = "2x2"): Uint8Array | undefined {
+  const { pixels, width, height } = pnmPixels(pnm);
+  const isGray = pixels.length === width * height;
+  const subsampling = isGray ? turbo.SAMP_GRAY : TURBO_SAMPLINGS[sampling];
+  if (subsampling === undefined) return undefined;
+  const format = isGray ? turbo.FORMAT_GRAY : turbo.FORMAT_RGB;
+  return turbo.compressSync(Buffer.from(pixels), { width, height, format, subsampling, quality });
+}
+
+/** Rows of MCUs, or with B MCUs. */
+function intervalOf(restart: string, width: number, factors: Factors): number {
+  const most = Math.max(...factors.map(([horizontal]) => horizontal));
+  const count = Number.parseInt(restart, 10);
+  return restart.endsWith("B") ? count : count * Math.ceil(width / (8 * most));
+}
+
+/** As many of a 4:4:4 file's blocks as each component has with other sampling factors: no picture, but a sound file. */
+function withFactors(file: Uint8Array, factors: Factors, options: EncodeOptions): Uint8Array {
+  const image = readCoefficients(file);
+  const most = [0, 1].map((axis) =>
+    Math.max(...factors.map((pair) => pair[axis] as number)),
+  ) as Factors[number];
+  const components = image.components.map((component, c): JpegComponent => {
+    const [h, v] = factors[c] ?? [1, 1];
+    const blocksWide = Math.ceil((image.width * h) / (8 * most[0]));
+    const blocksHigh = Math.ceil((image.height * v) / (8 * most[1]));
+    const coefficients = new Int16Array(blocksWide * blocksHigh * 64);
+    for (let row = 0; row < blocksHigh; row++) {
+      const from = row * component.blocksWide * 64;
+      coefficients.set(component.coefficients.subarray(from, from + blocksWide * 64), row * blocksWide * 64);
+    }
+    return { ...component, horizontalSampling: h, verticalSampling: v, blocksWide, blocksHigh, coefficients };
+  });
+  const { progressive, restartInterval = 0, huffman = "optimized" } = options;
+  return writeCoefficients(
+    { ...image, components },
+    { progressive: progressive === true, restartInterval, huffman },
+  );
+}
+
+/** cjpeg's scan scripts: `0,1: 0-0, 0, 1;`, or components alone. */
+function parseScript(text: string): Scan[] {
+  return text
+    .split(";")
+    .filter((line) => line.trim() !== "")
+    .map((line) => {
+      const [components = "", values = "0-63,0,0"] = line.split(":");
+      const [spectralStart = 0, spectralEnd = 0, approximationHigh = 0, approximationLow = 0] = values
+        .split(/[-,]/)
+        .map(Number);
+      return {
+        components: components.split(",").map(Number),
+        spectralStart,
+        spectralEnd,
+        approximationHigh,
+        approximationLow,
+      };
+    });
+}
+
+const isProgressive = (script: readonly Scan[]) => script.some(({ spectralEnd }) => spectralEnd !== 63);
+
+function pnmPixels(pnm: Uint8Array): { pixels: Uint8Array; width: number; height: number } {
+  const header = /^P[56]\s+(\d+)\s+(\d+)\s+255\s/.exec(Buffer.from(pnm.subarray(0, 40)).toString("latin1"));
+  if (header === null) throw new Error("no PNM file");
+  return { pixels: pnm.subarray(header[0].length), width: Number(header[1]), height: Number(header[2]) };
+}
+
+const firstChannel = (pixels: Uint8Array, area: number) =>
+  Uint8Array.from({ length: area }, (_, at) => pixels[(at * pixels.length) / area] as number);
+
+/** libvips's libjpeg's pixels; a file it warns of is an error, unless it may be damaged. */
+export const sharpPixels = (jpeg: Uint8Array, mayBeDamaged = false): Promise<Buffer> =>
+  sharp(jpeg, { failOn: mayBeDamaged ? "none" : "warning" })
+    .raw()
+    .toBuffer();
