@@ -202,6 +202,11 @@ describe("loadModel", () => {
   );
 });
 
+test("a path through a file, or to nothing, is told as such", async () => {
+  await expect(api.loadModel(join(folder, "a.jpg", "x"))).rejects.toThrow("part of the path is a file");
+  await expect(api.loadModel(join(folder, "missing"))).rejects.toThrow("missing: no such file");
+});
+
 describe("commands", () => {
   const hub = () =>
     made({ "onnx/model.onnx": onnx, "config.json": CONFIG, "preprocessor_config.json": PREPROCESSOR });
@@ -230,6 +235,15 @@ describe("commands", () => {
     );
     await writeFile(join(folder, "others.txt"), "a\nb\nc\nd\n");
     expect(command("classify", name, "a.jpg", "--labels", "others.txt").stdout).toMatch(/^a\.jpg: [abcd] /);
+  });
+
+  test("convert without a preprocessing of its own keeps the folder's in the file", async () => {
+    const name = await hub();
+    expect(command("convert", name, "planes.onnx", "--plan", "blockwise").status).toBe(0);
+    const model = await api.loadModel(at("planes.onnx"));
+    expect(model.assumed).toBeUndefined();
+    expect(model.preprocess.mean).toEqual([0.5, 0.4, 0.3]);
+    await model.close();
   });
 
   test("labels of another number of classes are refused", async () => {

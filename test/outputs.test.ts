@@ -182,7 +182,8 @@ describe("element types", () => {
       api.loadModel(bytes, { threads: 1, preprocess: RGB, ...(outputs && { outputs }) });
     await expect(load()).rejects.toThrow('output "probs" is a sequence, which cannot be read');
     await expect(load(["other"])).rejects.toThrow('no output "other"; expected one of probs, means');
-    const model = await load(["means"]);
+    await expect(load([])).rejects.toThrow("no outputs are chosen; expected some of probs, means");
+    const model = await load(["means", "means"]);
     const [outputs] = await run(model, FILES.slice(0, 1));
     const planes = planesOf(FILES[0] as Uint8Array, RGB, SIZE);
     expectSame(outputs?.means, (await answersTo(bytes, planes, SIZE, ["means"])).means as Raw, true);

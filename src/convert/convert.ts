@@ -9,7 +9,8 @@ import { subgraphNames } from "../onnx/subgraph.js";
 import { carry } from "./carry.js";
 import { enterJpeg } from "./entrance/enter.js";
 import { planeSize } from "./entrance/plane-size.js";
-import { preparationFor } from "./entrance/preparation.js";
+import { isWhole, preparationFor } from "./entrance/preparation.js";
+import { checkPreprocess } from "./entrance/preprocess.js";
 import { ConvertError } from "./errors.js";
 import { findImage, type ImageInput, type ImageModel } from "./image-input.js";
 import type { Convolution, Size } from "./layers.js";
@@ -100,6 +101,7 @@ function fromPlanes({ source: folded, image }: ImageModel, options: ConvertOptio
   const report = carry(source, image, g, { cost, strict, approximate, plan });
   const graph = withRepeated(g.build(), image, options.inputs ?? {});
   const outputs = batchedOutputs(source, image.batch);
+  const { preprocess = {} } = options;
   writeMetadata(graph, {
     input: "planes",
     plan: chosen.plan,
@@ -110,6 +112,7 @@ function fromPlanes({ source: folded, image }: ImageModel, options: ConvertOptio
     batch: image.batch,
     batched: source.outputs.flatMap(({ name }) => (outputs.get(name)?.isBatched ? [name] : [])),
     ...(image.type !== "float32" && { type: image.type }),
+    ...(isWhole(preprocess) && { preprocess: checkPreprocess(preprocess) }),
     table: Array.from(chosen.table),
     ...cost,
   });

@@ -79,7 +79,7 @@ const IN_PLACE = new Set([
     "Floor",
   ],
   ...["Ceil", "Round", "Clip", "Max", "Min", "Relu", "Pad", "Resize", "Upsample"],
-  ...["QuantizeLinear", "DequantizeLinear", "MaxPool", "AveragePool"],
+  ...["QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MaxPool", "AveragePool"],
 ]);
 
 /** Operators that have channels as their second axis, and where the weight is that tells how many. */

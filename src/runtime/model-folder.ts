@@ -1,5 +1,5 @@
 /** A folder of a model hub as a model: its ONNX file, its classes' names, and how its images are prepared. */
-import { readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Preprocess } from "../convert/entrance/preprocess.js";
 import { parsePreprocessorConfig } from "../convert/entrance/processor-config.js";
@@ -28,7 +28,7 @@ const VARIANTS = ["", "_fp16", "_quantized", "_int8", "_uint8", "_q8", "_q4", "_
  * @throws {JpegDomainError} where a folder has no ONNX file or several, or a JSON file of it cannot be read
  */
 export function findModel(path: string): FoundModel {
-  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return { model: path };
+  if (!statsOf(path)?.isDirectory()) return { model: path };
   try {
     const model = onnxFile(path);
     const config = readJson(path, "config.json");
@@ -73,7 +73,16 @@ function onnxFilesIn(folder: string): string[] {
   }
 }
 
-const isFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+const isFile = (path: string): boolean => statsOf(path)?.isFile() ?? false;
+
+/** What is there, `undefined` where nothing is, or nothing that can be seen: reading it tells the reason. */
+function statsOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
 
 /** Of a model that tells its classes. */
 function labelsIn({ id2label }: Record<string, unknown>): string[] | undefined {
@@ -99,7 +108,7 @@ function preprocessOf(folder: string, config: Record<string, unknown> | undefine
 /** An object of a JSON file, `undefined` where there is no such file. */
 function readJson(folder: string, name: string): Record<string, unknown> | undefined {
   const path = join(folder, name);
-  if (statSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
+  if (!existsSync(path)) return undefined;
   return inFile(name, () => {
     const value = parseJson(decodeText(readRegularFile(path, MOST_BYTES.text)));
     if (typeof value === "object" && value !== null && !Array.isArray(value))

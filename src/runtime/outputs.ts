@@ -105,7 +105,9 @@ export function readableOutputs(
 function choose(outputs: readonly ValueInfo[], chosen?: readonly string[]): ValueInfo[] {
   if (chosen === undefined) return [...outputs];
   const names = outputs.map(({ name }) => name);
-  return chosen.map((name) => {
+  if (chosen.length === 0)
+    throw new JpegDomainError(`no outputs are chosen; expected some of ${names.join(", ")}`);
+  return Array.from(new Set(chosen), (name) => {
     const found = outputs.find((output) => output.name === name);
     if (found === undefined)
       throw new JpegDomainError(`the model has no output "${name}"; expected one of ${names.join(", ")}`);

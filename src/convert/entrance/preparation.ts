@@ -59,8 +59,11 @@ export function preparationFor(
   return { preprocess, assumed: assumed.join("; ") || undefined };
 }
 
-const isWhole = ({ resample, rescale, mean, std, channels }: Partial<Preprocess>): boolean =>
-  [resample, rescale, mean, std, channels].every((field) => field !== undefined);
+/** Whether a description leaves nothing to the model. */
+export const isWhole = (given: Partial<Preprocess>): given is Preprocess =>
+  [given.resample, given.rescale, given.mean, given.std, given.channels].every(
+    (field) => field !== undefined,
+  );
 
 /** Torchvision's for photographs; small images as they are. A given size is the whole of it where the model has none. */
 function usual({ channels, height, width, type }: Prepared, given: Partial<Preprocess>): Preprocess {
