@@ -318,6 +318,34 @@ describe("the batch of an output", () => {
       expect(await shapes(unknown(shape))).toEqual({ batch: 1, shapes: always([1, 3]) });
   });
 
+  test("that does not keep its images apart: file by file, so that each has the answer it has alone", async () => {
+    const scaled = means(17, (g, x) => {
+      g.output(g.node("Div", [x, g.node("ReduceMax", [x], { keepdims: 0 })]), "y", "float32", ["N", 3]);
+    });
+    const quantized = means(17, (g, x) => {
+      const [q = "", scale = "", zero = ""] = g.nodes("DynamicQuantizeLinear", [x], 3);
+      g.output(g.node("DequantizeLinear", [q, scale, zero]), "y", "float32", ["N", 3]);
+    });
+    for (const bytes of [scaled, quantized])
+      for (const [name, way] of WAYS) {
+        const [model, options] = await way(bytes);
+        const opened = await load(model, options);
+        expect(opened.batch, name).toBe(1);
+        for (const [i, { y }] of (await run(opened, FILES)).entries()) {
+          const planes = planesOf(FILES[i] as Uint8Array, RGB, SIZE);
+          expectSame(y, (await answersTo(bytes, planes, SIZE)).y as Raw, true, 2);
+        }
+        await opened.close();
+      }
+    // What only reads the batch's length keeps them apart.
+    const flattened = means(17, (g, x) => {
+      const length = g.slice(g.node("Shape", [x]), { axis: 0, from: 0, to: 1 });
+      const target = g.node("Concat", [length, g.ints([-1])], { axis: 0 });
+      g.output(g.node("Reshape", [x, target]), "y", "float32", ["N", 3]);
+    });
+    expect((await shapes(flattened)).batch).toBe(4);
+  });
+
   test("a length of 1 that tracing left where the batch should be is right for one image", async () => {
     const traced = means(17, (g, x) => {
       g.output(g.node("Reshape", [x, g.ints([1, -1])]), "y", "float32", ["N", 3]);

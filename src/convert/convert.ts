@@ -111,6 +111,7 @@ function fromPlanes({ source: folded, image }: ImageModel, options: ConvertOptio
     width: image.width,
     batch: image.batch,
     batched: source.outputs.flatMap(({ name }) => (outputs.get(name)?.isBatched ? [name] : [])),
+    ...([...outputs.values()].some(({ isMixed }) => isMixed) && { oneByOne: true as const }),
     ...(image.type !== "float32" && { type: image.type }),
     ...(isWhole(preprocess) && { preprocess: checkPreprocess(preprocess) }),
     table: Array.from(chosen.table),

@@ -17,6 +17,8 @@ export interface Metadata {
   batch?: Dimension;
   /** The names of the outputs that have the batch as their first axis. Older files do not say it. */
   batched?: string[];
+  /** What it says of one image depends on the others of a batch. */
+  oneByOne?: true;
   /** The element type of the image in the network that was converted, where it is not float32. */
   type?: ElementType;
   /** 64 entries, zigzag order. */

@@ -1,6 +1,8 @@
 /** Which outputs of a model have its batch as their first axis. */
+import type { Facts } from "./facts.js";
 import type { Dimension, ElementType, Graph } from "./graph.js";
 import { inferShapes } from "./infer.js";
+import { reads } from "./subgraph.js";
 
 export interface BatchedOutput {
   /** As the graph makes it, where that can be told. */
@@ -11,6 +13,8 @@ export interface BatchedOutput {
   isBatched: boolean;
   /** Whether it has a number there although the batch is free, as tracing leaves it: right for one image only. */
   isTraced: boolean;
+  /** Whether what it says of one image depends on the others of the batch. */
+  isMixed: boolean;
 }
 
 /** No model's own name of a length. */
@@ -23,16 +27,44 @@ const BATCH = "\0batch";
  */
 export function batchedOutputs(graph: Graph, batch: Dimension): Map<string, BatchedOutput> {
   const facts = inferShapes(withBatch(graph, batch), { partial: true });
+  const mixed = mixedValues(graph, facts);
   return new Map(
     graph.outputs.map(({ name, shape: declared }) => {
       const made = facts.get(name);
       const shape = declared ?? made?.shape.map((length) => (length === BATCH ? batch : length));
       const isBatched = made?.shape[0] === BATCH || shape?.[0] === batch;
       const isTraced = typeof batch === "string" && typeof made?.shape[0] === "number";
-      return [name, { type: made?.type, shape, isBatched, isTraced }];
+      return [name, { type: made?.type, shape, isBatched, isTraced, isMixed: mixed.has(name) }];
     }),
   );
 }
+
+/** Operators that read a batch and say of its size or type alone. */
+const OF_SHAPE = new Set(["Shape", "Size", "ConstantOfShape"]);
+/** Operators that find one scale for the whole batch. */
+const OF_ALL = new Set(["DynamicQuantizeLinear", "DynamicQuantizeMatMul"]);
+
+/** Values in which the images of a batch come together: those that have lost its axis, and all that depend on them. */
+function mixedValues({ nodes, inputs }: Graph, facts: ReadonlyMap<string, Facts>): Set<string> {
+  const mixed = new Set<string>();
+  const ofImages = new Set(inputs.flatMap(({ name }) => (hasBatch(facts.get(name)) ? [name] : [])));
+  for (const node of nodes) {
+    if (OF_SHAPE.has(node.op)) continue;
+    const read = reads(node).filter((name) => ofImages.has(name));
+    if (read.length === 0) continue;
+    const isBatched = read.some((name) => hasBatch(facts.get(name)));
+    const isMixing = OF_ALL.has(node.op) || read.some((name) => mixed.has(name));
+    for (const output of node.outputs) {
+      ofImages.add(output);
+      const lengths = facts.get(output)?.shape;
+      const isLost = isBatched && lengths?.every((length) => typeof length === "number") === true;
+      if (isMixing || isLost) mixed.add(output);
+    }
+  }
+  return mixed;
+}
+
+const hasBatch = (facts: Facts | undefined) => facts?.shape.includes(BATCH) ?? false;
 
 /** The graph with a name of its own for the batch, whose way through the graph can then be followed. */
 function withBatch(graph: Graph, batch: Dimension): Graph {

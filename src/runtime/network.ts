@@ -190,7 +190,7 @@ function converted(
   const common = { ...found, planes, metadata };
   const image = { batch: own, height: metadata.height, width: metadata.width };
   if (metadata.planes === undefined) {
-    const readable = readableOutputs(graph, own, options.outputs, metadata.batched);
+    const readable = readableOutputs(graph, own, options.outputs, metadata);
     const model = readable.graph === graph ? bytes : writeOnnx(readable.graph);
     return {
       ...common,
@@ -204,7 +204,7 @@ function converted(
   // Older files have other names where the network had values of these.
   const ofFile = graph.inputs.slice(0, JPEG_INPUTS.length).map(({ name }) => name);
   const behind = cutAt(graph, metadata.planes, shape, ofFile);
-  const readable = readableOutputs(behind, own, options.outputs, metadata.batched);
+  const readable = readableOutputs(behind, own, options.outputs, metadata);
   const run = runOf(readable, image, planes, options.inputs, batch);
   return { ...common, model: writeOnnx(readable.graph), table: undefined, ...run };
 }

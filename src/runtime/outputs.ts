@@ -1,5 +1,6 @@
 /** What a model gives, found out when it is opened; and how each image's part of it is read after a run. */
 import type { Tensor } from "onnxruntime-node";
+import type { Metadata } from "../convert/metadata.js";
 import { JpegDomainError } from "../errors.js";
 import { type BatchedOutput, batchedOutputs } from "../onnx/batch.js";
 import { makeNode } from "../onnx/builder.js";
@@ -48,7 +49,7 @@ export interface Readable {
   /** The model, its outputs of types that onnxruntime-node can hand over. */
   graph: Graph;
   outputs: ReadOutput[];
-  /** Whether the parts of several images can be told apart. */
+  /** Whether several images can be run at once: their parts can be told apart, and are the same as of each alone. */
   isTogether: boolean;
 }
 
@@ -64,25 +65,25 @@ const FLOAT32 = 1;
  * Finds out how a model's outputs are read.
  * @param batch - the length of the batch as the model's input declares it
  * @param chosen - the names of those that are wanted; default all
- * @param known - the names of those that have the batch as their first axis, where it is known
+ * @param known - what the metadata of a converted model say
  * @throws {JpegDomainError} where one is not there, or is no tensor
  */
 export function readableOutputs(
   graph: Graph,
   batch: Dimension,
   chosen?: readonly string[],
-  known?: readonly string[],
+  known: Pick<Metadata, "batched" | "oneByOne"> = {},
 ): Readable {
   const wanted = choose(graph.outputs, chosen);
   const told = batchedOutputs(graph, batch);
   const taken = namesOf(graph);
-  let isTogether = true;
+  let isTogether = !known.oneByOne;
   const outputs = wanted.map((declared): ReadOutput => {
     const { name } = declared;
-    const { shape, isTraced, ...found } = told.get(name) as BatchedOutput;
+    const { shape, isTraced, isMixed, ...found } = told.get(name) as BatchedOutput;
     const type = typeOf(declared, found.type);
-    const isBatched = known?.includes(name) ?? found.isBatched;
-    isTogether &&= isBatched && !isTraced;
+    const isBatched = known.batched?.includes(name) ?? found.isBatched;
+    isTogether &&= isBatched && !isTraced && !isMixed;
     const value = type !== undefined && CAST.has(type) ? unique(`${name}.float32`, taken) : name;
     return { name, type, shape: isBatched ? shape?.slice(1) : shape, value, isBatched };
   });
