@@ -36,7 +36,7 @@ interface Flags extends PreprocessFlags {
 export function classifyCommand(): Command {
   const command = new Command("classify")
     .description("tell what JPEG files show: the most probable classes of each")
-    .argument("<model>", MODEL_HELP)
+    .argument("<model.onnx>", MODEL_HELP)
     .argument("<paths...>", "JPEG files, folders (with those below), globs")
     .option("--top <n>", "classes a file", positiveInteger, 5)
     .option("--labels <file>", "their names: a line each, or JSON (a config.json with id2label will do)")

@@ -27,7 +27,7 @@ export function compareCommand(): Command {
     .description(
       "run sharp, resize, normalise and the spatial model beside ours: agreement, and time for each stage",
     )
-    .argument("<model>", `${MODEL_HELP}; a converted one with --spatial`)
+    .argument("<model.onnx>", `${MODEL_HELP}; a converted one with --spatial`)
     .argument("<paths...>", "JPEG files, folders (with those below), globs")
     .option("--spatial <file>", "the model that a converted one was made from")
     .addOption(valuesOption())

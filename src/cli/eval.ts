@@ -20,7 +20,7 @@ interface Flags {
 export function evalCommand(): Command {
   return new Command("eval")
     .description("run a spatial or a converted model over the test images")
-    .argument("<model>", MODEL_HELP)
+    .argument("<model.onnx>", MODEL_HELP)
     .addOption(dataOption())
     .option("--limit <n>", "only the first n test images", positiveInteger)
     .option("--batch <n>", "images at a time", positiveInteger, 128)
