@@ -17,14 +17,15 @@ export const SMOOTHED = 10;
 /** How a coefficient is estimated: what of the 5 x 5 blocks takes part, row by row, with which weights. */
 interface Estimate {
   k: number;
-  places: number[];
-  weights: number[];
+  places: Uint8Array;
+  weights: Int16Array;
 }
 
 const estimatesOf = (table: readonly number[][], first: number): Estimate[] =>
   table.map((all, index) => {
     const places = all.flatMap((weight, place) => (weight === 0 ? [] : [place]));
-    return { k: first + index, places, weights: places.map((place) => all[place] as number) };
+    const weights = Int16Array.from(places, (place) => all[place] as number);
+    return { k: first + index, places: Uint8Array.from(places), weights };
   });
 
 /** Where nothing but DC is known; DC itself is changed too. */
@@ -98,33 +99,67 @@ export type SmoothRow = (
 export function smootherOf({ height, components }: Smoothable, unfinished: JpegUnfinished): SmoothRow {
   const { bits, before, lastRow } = unfinished;
   const mcuRows = Math.ceil(height / (8 * Math.max(...components.map((part) => part.verticalSampling))));
-  const window = new Int32Array(25);
   return (index, blockRow, row, kept, means) => {
     const component = components[index] as Part;
-    const { blocksWide, verticalSampling, quantization } = component;
-    const isGood = Math.floor(blockRow / verticalSampling) <= lastRow;
+    const isGood = Math.floor(blockRow / component.verticalSampling) <= lastRow;
     const known = (isGood ? bits : before)[index] as Int8Array;
+    const around = surroundings(blockRow, component, mcuRows, means);
     const isDcOnly = known.subarray(1, SMOOTHED).every((bit) => bit === -1);
-    const estimates = (isDcOnly ? FROM_DC : FROM_MORE).filter(({ k }) => k < kept);
-    const lines = neighbours(blockRow, component, mcuRows);
-    for (let x = 0; x < blocksWide; x++) {
-      for (let j = 0; j < 5; j++) {
-        const column = neighbour(x, j - 2, blocksWide);
-        for (let i = 0; i < 5; i++)
-          window[5 * i + j] = means[(lines[i] as number) * blocksWide + column] as number;
-      }
-      for (const { k, places, weights } of estimates) {
-        const bit = known[k] as number;
-        if (k > 0 && (bit === 0 || row[x * kept + k] !== 0)) continue;
-        let sum = 0;
-        for (let t = 0; t < places.length; t++)
-          sum += (weights[t] as number) * (window[places[t] as number] as number);
-        const divisor = 256 * (quantization[k] as number);
-        const size = Math.floor((divisor / 2 + Math.abs(sum) * (quantization[0] as number)) / divisor);
-        row[x * kept + k] = Math.sign(sum) * (k > 0 && bit > 0 ? Math.min(size, 2 ** bit - 1) : size);
-      }
-    }
+    for (const estimate of isDcOnly ? FROM_DC : FROM_MORE)
+      if (estimate.k < kept && (estimate.k === 0 || known[estimate.k] !== 0))
+        smoothCoefficient(row, kept, estimate, known[estimate.k] as number, component, around);
   };
+}
+
+/** The DC coefficients of five rows of blocks, with two more blocks before and after. */
+interface Surroundings {
+  values: Int16Array;
+  stride: number;
+  /** For each block, whether the 25 around it are alike: then there is nothing to estimate. */
+  isFlat: Uint8Array;
+}
+
+function surroundings(blockRow: number, component: Part, mcuRows: number, means: Int16Array): Surroundings {
+  const { blocksWide } = component;
+  const stride = blocksWide + 4;
+  const values = new Int16Array(5 * stride);
+  neighbours(blockRow, component, mcuRows).forEach((line, i) => {
+    const from = line * blocksWide;
+    values.set(means.subarray(from, from + blocksWide), i * stride + 2);
+    for (const column of [-2, -1, blocksWide, blocksWide + 1])
+      values[i * stride + 2 + column] = means[from + nearest(column, blocksWide)] as number;
+  });
+  const isFlat = new Uint8Array(blocksWide);
+  for (let column = 0, run = 0; column < stride; column++) {
+    const value = values[column] as number;
+    run = column > 0 && value === values[column - 1] ? run + 1 : 1;
+    for (let i = 1; i < 5; i++) if (values[i * stride + column] !== value) run = 0;
+    if (run >= 5) isFlat[column - 4] = 1;
+  }
+  return { values, stride, isFlat };
+}
+
+/** Estimates one coefficient of each block in a row. */
+function smoothCoefficient(
+  row: Int16Array,
+  kept: number,
+  { k, places, weights }: Estimate,
+  bit: number,
+  { quantization }: Part,
+  { values, stride, isFlat }: Surroundings,
+): void {
+  const factor = quantization[0] as number;
+  const divisor = 256 * (quantization[k] as number);
+  const most = k > 0 && bit > 0 ? 2 ** bit - 1 : Number.POSITIVE_INFINITY;
+  const offsets = Int32Array.from(places, (place) => Math.floor(place / 5) * stride + (place % 5));
+  for (let x = 0, at = k; x < isFlat.length; x++, at += kept) {
+    if (isFlat[x] !== 0 || (k > 0 && row[at] !== 0)) continue;
+    let sum = 0;
+    for (let t = 0; t < offsets.length; t++)
+      sum += (weights[t] as number) * (values[(offsets[t] as number) + x] as number);
+    const size = Math.min(most, Math.floor((divisor / 2 + Math.abs(sum) * factor) / divisor));
+    row[at] = sum < 0 ? -size : size;
+  }
 }
 
 /** The rows of blocks two above to two below; beyond the edges, the last one that libjpeg looks at. */
@@ -145,10 +180,9 @@ function neighbours(blockRow: number, { blocksHigh, verticalSampling }: Part, mc
   ];
 }
 
-/** The column `step` beside `x`; beyond the edges the last one, but for libjpeg's slip where there are two. */
-function neighbour(x: number, step: number, blocksWide: number): number {
-  if (blocksWide === 2) return x + step === 1 ? 1 : 0;
-  return Math.min(blocksWide - 1, Math.max(0, x + step));
+/** A column beyond the edges stands for the last one; but for libjpeg's slip where there are two. */
+function nearest(column: number, blocksWide: number): number {
+  return blocksWide === 2 ? 0 : Math.min(blocksWide - 1, Math.max(0, column));
 }
 
 /** The image as libjpeg's pixels show it: its blocks smoothed where libjpeg does that, else the image itself. */

@@ -1,5 +1,5 @@
 /** What there is to say about a JPEG file at a glance. */
-import type { ColorSpace } from "./image.js";
+import type { ColorSpace, JpegDamage } from "./image.js";
 import { APP0, COM } from "./markers.js";
 import { type EstimatedQuality, estimateQuality } from "./quality.js";
 import { type BandPlan, type HeaderOptions, readBands } from "./read.js";
@@ -31,6 +31,8 @@ export interface JpegSummary {
   iccProfileBytes?: number;
   /** Application and comment segments in the file's order. */
   segments: { name: string; bytes: number }[];
+  /** With `tolerant`: what was damaged or missing. Absent for a sound file. */
+  damage?: JpegDamage[];
 }
 
 export interface ComponentSummary {
@@ -103,6 +105,7 @@ export function summarizeJpeg(bytes: Uint8Array, options: HeaderOptions = {}): J
       name: marker === COM ? "comment" : `APP${marker - APP0}`,
       bytes: data.length,
     })),
+    ...(image.missing?.length && { damage: image.missing }),
   };
 }
 

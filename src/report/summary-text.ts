@@ -1,6 +1,6 @@
 import type { JpegSummary } from "../jpeg/summary.js";
 import { ZIGZAG } from "../transform/frequency.js";
-import { formatBytes } from "./format.js";
+import { damageText, formatBytes } from "./format.js";
 
 const COLOR_SPACES: Record<JpegSummary["colorSpace"], string> = {
   grayscale: "grayscale",
@@ -13,7 +13,7 @@ const COLOR_SPACES: Record<JpegSummary["colorSpace"], string> = {
 
 /** A summary as lines of text, the first for the file's name to stand before. */
 export function summaryLines(summary: JpegSummary): string[] {
-  const { width, height, fileBytes, zeroShare, orientation, iccProfileBytes, segments } = summary;
+  const { width, height, fileBytes, zeroShare, orientation, iccProfileBytes, segments, damage } = summary;
   const order = summary.progressive ? "progressive" : "sequential";
   const kind = summary.arithmetic ? `${order}, arithmetic coded` : order;
   const color = [COLOR_SPACES[summary.colorSpace], summary.subsampling].filter((part) => part).join(" ");
@@ -30,6 +30,7 @@ export function summaryLines(summary: JpegSummary): string[] {
     ...summary.tables.flatMap(tableLines),
     ...scanLines(summary),
     ...(orientation === undefined ? [] : [`  orientation  ${orientation}`]),
+    ...(damage === undefined ? [] : [`  damage       ${damageText(damage)}`]),
     ...(iccProfileBytes === undefined ? [] : [`  ICC profile  ${formatBytes(iccProfileBytes)}`]),
     ...(segments.length === 0
       ? []
