@@ -1,7 +1,7 @@
 /**
  * Scans that are arithmetic coded: the binary decisions (T.81, D.2), the values they make up (F.1.4 and F.2.4), and one
  * row of MCUs of each kind of scan (also G.1.3). A bin is one byte, its more probable symbol in the top bit, the index into
- * QM_TABLE below; where the bins lie is the layout's ../decode-layout.ts.
+ * QM_TABLE below; ./decode-layout.ts says where the bins lie.
  *
  * A segment that ends too early is no damage here: zeros follow it, which the encoder may have left away. Damage, as in
  * libjpeg, is a value or a run that cannot be; the decoder then leaves everything as it is up to the next restart.
