@@ -67,6 +67,30 @@ describe("files with one oddity or defect each", () => {
   });
 });
 
+test("a scan more than the picture needs: tolerant reading ends before it, as whoever takes libjpeg's rows does", async () => {
+  const scan = Buffer.from(sound).lastIndexOf(Buffer.from([0xff, 0xda]));
+  const file = Buffer.concat([sound.subarray(0, -2), sound.subarray(scan)]);
+  expect(() => readCoefficients(file)).toThrow(/found another scan/);
+  const { components, missing } = readCoefficients(file, { tolerant: true });
+  expect(components).toEqual(readCoefficients(sound).components);
+  expect(missing?.map(({ offset }) => offset)).toEqual([sound.length - 2]);
+  expect((await sharpPixels(file, true)).equals(await sharpPixels(sound))).toBe(true);
+});
+
+test("a file cut off anywhere in its last header: tolerant reading makes up the end, as libjpeg does", () => {
+  const start = readHeader(sound).firstScan.offset;
+  for (let length = start - 9; length < start + 3; length++) {
+    const cut = sound.subarray(0, length);
+    expect(() => readCoefficients(cut)).toThrow(JpegError);
+    const answer = libjpegProgram() ? libjpegAnswers([cut])[0] : undefined;
+    const read = () => readCoefficients(cut, { tolerant: true });
+    if (typeof answer === "string") expect(read, `${length} bytes`).toThrow(JpegError);
+    else if (answer) expect(difference(read(), answer), `${length} bytes`).toBeUndefined();
+  }
+  // The last three bytes say nothing in a sequential file.
+  expect(readCoefficients(sound.subarray(0, start - 3), { tolerant: true }).missingCount).toBeGreaterThan(0);
+});
+
 describe("arithmetic coding", () => {
   const arithmetic = names.filter((name) => name.startsWith("90-"));
 

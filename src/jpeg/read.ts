@@ -265,8 +265,15 @@ function collectScans(
   while (header !== undefined) {
     if (scans.length === maxScans)
       throw unexpected(header.marker, SOS, `scan ${maxScans + 1}`, `at most ${maxScans} (maxScans)`);
-    if (scans.length > 0 && !several)
-      throw unexpected(header.marker, SOS, "another scan", "the end: the first scan had every component");
+    if (scans.length > 0 && !several) {
+      const place = header.marker;
+      const defect = () =>
+        unexpected(place, SOS, "another scan", "the end: the first scan had every component");
+      if (!tolerant) throw defect();
+      // The picture is complete: whoever takes libjpeg's rows has them all before its error.
+      note(missing, defect);
+      break;
+    }
     const scan = prepareScan(headers, frame, header);
     for (const { component } of header.members)
       quantization[component] ??= quantizationTable(headers, frame, header, component);
