@@ -226,6 +226,20 @@ describe("train tells before the first epoch where it cannot write:", () => {
     expect(ended.code).toBe(1);
   });
 
+  test("another process that is at it", LIMIT, async () => {
+    const name = join(folder, "busy.checkpoint.onnx.lock");
+    const args = ["train", "--data", "set", "--epochs", "1", "--out", "busy.onnx"];
+    await writeFile(name, JSON.stringify({ pid: process.pid, host: hostname() }));
+    const ended = await jpegDomain(args);
+    expect(errorsIn(ended)).toEqual([
+      expect.stringMatching(`^error: busy\\.checkpoint\\.onnx: process ${process.pid} writes to it`),
+    ]);
+    expect(ended.stderr).not.toMatch(/epoch 1/);
+    // Of a process that is no more, or whose number another has.
+    await writeFile(name, JSON.stringify({ pid: process.pid, host: hostname(), began: "1" }));
+    if (process.platform === "linux") expect((await jpegDomain(args)).code).toBe(0);
+  });
+
   test("one file for both", LIMIT, async () => {
     const ended = await jpegDomain(["train", "--data", "set", "--out", "z.onnx", "--checkpoint", "./z.onnx"]);
     expect(ended.stderr).toContain("--out and --checkpoint name the same file");

@@ -61,6 +61,21 @@ test("the job stays within 2 GB", () => {
   expect(results.peakBytes).toBeLessThan(2e9);
 });
 
+test("the tables fit 80 columns, and a plan's speed and its share of the spatial model's are the same", () => {
+  const lines = stdout.split("\n");
+  expect(lines.filter((line) => line.length > 80)).toEqual([]);
+  const rows = lines.flatMap((line) => {
+    const [, plan, speed = "", share] =
+      /^(spatial|fused|blockwise) +\S+ +([\d,]+) +(\d+\.\d{3}) /.exec(line) ?? [];
+    return plan === undefined ? [] : [{ speed: Number(speed.replaceAll(",", "")), share: Number(share) }];
+  });
+  expect(rows).toHaveLength(6);
+  const spatial = rows[0]?.speed as number;
+  // Both are rounded.
+  for (const { speed, share } of rows)
+    expect(Math.abs(speed / spatial - share)).toBeLessThan(0.0006 + 1 / spatial);
+});
+
 test("the table and the page show what was found", async () => {
   const page = await readFile(join(folder, "report.html"), "utf8");
   const correct = results.spatial.correct.toLocaleString("en-US");

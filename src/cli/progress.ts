@@ -74,7 +74,8 @@ function bar(label: string, total: number, from: number, partsAt: PartsAt): Prog
     const room = statusWidth() - label.length - text.length - 2;
     const length = room < LEAST_BAR ? 0 : Math.min(MOST_BAR, room);
     const full = Math.round(length * Math.min(1, value / total));
-    setStatus(`${label} ${"█".repeat(full)}${"░".repeat(length - full)} ${text}`);
+    const drawn = length > 0 ? [`${"█".repeat(full)}${"░".repeat(length - full)}`] : [];
+    setStatus([label, ...drawn, text].join(" "));
   });
   const clear = () => setStatus("");
   const release = beforeInterrupt(clear);
