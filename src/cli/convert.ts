@@ -48,6 +48,8 @@ async function run(
   const preprocess = await preprocessOf(flags);
   if (Object.keys(preprocess).length > 0 && flags.input.kind !== "jpeg")
     command.error("error: how photographs are prepared is a matter of --input jpeg");
+  if (json && isStandardOutput(output))
+    command.error("error: --json is printed on standard output, expected another place for the model");
   const found = await withFile(input, () => findModel(input));
   const bytes = await readInput(found.model);
   await checkOutput(output, KINDS.converted, [found.model]);

@@ -60,7 +60,11 @@ export async function checkOutput(
   kind: OutputKind,
   inputs: readonly string[] = [],
 ): Promise<boolean> {
-  if (isStandardOutput(path)) return false;
+  if (isStandardOutput(path)) {
+    if (process.stdout.isTTY)
+      throw new JpegDomainError(`${path}: it is a terminal, expected a file or a program's input`);
+    return false;
+  }
   await makeFolderOf(path);
   return withFile(path, () => {
     const stats = statSync(path, { throwIfNoEntry: false });

@@ -119,9 +119,9 @@ const NO_DIGEST = "0".repeat(64);
 /** What stands before the checksum. */
 const DIGEST_MARK = JSON.stringify({ version: VERSION, sha256: "" }).slice(0, -2);
 
-/** Where the checksum is; -1 where there is none. */
+/** Where the checksum is, behind all of the model; -1 where there is none. */
 function digestPlace(bytes: Uint8Array): number {
-  const at = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf(DIGEST_MARK);
+  const at = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).lastIndexOf(DIGEST_MARK);
   return at < 0 ? -1 : at + DIGEST_MARK.length;
 }
 
