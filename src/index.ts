@@ -32,7 +32,7 @@ export { type WriteOptions, writeCoefficients } from "./jpeg/write.js";
 
 // Conversion: a network trained on pixels → a network on JPEG coefficients.
 export { type Converted, convert, convertGraph } from "./convert/convert.js";
-export { type Metadata, readMetadata } from "./convert/metadata.js";
+export { type Metadata, readMetadata, readPreprocess, writePreprocess } from "./convert/metadata.js";
 export { ConvertError } from "./convert/errors.js";
 export type { InputValues } from "./convert/other-inputs.js";
 export type { ConvertOptions, PlanName, Relu } from "./convert/options.js";

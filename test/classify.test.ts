@@ -26,7 +26,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "jpeg-domain-classify-"));
   labels = (await loadSplit(undefined, "test")).labels;
   await mkdir(join(folder, "digits/more"), { recursive: true });
-  const { files } = await mnistJpegs(6, 95);
+  const { files } = await mnistJpegs(6, 95, 0);
   const names = [
     "digits/a.jpg",
     "digits/b.JPEG",
@@ -94,7 +94,7 @@ describe("classify", () => {
       "--top",
       "2",
     );
-    expect(stderr).toMatch(/assumed resize to 32x32, bilinear, grayscale, mean 0.1307, std 0.3081$/m);
+    expect(stderr).not.toContain("assumed");
     const lines = parse(stdout);
     expect(lines.map(({ file }) => file)).toEqual(
       [
@@ -343,9 +343,13 @@ test("compare runs sharp and the spatial model beside ours", async () => {
 });
 
 test("compare that is interrupted tells what it has", async () => {
+  // Of a model that does not say how images are prepared, it says so when it begins.
+  const graph = readOnnx(await readFile(MODEL));
+  graph.metadata.clear();
+  await writeFile(join(folder, "old.onnx"), writeOnnx(graph));
   let begun = Number.POSITIVE_INFINITY;
   const { code, stdout, stderr } = await jpegDomain(
-    ["compare", MODEL, "many", "--rounds", "20", "--json", ...NOTEBOOK],
+    ["compare", "old.onnx", "many", "--rounds", "20", "--json", ...NOTEBOOK],
     (told) => {
       if (told.includes("assumed")) begun = Math.min(begun, performance.now());
       return performance.now() > begun + 500;

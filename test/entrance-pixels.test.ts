@@ -152,6 +152,6 @@ describe.skipIf(!TOOLS || PYTHON === undefined)("against PIL", () => {
         width: 224,
       },
     );
-    expect(compare(found, expected).mean).toBeLessThan(2.5);
+    expect(compare(found, expected).mean).toBeLessThan(1);
   });
 });

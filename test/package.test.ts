@@ -24,7 +24,7 @@ test("the package exports the public names, and no others", () => {
       ],
       ["sequentialScript", "progressiveScript", "qualityTable", "estimateQuality", "summarizeJpeg"],
       ["JpegError", "JpegImageError", "UnsupportedJpegError"],
-      ["convert", "convertGraph", "readMetadata"],
+      ["convert", "convertGraph", "readMetadata", "readPreprocess", "writePreprocess"],
       ["D", "D_n", "Z", "S", "Si", "B", "J", "Ji", "C", "Ci"],
       ["DEFAULT_TABLE", "ZIGZAG", "compress", "decompress"],
       ["JPEG_INPUTS", "feedsOf", "fillPlanes"],

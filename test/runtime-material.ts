@@ -1,7 +1,7 @@
 import { type LabelledImages, loadSplit } from "../src/data/mnist.js";
 import { encodeJpeg } from "../src/transform/encode.js";
 
-/** How the notebook's network takes its images. */
+/** How the notebook's network takes images of 32x32. */
 export const NOTEBOOK = {
   rescale: 1 / 255,
   mean: [0.1307],
@@ -9,20 +9,25 @@ export const NOTEBOOK = {
   channels: "grayscale" as const,
 };
 
-/** MNIST's test images as JPEG files of 32x32, the digit in the middle. */
-export async function mnistJpegs(count: number, quality: number) {
+/** MNIST's test images as JPEG files of 32x32, the digit in the middle; or with another border around its 28x28. */
+export async function mnistJpegs(count: number, quality: number, border = 2) {
   const set = await loadSplit(undefined, "test");
+  const side = 28 + 2 * border;
   const files = Array.from({ length: count }, (_, i) =>
-    encodeJpeg({ width: 32, height: 32, colorSpace: "grayscale", planes: [digit(set, i)] }, { quality }),
+    encodeJpeg(
+      { width: side, height: side, colorSpace: "grayscale", planes: [digit(set, i, border)] },
+      { quality },
+    ),
   );
   return { set, files };
 }
 
-function digit({ images, rows, columns }: LabelledImages, i: number): Uint8Array {
-  const plane = new Uint8Array(32 * 32);
+function digit({ images, rows, columns }: LabelledImages, i: number, border: number): Uint8Array {
+  const side = rows + 2 * border;
+  const plane = new Uint8Array(side * side);
   for (let y = 0; y < rows; y++) {
     const from = (i * rows + y) * columns;
-    plane.set(images.subarray(from, from + columns), (y + 2) * 32 + 2);
+    plane.set(images.subarray(from, from + columns), (y + border) * side + border);
   }
   return plane;
 }

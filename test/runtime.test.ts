@@ -110,7 +110,7 @@ test("MNIST as JPEG files of quality 90 and 95: the accuracy is that on pixels, 
   const samples = { ...api.labelledPlanes(set), count };
   const { correct } = await api.evaluate(classifier, samples);
   await classifier.close();
-  const model = await api.loadModel(SHIPPED, { preprocess: NOTEBOOK });
+  const model = await api.loadModel(SHIPPED, { preprocess: { ...NOTEBOOK, resample: "bilinear" } });
   for (const quality of [90, 95]) {
     const { files } = await mnistJpegs(count, quality);
     const results = await model.run(files);

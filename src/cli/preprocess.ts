@@ -1,5 +1,13 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { type Preprocess, RESAMPLES, type Resample } from "../convert/entrance/preprocess.js";
+import {
+  CHANNELS,
+  CROP_ROUNDINGS,
+  type CropRounding,
+  type Pad,
+  type Preprocess,
+  RESAMPLES,
+  type Resample,
+} from "../convert/entrance/preprocess.js";
 import { parsePreprocessorConfig } from "../convert/entrance/processor-config.js";
 import { MOST_BYTES } from "../runtime/read-file.js";
 import { readInput, withFile } from "./files.js";
@@ -12,6 +20,9 @@ export interface PreprocessFlags {
   mean?: number[];
   std?: number[];
   resample?: Resample;
+  cropRounding?: CropRounding;
+  pad?: Pad;
+  channels?: Preprocess["channels"];
 }
 
 /** Adds the options that say how photographs are prepared for a network. */
@@ -19,14 +30,22 @@ export const addPreprocessOptions = (command: Command): Command =>
   command
     .option("--preprocessor <file>", "Hugging Face's preprocessor_config.json of the model")
     .option("--size <n|HxW>", "resize the shortest edge to n, or the image to HxW", size)
-    .option("--crop <n|HxW>", "then take the middle", crop)
+    .option("--crop <n|HxW>", "then take the middle; black around an image that is smaller", crop)
+    .addOption(
+      new Option(
+        "--crop-rounding <name>",
+        "where the middle begins if one pixel is left over: down as Hugging Face, even as torchvision",
+      ).choices(CROP_ROUNDINGS),
+    )
+    .option("--pad <n|T,L,B,R>", "then put black pixels around it: top, left, bottom, right", pad)
     .option("--mean <numbers>", "of each channel, 0 to 1, such as 0.485,0.456,0.406", numbers)
     .option("--std <numbers>", "of each channel", numbers)
-    .addOption(new Option("--resample <name>", "the filter of the resize").choices(RESAMPLES));
+    .addOption(new Option("--resample <name>", "the filter of the resize").choices(RESAMPLES))
+    .addOption(new Option("--channels <name>", "of the network").choices(CHANNELS));
 
 /** What the options say; the rest is the model's to say. */
 export async function preprocessOf(flags: PreprocessFlags): Promise<Partial<Preprocess>> {
-  const { preprocessor, size: resize, crop, mean, std, resample } = flags;
+  const { preprocessor, size: resize, crop, cropRounding, pad, mean, std, resample, channels } = flags;
   const config = preprocessor === undefined ? {} : await readConfig(preprocessor);
   return {
     ...config,
@@ -35,6 +54,9 @@ export async function preprocessOf(flags: PreprocessFlags): Promise<Partial<Prep
     ...(mean && { mean }),
     ...(std && { std }),
     ...(resample && { resample }),
+    ...(cropRounding && { cropRounding }),
+    ...(pad && { pad }),
+    ...(channels && { channels }),
   };
 }
 
@@ -51,6 +73,13 @@ function size(text: string): NonNullable<Preprocess["resize"]> {
 function crop(text: string): NonNullable<Preprocess["crop"]> {
   const [height, width = height] = sides(text);
   return { height, width };
+}
+
+function pad(text: string): Pad {
+  if (!/^\d{1,5}(?:(?:,\d{1,5}){3})?$/.test(text))
+    throw new InvalidArgumentError("Expected pixels, such as 2 or 2,2,2,2.");
+  const [top = 0, left = top, bottom = top, right = top] = text.split(",").map(Number);
+  return { top, left, bottom, right };
 }
 
 function sides(text: string): [number, number?] {

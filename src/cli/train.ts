@@ -1,7 +1,8 @@
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
-import { type LabelledImages, loadImageSet, paddedSize, planes } from "../data/mnist.js";
+import { writePreprocess } from "../convert/metadata.js";
+import { type LabelledImages, loadImageSet, paddedSize, planes, preprocessOf } from "../data/mnist.js";
 import { JpegDomainError } from "../errors.js";
 import { resnet } from "../networks/resnet.js";
 import { writeOnnx } from "../onnx/file.js";
@@ -115,7 +116,9 @@ async function trainInto(flags: TrainFlags, checkpoint: string): Promise<void> {
     ["testAccuracy", String(testAccuracy)],
     ["training", JSON.stringify(training)],
   ]);
-  await writeModel(flags.out, writeOnnx({ ...result.model, metadata }), checkpoint);
+  const model = { ...result.model, metadata };
+  writePreprocess(model, preprocessOf(set.train));
+  await writeModel(flags.out, writeOnnx(model), checkpoint);
   await report(flags, result, {
     model: flags.out,
     checkpoint,

@@ -1,6 +1,5 @@
 /** A spatial network to a network on JPEG coefficients: `spatial graph → JPEG-domain graph`. */
 import { batchedOutputs } from "../onnx/batch.js";
-import { type Budget, budgetOf } from "../onnx/budget.js";
 import { GraphBuilder } from "../onnx/builder.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
 import { foldConstants } from "../onnx/fold.js";
@@ -11,11 +10,11 @@ import { carry } from "./carry.js";
 import { enterJpeg } from "./entrance/enter.js";
 import { planeSize } from "./entrance/plane-size.js";
 import { isWhole, preparationFor } from "./entrance/preparation.js";
-import { checkPreprocess } from "./entrance/preprocess.js";
+import { checkPreprocess, type Preprocess } from "./entrance/preprocess.js";
 import { ConvertError } from "./errors.js";
-import { findImage, type ImageModel } from "./image-input.js";
+import { findImage, type ImageInput, type ImageModel } from "./image-input.js";
 import type { Convolution, Size } from "./layers.js";
-import { type Metadata, readMetadata, writeMetadata } from "./metadata.js";
+import { type Metadata, readMetadata, readPreprocess, writeMetadata } from "./metadata.js";
 import { multiplications } from "./operations.js";
 import { type ConvertOptions, formatRelu, type PlanName, settings } from "./options.js";
 import { type InputValues, withConstants, withRepeated } from "./other-inputs.js";
@@ -63,19 +62,18 @@ export interface Converted {
 /** {@link convert} on graphs. */
 export function convertGraph(model: Graph, options: ConvertOptions = {}): Converted {
   settings(options);
+  const known = readPreprocess(model);
   const { source, image } = findImage(model, options.inputs);
   const found = { source: withConstants(source, image, options.inputs ?? {}), image };
-  const budget = budgetOf(model);
   return options.input === "jpeg"
-    ? fromJpeg(found, budget, options)
-    : fromPlanes(prepare(found, budget), options);
+    ? fromJpeg(found, options, known)
+    : fromPlanes(prepare(found), options, known);
 }
 
 /** The entrance ends at planes: what plan fused makes of the rest is the network itself, if its ReLUs stay exact. */
-function fromJpeg(found: ImageModel, budget: Budget, options: ConvertOptions): Converted {
-  const { preprocess, assumed } = preparationFor(found.image, undefined, options.preprocess);
-  const sized = oneByOne(atSize(found, planeSize(found.image, preprocess)), options.inputs);
-  const prepared = prepare(sized, budget);
+function fromJpeg(found: ImageModel, options: ConvertOptions, known?: Preprocess): Converted {
+  const { preprocess, assumed } = preparationFor(found.image, known, options.preprocess);
+  const prepared = prepare(oneByOne(atSize(found, planeSize(found.image, preprocess)), options.inputs));
   const { source, image } = prepared;
   const converted = fromPlanes(prepared, options);
   const metadata = readMetadata(converted.graph) as Metadata;
@@ -93,20 +91,25 @@ function fromJpeg(found: ImageModel, budget: Budget, options: ConvertOptions): C
   return { graph: entered, cost, report, ...(assumed && { assumed }) };
 }
 
-function fromPlanes({ source: folded, image, budget }: Prepared, options: ConvertOptions): Converted {
+/** @param known The model's own preprocessing, which its converted form says too, if no other is given. */
+function fromPlanes(
+  { source: folded, image }: ImageModel,
+  options: ConvertOptions,
+  known?: Preprocess,
+): Converted {
   const chosen = settings(options);
-  const source = chosen.plan === "blockwise" ? foldZeros(foldChannels(folded, budget), budget) : folded;
+  const source = chosen.plan === "blockwise" ? foldZeros(foldChannels(folded)) : folded;
   const strict = chosen.plan === "exploded";
-  if (strict) checkMemory({ source, image, budget }, options.memoryLimit);
+  if (strict) checkMemory(source, image, options.memoryLimit);
   const cost: Cost = { multiplyAdds: 0, operatorBytes: 0, largestOperatorBytes: 0 };
-  const g = new GraphBuilder(`${source.name} in the JPEG domain`, source.opsets.get(""), budget);
+  const g = new GraphBuilder(`${source.name} in the JPEG domain`, source.opsets.get(""));
   keepContext(g, source);
   const plan = (note: Note) => PLANS[chosen.plan](g, chosen, cost, note);
   const approximate = chosen.relu.kind !== "exact";
   const report = carry(source, image, g, { cost, strict, approximate, plan });
   const graph = withRepeated(g.build(), image, options.inputs ?? {});
   const outputs = batchedOutputs(source, image.batch);
-  const { preprocess = {} } = options;
+  const preprocess = isWhole(options.preprocess ?? {}) ? checkPreprocess(options.preprocess) : known;
   writeMetadata(graph, {
     input: "planes",
     plan: chosen.plan,
@@ -118,7 +121,7 @@ function fromPlanes({ source: folded, image, budget }: Prepared, options: Conver
     batched: source.outputs.flatMap(({ name }) => (outputs.get(name)?.isBatched ? [name] : [])),
     ...([...outputs.values()].some(({ isMixed }) => isMixed) && { oneByOne: true as const }),
     ...(image.type !== "float32" && { type: image.type }),
-    ...(isWhole(preprocess) && { preprocess: checkPreprocess(preprocess) }),
+    ...(preprocess && { preprocess }),
     table: Array.from(chosen.table),
     ...cost,
   });
@@ -137,20 +140,10 @@ function keepContext(g: GraphBuilder, source: Graph): void {
   for (const name of source.nodes.flatMap((node) => [...subgraphNames(node).made])) g.unique(name);
 }
 
-/** A model as conversion takes it. */
-interface Prepared extends ImageModel {
-  /** What conversion may make. */
-  budget: Budget;
-}
-
 /** Constants and batch normalisation folded, channels first. */
-const prepare = ({ source, image }: ImageModel, budget: Budget): Prepared => ({
-  source: foldBatchNormalization(
-    channelsFirst(foldConstants(source, { partial: true, budget }), budget),
-    budget,
-  ),
+const prepare = ({ source, image }: ImageModel): ImageModel => ({
+  source: foldBatchNormalization(channelsFirst(foldConstants(source, { partial: true }))),
   image,
-  budget,
 });
 
 /** With planes of one size, where the model leaves it open. */
@@ -175,7 +168,7 @@ export function spatialMultiplyAdds(model: Graph, inputs?: InputValues): number 
 }
 
 /** The convolutions of a model that are carried out on feature maps, where all its operators have rules. */
-function convolutions({ source, image, budget }: Prepared): Convolution[] {
+function convolutions(source: Graph, image: ImageInput): Convolution[] {
   const layers: Convolution[] = [];
   const cost: Cost = { multiplyAdds: 0, operatorBytes: 0, largestOperatorBytes: 0 };
   const plan: Plan = {
@@ -189,7 +182,7 @@ function convolutions({ source, image, budget }: Prepared): Convolution[] {
     globalAverage: () => "",
     pixels: () => "",
   };
-  carry(source, image, new GraphBuilder("", source.opsets.get(""), budget.whole()), {
+  carry(source, image, new GraphBuilder("", source.opsets.get("")), {
     cost,
     strict: true,
     approximate: false,
@@ -199,11 +192,11 @@ function convolutions({ source, image, budget }: Prepared): Convolution[] {
 }
 
 /** Refuses an exploded network that would not fit, before anything of it is built. */
-function checkMemory(prepared: Prepared, limit = Number.POSITIVE_INFINITY): void {
-  const bytes = convolutions(prepared).map(operatorBytes);
+function checkMemory(source: Graph, image: ImageInput, limit = Number.POSITIVE_INFINITY): void {
+  const bytes = convolutions(source, image).map(operatorBytes);
   const cost = {
     operatorBytes: bytes.reduce((sum, n) => sum + n, 0),
-    largestOperatorBytes: bytes.reduce((most, n) => Math.max(most, n), 0),
+    largestOperatorBytes: Math.max(0, ...bytes),
   };
   if (loadingBytes(cost) > limit)
     throw new ConvertError(

@@ -26,8 +26,8 @@ export interface ConvertOptions {
   input?: InputName;
   /**
    * With `input: 'jpeg'`: what comes between a photograph and the network's planes, all of it or parts. The rest is as
-   * torchvision does it for the network's size, which {@link Converted.assumed} tells. With `input: 'planes'`: a whole
-   * description is kept in the file's metadata, for {@link loadModel}.
+   * the model's metadata say, else as torchvision does it for the network's size, which {@link Converted.assumed} tells.
+   * With `input: 'planes'`: a whole description is kept in the file's metadata, for {@link loadModel}.
    */
   preprocess?: Partial<Preprocess>;
   /**

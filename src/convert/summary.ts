@@ -1,8 +1,9 @@
 import type { Graph } from "../onnx/graph.js";
 import { convertGraph, spatialMultiplyAdds } from "./convert.js";
+import type { Preprocess } from "./entrance/preprocess.js";
 import { findImage } from "./image-input.js";
 import type { Planes } from "./layers.js";
-import { type Metadata, readMetadata } from "./metadata.js";
+import { type Metadata, readMetadata, readPreprocess } from "./metadata.js";
 import { type ConvertOptions, formatRelu } from "./options.js";
 import type { NodeReport } from "./report.js";
 
@@ -13,6 +14,8 @@ export interface ModelSummary {
   operatorSets: Record<string, number>;
   nodes: number;
   parameters: number;
+  /** How it says that photographs become its planes. */
+  preprocess?: Preprocess;
   /** Of a model that is converted already. */
   converted?: Metadata;
   /** Of a spatial model, what conversion would make of it. */
@@ -31,6 +34,7 @@ export interface ModelSummary {
  */
 export function summarizeModel(graph: Graph, options: ConvertOptions = {}): ModelSummary {
   const sizes = [...graph.initializers.values()].map(({ dims }) => dims.reduce((a, b) => a * b, 1));
+  const preprocess = readPreprocess(graph);
   const general = {
     name: graph.name,
     operatorSets: Object.fromEntries(
@@ -38,6 +42,7 @@ export function summarizeModel(graph: Graph, options: ConvertOptions = {}): Mode
     ),
     nodes: graph.nodes.length,
     parameters: sizes.reduce((a, b) => a + b, 0),
+    ...(preprocess && { preprocess }),
   };
   const converted = readMetadata(graph);
   if (converted) return { ...general, converted };

@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, join, resolve } from "node:path";
+import type { Preprocess } from "../convert/entrance/preprocess.js";
 import { JpegDomainError } from "../errors.js";
 import { IdxError, readIdx } from "./idx.js";
 
@@ -34,11 +35,10 @@ const BLOCK = 8;
  * The normalisation of the notebook, `ToTensor` then `Normalize((0.1307,), (0.3081,))`,
  * with every step rounded to float32 as PyTorch rounds it.
  */
-const MEAN = Math.fround(0.1307);
-const DEVIATION = Math.fround(0.3081);
+const [MEAN, DEVIATION] = [0.1307, 0.3081];
 const NORMALIZED = Float32Array.from({ length: 256 }, (_, byte) => {
   const unit = Math.fround(byte / 255);
-  return Math.fround(unit - MEAN) / DEVIATION;
+  return Math.fround(unit - Math.fround(MEAN)) / Math.fround(DEVIATION);
 });
 
 /**
@@ -139,6 +139,25 @@ export function planes(set: LabelledImages, selection: Selection, out?: Float32A
     }
   }
   return result;
+}
+
+/**
+ * What {@link planes} does, for photographs of any size: to the size of the set's images, whatever the proportions, then
+ * the same background around it.
+ */
+export function preprocessOf(size: { rows: number; columns: number }): Preprocess {
+  const { rows, columns } = paddedSize(size);
+  const [top, left] = [(rows - size.rows) >> 1, (columns - size.columns) >> 1];
+  const [bottom, right] = [rows - size.rows - top, columns - size.columns - left];
+  return {
+    resize: { height: size.rows, width: size.columns },
+    pad: { top, left, bottom, right },
+    resample: "bilinear",
+    rescale: 1 / 255,
+    mean: [MEAN],
+    std: [DEVIATION],
+    channels: "grayscale",
+  };
 }
 
 function toIndices(selection: Selection, set: LabelledImages): ArrayLike<number> {

@@ -1,4 +1,6 @@
 /** What became of a model, as lines of text. */
+import { toldSteps } from "../convert/entrance/preparation.js";
+import type { Preprocess } from "../convert/entrance/preprocess.js";
 import { approximations, NO_MAP, type NodeReport, REENTERS } from "../convert/report.js";
 import type { ModelSummary } from "../convert/summary.js";
 import { columns, formatCount } from "./format.js";
@@ -32,17 +34,19 @@ export function conversionLines(report: readonly NodeReport[]): string[] {
  * @param width - characters in a line, at most, where that can be: reasons that would not fit are numbered and listed below
  */
 export function modelLines(summary: ModelSummary, width = Number.POSITIVE_INFINITY): string[] {
-  const { operatorSets, nodes, parameters, converted, image, layers = [] } = summary;
+  const { operatorSets, nodes, parameters, preprocess, converted, image, layers = [] } = summary;
   const sets = Object.entries(operatorSets).map(([domain, version]) => `${domain} ${version}`);
   const lines = [`ONNX model, ${sets.join(", ")}, ${nodes} nodes, ${formatCount(parameters)} parameters`];
   if (converted) {
-    const { plan, relu, input, channels, height, width, multiplyAdds } = converted;
-    const planes = `${channels}x${height}x${width}`;
+    const { plan, relu, input, channels, multiplyAdds } = converted;
+    const planes = `${channels}x${converted.height}x${converted.width}`;
     lines.push(`converted: plan ${plan}, ReLU ${relu}, input ${input} of ${planes}`);
     lines.push(`cost: ${millions(multiplyAdds)} million multiply-adds an image`);
+    if (preprocess) lines.push(...photographLines(preprocess, width));
     return lines;
   }
   const planes = `${image?.channels}x${image?.height}x${image?.width}`;
+  if (preprocess) lines.push(...photographLines(preprocess, width));
   lines.push(
     `image ${planes}; conversion with input ${summary.input}, plan ${summary.plan}, ReLU ${summary.relu}:`,
     "",
@@ -54,6 +58,18 @@ export function modelLines(summary: ModelSummary, width = Number.POSITIVE_INFINI
   );
   lines.push(...conversionLines(layers));
   return lines;
+}
+
+/** How photographs become planes, in lines of at most `width` where that can be. */
+function photographLines(preprocess: Preprocess, width: number): string[] {
+  const lines: string[] = [];
+  for (const step of toldSteps(preprocess)) {
+    const longer = `${lines.at(-1) ?? "photographs:"} ${step},`;
+    if (lines.length > 0 && longer.length > width)
+      lines.push(`${" ".repeat("photographs:".length)} ${step},`);
+    else lines[Math.max(0, lines.length - 1)] = longer;
+  }
+  return lines.map((line, i) => (i === lines.length - 1 ? line.slice(0, -1) : line));
 }
 
 function layerTable(layers: readonly NodeReport[], width: number): string[] {

@@ -219,7 +219,7 @@ function makeJob(header: JpegHeader | JpegImage, preprocess: Preprocess, size: P
   const needed = coefficientsFor(Math.max(...layout.components.map(({ points }) => points)));
   const { flipX, flipY } = flips(orientation);
   const axis = (inputs: number, side: "width" | "height", from: "left" | "top", flip: boolean) => {
-    const span = spanOf(inputs, source[from], source[side], upright[side]);
+    const span = spanOf(scale, inputs, [source[from], source[side], upright[side]], flip);
     const straight = taps(preprocess.resample, inputs, resized[side], crop[from], crop[side], span);
     return flip ? mirrored(straight, inputs) : straight;
   };

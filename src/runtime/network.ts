@@ -5,13 +5,12 @@ import { planeSize } from "../convert/entrance/plane-size.js";
 import { preparationFor } from "../convert/entrance/preparation.js";
 import type { Preprocess } from "../convert/entrance/preprocess.js";
 import { findImage, type ImageInput } from "../convert/image-input.js";
-import { type Metadata, readMetadata } from "../convert/metadata.js";
+import { type Metadata, readMetadata, readPreprocess } from "../convert/metadata.js";
 import type { ConvertOptions } from "../convert/options.js";
 import { type InputValues, type OtherInput, otherInputs } from "../convert/other-inputs.js";
 import { JpegDomainError } from "../errors.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
 import type { Dimension, Graph, ValueInfo } from "../onnx/graph.js";
-import { checkConstants } from "./check-constants.js";
 import { cutAt } from "./cut.js";
 import type { FillOptions, PlaneSize } from "./entrance.js";
 import { fileFailure } from "./failure.js";
@@ -101,10 +100,9 @@ function openGraph(
   known?: Preprocess,
 ): OpenedModel {
   const metadata = readMetadata(graph);
-  checkConstants(graph, metadata);
   if (metadata !== undefined) return converted(bytes, graph, withKnown(metadata, known), options);
   const { source, image } = findImage(graph, options.inputs);
-  const { preprocess, assumed } = preparationFor(image, known, options.preprocess);
+  const { preprocess, assumed } = preparationFor(image, readPreprocess(graph) ?? known, options.preprocess);
   if (options.plan !== undefined || options.relu !== undefined) {
     // The runtime's entrance ends at the planes; what the caller asked for is a matter of the layers behind them.
     const { plan, relu, inputs, ...others } = options;
@@ -187,7 +185,7 @@ function converted(
   const takesPlanes = metadata.plan === "fused" && metadata.relu === "exact";
   const own = metadata.batch ?? (isJpeg ? graph.outputs[0] : graph.inputs[0])?.shape?.[0] ?? 1;
   const batch = isJpeg && !takesPlanes ? 1 : own;
-  const found = preparationFor(metadata, metadata.preprocess, options.preprocess);
+  const found = preparationFor(metadata, readPreprocess(graph) ?? metadata.preprocess, options.preprocess);
   const planes = planeSize(metadata, found.preprocess);
   const common = { ...found, planes, metadata };
   const image = { batch: own, height: metadata.height, width: metadata.width };

@@ -1,5 +1,5 @@
 import type { GraphBuilder } from "../onnx/builder.js";
-import { describe, ruleFor } from "../onnx/graph.js";
+import { describe } from "../onnx/graph.js";
 import { DERIVATIVES } from "./derivatives.js";
 import { type Site, TrainingError } from "./rule.js";
 
@@ -30,9 +30,7 @@ export function backward(g: GraphBuilder, sites: Site[], seed: [string, string])
     for (const [i, dx] of derivative(site)(site, dy).entries()) {
       const name = site.x[i];
       if (dx === undefined || name === undefined || !site.wants(i)) continue;
-      const parts = received.get(name);
-      if (parts) parts.push(dx);
-      else received.set(name, [dx]);
+      received.set(name, [...(received.get(name) ?? []), dx]);
     }
   }
   for (const name of received.keys()) if (!gradients.has(name)) settle(name);
@@ -40,7 +38,7 @@ export function backward(g: GraphBuilder, sites: Site[], seed: [string, string])
 }
 
 function derivative({ node }: Site) {
-  const rule = ruleFor(DERIVATIVES, node);
+  const rule = node.domain === "" ? DERIVATIVES[node.op] : undefined;
   if (rule !== undefined) return rule;
   const rows = Object.keys(DERIVATIVES).join(", ");
   throw new TrainingError(

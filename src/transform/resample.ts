@@ -48,13 +48,20 @@ export interface Span {
   high: number;
 }
 
-/** The part `from … from + length` of an axis `of` whose inputs are at another scale. */
-export const spanOf = (inputs: number, from: number, length: number, of: number): Span => ({
-  start: (from * inputs) / of,
-  length: (length * inputs) / of,
-  low: Math.floor((from * inputs) / of),
-  high: Math.ceil(((from + length) * inputs) / of),
-});
+/**
+ * The part `from … from + length` of an axis of `of` pixels, at `scale / 8` of its size: its last input may be a pixel only
+ * in part, and is its first one where the axis is read backwards.
+ */
+export function spanOf(
+  scale: number,
+  inputs: number,
+  [from, length, of]: [from: number, length: number, of: number],
+  backwards: boolean,
+): Span {
+  const start = (from * scale) / 8 + (backwards ? inputs - (of * scale) / 8 : 0);
+  const extent = (length * scale) / 8;
+  return { start, length: extent, low: Math.floor(start), high: Math.ceil(start + extent) };
+}
 
 /**
  * The taps of outputs `from` to `from + length` of an axis of `inputs` that becomes `outputs` long.

@@ -27,8 +27,10 @@ export function planesOf(image: JpegImage, preprocess: Preprocess): Planes {
   const { source, resized, crop } = where;
   const scale = scaleFor(turned(source), turned(resized), preprocess);
   const pixels = turnUpright(decodePixels(seen(image, preprocess), scale), orientation);
+  const { flipX, flipY } = flips(orientation);
   const axis = (side: "height" | "width", from: "top" | "left") => {
-    const span = spanOf(pixels[side], source[from], source[side], upright[side]);
+    const isFlipped = (side === "width") !== swapped ? flipX : flipY;
+    const span = spanOf(scale, pixels[side], [source[from], source[side], upright[side]], isFlipped);
     return taps(preprocess.resample, pixels[side], resized[side], crop[from], crop[side], span);
   };
   const [rows, columns] = [axis("height", "top"), axis("width", "left")];

@@ -7,6 +7,7 @@ import {
   type Area,
   channelCount,
   checkPreprocess,
+  type Pad,
   type Preprocess,
   TORCHVISION,
   toldResize,
@@ -108,14 +109,26 @@ function misfit({ type = "float32" }: Prepared, { rescale, mean, std }: Preproce
 /** Fewer than these are no picture. */
 const FEW_LEVELS = 32;
 
-function told({ resize, crop, channels, resample, rescale, mean, std }: Preprocess): string {
+/** A preprocessing in words, one for each step. */
+export function toldSteps(preprocess: Preprocess): string[] {
+  const { precrop, resize, crop, pad, channels, resample, rescale, mean, std } = preprocess;
   const steps = [
+    precrop && `the middle ${precrop.height} by ${precrop.width} of the shortest edge`,
     resize && `${toldResize(resize)}, ${resample}`,
     crop && `the middle ${crop.height}x${crop.width}`,
+    pad && toldPad(pad),
     channels,
     rescale !== 1 / 255 && `rescale ${rescale}`,
     `mean ${mean.join(" ")}`,
     `std ${std.join(" ")}`,
   ];
-  return steps.filter(Boolean).join(", ");
+  return steps.filter((step) => typeof step === "string");
+}
+
+const told = (preprocess: Preprocess): string => toldSteps(preprocess).join(", ");
+
+function toldPad({ top, left, bottom, right, value = 0 }: Pad): string {
+  const sides = [top, left, bottom, right];
+  const lengths = sides.every((side) => side === top) ? `${top}` : sides.join(" ");
+  return `${lengths} around it${value === 0 ? "" : ` of ${value}`}`;
 }

@@ -43,13 +43,13 @@ export function resampled(
  */
 function tapWeights(m: Arithmetic, resample: Resample, output: string, pixel: string, axis: Axis): string {
   const { int, real, g } = m;
-  const { pixels, resized, ratio, taps, span } = axis;
-  const isThere = span
-    ? m.all(int.less(pixel, span.high), int.less(int.sub(span.low, 1), pixel))
+  const { pixels, resized, ratio, taps, origin, bounds } = axis;
+  const isThere = bounds
+    ? m.all(int.less(pixel, bounds.high), int.less(int.sub(bounds.low, 1), pixel))
     : int.less(pixel, pixels);
   if (resample === "nearest") {
-    const centre = span
-      ? int.min(m.toInt(exactCentre(m, output, axis)), int.sub(span.high, 1))
+    const centre = bounds
+      ? int.min(m.toInt(exactCentre(m, output, axis)), int.sub(bounds.high, 1))
       : int.div(int.mul(int.add(int.mul(output, 2), 1), pixels), int.mul(resized, 2));
     return m.toReal(int.equal(centre, int.where(isThere, pixel, -1)));
   }
@@ -57,8 +57,7 @@ function tapWeights(m: Arithmetic, resample: Resample, output: string, pixel: st
     const weights = real.where(isThere, m.toReal(inBox(m, output, pixel, axis)), 0);
     return real.div(weights, g.node("MatMul", [weights, m.shape(m.ones(taps), -1, 1)]));
   }
-  const inner = real.mul(real.add(m.toReal(output), 0.5), ratio);
-  const centre = span ? real.add(inner, m.toReal(span.origin)) : inner;
+  const centre = real.add(real.mul(real.add(m.toReal(output), 0.5), ratio), origin);
   const place = real.where(isThere, real.add(m.toReal(pixel), 0.5), BEYOND);
   const distance = g.node("Abs", [real.div(real.sub(place, centre), real.max(ratio, 1))]);
   const weights = filter(m, resample, distance);
@@ -66,14 +65,14 @@ function tapWeights(m: Arithmetic, resample: Resample, output: string, pixel: st
 }
 
 /** Scaled pixels for each resized one, in float64. */
-const exactRatio = (m: Arithmetic, { pixels, resized, span }: Axis): string =>
-  m.double.div(span?.extent ?? m.toDouble(pixels), m.toDouble(resized));
+const exactRatio = (m: Arithmetic, { extent, resized }: Axis): string =>
+  m.double.div(m.toDouble(extent), m.toDouble(resized));
 
 /** The centre of an output, in float64. */
 function exactCentre(m: Arithmetic, output: string, axis: Axis): string {
   const { double } = m;
   const inner = double.mul(double.add(m.toDouble(output), 0.5), exactRatio(m, axis));
-  return axis.span ? double.add(inner, axis.span.origin) : inner;
+  return double.add(m.toDouble(axis.origin), inner);
 }
 
 /**

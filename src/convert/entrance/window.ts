@@ -36,12 +36,8 @@ const BACKWARDS = Array.from({ length: 9 }, (_, orientation) => flips(orientatio
   ({ flipY, flipX }) => [Number(flipY), Number(flipX)],
 );
 
-/** What is resized of the scaled image. */
-interface Span {
-  /** float64: where it begins, and how far it goes. */
-  origin: string;
-  extent: string;
-  /** The first pixel that it has part of, and the one after the last. */
+/** The pixels that are resized, where they are not all: the first, and the one after the last. */
+interface Bounds {
   low: string;
   high: string;
 }
@@ -62,8 +58,10 @@ export interface Window {
   /** float32: scaled pixels for each resized one, and how many of them the filter reaches to each side. */
   ratio: string;
   reach: string;
-  /** Where it is only a part. */
-  span?: Span;
+  /** float32: where in the scaled image it begins that is resized, and how far it goes. */
+  origin: string;
+  extent: string;
+  bounds?: Bounds;
   /** Pixels that a run of outputs is made of. */
   taps: string;
   /** Pixel i of the upright image is `zero + sign · i` of the window's, in the file's direction. */
@@ -97,21 +95,34 @@ export function windowOf(
       ? g.ints([8])
       : int.min(int.greatest(int.ceilDiv(int.mul(resized, 8), source?.length ?? size)), 8);
   const pixels = int.ceilDiv(int.mul(size, scale), 8);
-  const span = source && spanOf(m, source, size, pixels);
+  const backwards = m.shape(m.gather(g.ints(BACKWARDS, [9, 2]), orientation, 0), 2);
+
+  // In eighths of a pixel, as src/transform/resample.ts has it in `spanOf`.
+  const beyond = int.mul(backwards, int.sub(int.mul(pixels, 8), int.mul(size, scale)));
+  const begin = source ? int.add(int.mul(source.from, scale), beyond) : beyond;
+  const span = int.mul(source?.length ?? size, scale);
+  const [origin, extent] = [begin, span].map((eighths) => real.mul(m.toReal(eighths), 1 / 8)) as [
+    string,
+    string,
+  ];
+  const bounds = source && {
+    low: int.div(begin, 8),
+    high: int.ceilDiv(int.add(begin, span), 8),
+  };
 
   const support = resample === "nearest" ? 1 : FILTERS[resample].support;
-  const ratio = real.div(m.toReal(span?.extent ?? pixels), m.toReal(resized));
+  const ratio = real.div(extent, m.toReal(resized));
   const reach = real.mul(real.max(ratio, 1), support);
   const each = m.toReal(ofFile(down.each - 1, across.each - 1));
   // A run's first tap and the float arithmetic are cut off to whole numbers.
   const taps = int.add(m.toInt(real.add(real.mul(each, ratio), real.mul(reach, 2))), 3);
 
-  const backwards = m.shape(m.gather(g.ints(BACKWARDS, [9, 2]), orientation, 0), 2);
   const sign = int.sub(1, int.mul(backwards, 2));
   const fileZero = int.mul(backwards, int.sub(pixels, 1));
   const lastRun = ofFile(down.each * (down.runs - 1), across.each * (across.runs - 1));
-  const start = firstTap(m, from, { ratio, reach, span });
-  const end = int.min(int.add(firstTap(m, int.add(from, lastRun), { ratio, reach, span }), taps), pixels);
+  const place = { ratio, reach, origin, ...(bounds && { bounds }) };
+  const start = firstTap(m, from, place);
+  const end = int.min(int.add(firstTap(m, int.add(from, lastRun), place), taps), pixels);
   const ends = [start, int.sub(end, 1)].map((at) => int.add(fileZero, int.mul(sign, at))) as [string, string];
 
   const largest = [1, 2].reduce((most, c) => int.max(most, m.row(sampling, c)), m.row(sampling, 0));
@@ -121,8 +132,8 @@ export function windowOf(
   const units = int.sub(endUnit, firstUnit);
   const zero = int.sub(fileZero, int.mul(firstUnit, unit));
   return {
-    ...{ size, scale, order, pixels, resized, from, ratio, reach, taps, zero, sign },
-    ...{ largest, unit, units, firstUnit, ...(span && { span }) },
+    ...{ size, scale, order, pixels, resized, from, origin, extent, ratio, reach, taps, zero, sign },
+    ...{ largest, unit, units, firstUnit, ...(bounds && { bounds }) },
   };
 }
 
@@ -139,24 +150,6 @@ function sourcePart(
   const product = m.double.mul(share, m.toDouble(int.least(size)));
   const length = int.max(m.toInt(product), 1);
   return { from: int.div(int.sub(size, length), 2), length };
-}
-
-/** That part in scaled pixels: src/transform/resample.ts, `spanOf`. */
-function spanOf(
-  m: Arithmetic,
-  { from, length }: { from: string; length: string },
-  size: string,
-  pixels: string,
-): Span {
-  const { int, double } = m;
-  const scaled = (value: string) => int.mul(value, pixels);
-  const share = (value: string) => double.div(m.toDouble(scaled(value)), m.toDouble(size));
-  return {
-    origin: share(from),
-    low: int.div(scaled(from), size),
-    high: int.ceilDiv(scaled(int.add(from, length)), size),
-    extent: share(length),
-  };
 }
 
 /** Where the middle begins, of `left` pixels that are left over: ./geometry.ts. */
@@ -187,18 +180,20 @@ function resizedSize(
 export function firstTap(
   m: Arithmetic,
   x: string,
-  { ratio, reach, span }: { ratio: string; reach: string; span?: Span | undefined },
+  { ratio, reach, origin, bounds }: Pick<Axis, "ratio" | "reach" | "origin" | "bounds">,
 ): string {
   const { real, int } = m;
-  const inner = real.mul(real.add(m.toReal(x), 0.5), ratio);
-  const centre = span ? real.add(inner, m.toReal(span.origin)) : inner;
+  const centre = real.add(real.mul(real.add(m.toReal(x), 0.5), ratio), origin);
   const first = m.toInt(real.max(real.sub(centre, reach), 0));
-  return span ? int.max(first, span.low) : first;
+  return bounds ? int.max(first, bounds.low) : first;
 }
 
 /** One of a window's axes: its values as `[1]`. */
-export type Axis = Record<Exclude<keyof Window, "size" | "scale" | "order" | "largest" | "span">, string> & {
-  span?: Span;
+export type Axis = Record<
+  Exclude<keyof Window, "size" | "scale" | "order" | "largest" | "bounds">,
+  string
+> & {
+  bounds?: Bounds;
   /** Which of the file's. */
   index: string;
   /** The units of the window, `[1, units]`. */
@@ -210,13 +205,13 @@ export type Axes = [down: Axis, across: Axis];
 /** @param upright 0 down, 1 across. */
 export function axisOf(m: Arithmetic, window: Window, upright: 0 | 1): Axis {
   const index = m.at(window.order, upright);
-  const { size, scale, order, largest, span, ...vectors } = window;
+  const { size, scale, order, largest, bounds, ...vectors } = window;
   const along = <T extends object>(values: T) =>
     Object.fromEntries(Object.entries(values).map(([name, value]) => [name, m.gather(value, index, 0)])) as T;
   const values = along(vectors);
   return {
     ...values,
-    ...(span && { span: along(span) }),
+    ...(bounds && { bounds: along(bounds) }),
     index,
     unitRow: m.int.add(m.range(values.units), values.firstUnit),
   };

@@ -1,0 +1,16 @@
+/**
+ * Writes into a model trained on MNIST, or on images of another size, how they were prepared: what `train` writes into the
+ * models that it makes. Nothing else of the file changes.
+ *
+ *   npm run build && node scripts/say-preprocess.mjs models/mnist-resnet.onnx [ROWS COLUMNS]
+ */
+import { readFile, writeFile } from "node:fs/promises";
+import { preprocessOf } from "../dist/src/data/mnist.js";
+import { readOnnx, writeOnnx, writePreprocess } from "../dist/src/index.js";
+
+const [path, rows = 28, columns = 28] = process.argv.slice(2);
+const bytes = await readFile(path);
+const graph = readOnnx(bytes);
+if (!bytes.equals(writeOnnx(graph))) throw new Error(`${path}: more than its metadata would change`);
+writePreprocess(graph, preprocessOf({ rows: Number(rows), columns: Number(columns) }));
+await writeFile(path, writeOnnx(graph));
