@@ -30,7 +30,10 @@ export interface Filled {
   height: number;
   /** The inverse transform's size: `scale / 8` of the file's. */
   scale: number;
-  /** With `tolerant`: what was damaged or missing. Absent for a sound file. */
+  /**
+   * With `tolerant`: what was damaged or missing in what was read, which of a progressive file may be a part. Absent for a
+   * sound file.
+   */
   damage?: JpegDamage[];
 }
 
