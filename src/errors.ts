@@ -5,4 +5,16 @@
  */
 export class JpegDomainError extends Error {
   override name = "JpegDomainError";
+  constructor(message: string, options?: ErrorOptions) {
+    super(oneLine(message), options);
+  }
+}
+
+/** A message may hold names from a file, of any length and with line breaks. */
+const LONGEST = 800;
+
+function oneLine(message: string): string {
+  const text =
+    message.length > LONGEST ? `${message.slice(0, LONGEST / 2)} … ${message.slice(-LONGEST / 2)}` : message;
+  return text.replaceAll(/\s*[\n\r\u2028\u2029]\s*/g, " ");
 }

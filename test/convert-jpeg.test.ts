@@ -146,11 +146,11 @@ test("a ReLU to be approximated is, with fused as well", async () => {
   const exact = await loadModel(bytes, { threads: 1, preprocess });
   const [approximate, spatial] = [await model.run(files), await exact.run(files)];
   for (const [i, { outputs }] of approximate.entries()) {
-    expect(largestDifference(outputs?.logits?.data as Float32Array, found[i] as Float32Array)).toBeLessThan(
-      1,
-    );
+    const same = outputs?.logits?.data as Float32Array;
+    // Samples that fall near a half are rounded otherwise here and there, and the mask jumps.
+    expect(largestDifference(same, found[i] as Float32Array)).toBeLessThan(1.5);
     const own = spatial[i]?.outputs?.logits?.data as Float32Array;
-    expect(largestDifference(own, found[i] as Float32Array)).toBeGreaterThan(1);
+    expect(largestDifference(own, found[i] as Float32Array)).toBeGreaterThan(3);
   }
   for (const opened of [model, exact]) await opened.close();
 });

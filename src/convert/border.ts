@@ -3,7 +3,7 @@
  * that nodes outside have made come back into it.
  */
 import type { Facts } from "../onnx/facts.js";
-import type { Dimension, Graph, Node } from "../onnx/graph.js";
+import { type Dimension, type Graph, type Node, ruleFor } from "../onnx/graph.js";
 import { reads } from "../onnx/subgraph.js";
 import type { Size } from "./layers.js";
 import type { Plan } from "./plan.js";
@@ -23,10 +23,12 @@ const REARRANGE = new Set(["MatMul", "Gemm", "Transpose", "Reshape", "Flatten", 
 
 type FeatureMap = Extract<Value, { kind: "map" }>;
 
+const sides = ({ height, width }: Size) => `${height}x${width}`;
 const sameSides = (a: Size, b: Size) => a.height === b.height && a.width === b.width;
 
 export class Border {
   private readonly readers = new Map<string, Node[]>();
+  private readonly outputs = new Set<string>();
 
   /** @param values What each value of `source` has become; feature maps that come back are put in. */
   constructor(
@@ -41,7 +43,11 @@ export class Border {
         readers.push(node);
         this.readers.set(name, readers);
       }
+    for (const { name } of source.outputs) this.outputs.add(name);
   }
+
+  /** Whether anything reads a value of the source, or it is a result. */
+  isNeeded = (name: string): boolean => this.readers.has(name) || this.outputs.has(name);
 
   /** The nodes that read a value of the source. */
   readersOf = (name: string): Node[] => this.readers.get(name) ?? [];
@@ -49,7 +55,7 @@ export class Border {
   /** Why a node is to be copied without a try at a rule, or `undefined`. */
   reasonToCopy(node: Node): string | undefined {
     const { plan } = this;
-    if (hasOwnRules(plan) && node.domain === "" && plan.rules[node.op]) this.takeBack(node);
+    if (hasOwnRules(plan) && ruleFor(plan.rules, node)) this.takeBack(node);
     const maps = this.mapsOf(node);
     if (maps.some(({ outside }) => !outside)) return undefined;
     if (maps.length === 0 && !node.inputs.some((input) => this.mayBeImage(input))) return NO_MAP;
@@ -83,12 +89,12 @@ export class Border {
    * with a feature map of their size.
    */
   private takeBack(node: Node): void {
-    const maps = this.mapsOf(node);
+    const sizes = new Set(this.mapsOf(node).map(({ size }) => sides(size)));
     for (const [i, input] of node.inputs.entries()) {
       const value = this.values.get(input);
       const size = this.sizeOf(input);
       if (value?.kind !== "tensor" || size === undefined || this.source.initializers.has(input)) continue;
-      const isImage = (i === 0 && ON_IMAGES.has(node.op)) || maps.some((map) => sameSides(map.size, size));
+      const isImage = (i === 0 && ON_IMAGES.has(node.op)) || sizes.has(sides(size));
       const lifted = isImage ? this.lifted(value.name, size) : undefined;
       if (lifted) this.values.set(input, lifted);
     }

@@ -5,9 +5,10 @@
  * by its operator's rule. Where there is none, or it does not apply, is the border: the map's pixels are taken, and the
  * node is copied as it is, with all that depends on it, as far as the plan does not take feature maps back (border.ts).
  */
+import { LimitError } from "../onnx/budget.js";
 import type { GraphBuilder } from "../onnx/builder.js";
 import type { Facts } from "../onnx/facts.js";
-import type { Dimension, Graph, Node, ValueInfo } from "../onnx/graph.js";
+import { type Dimension, type Graph, type Node, ruleFor, type ValueInfo } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
 import { renameInSubgraphs } from "../onnx/subgraph.js";
 import { Border } from "./border.js";
@@ -67,7 +68,7 @@ export function carry(
     place = { domain, reason };
   };
   const plan = makePlan(note);
-  const facts = inferShapes(source, { partial: true });
+  const facts = inferShapes(source, { partial: true, budget: g.budget.whole() });
   const values = new Map<string, Value>();
   const border = new Border(source, plan, facts, values);
   const work: Work = { source, image, g, plan, note, cost, strict, approximate, facts, values, border };
@@ -140,18 +141,21 @@ const KNOWN = `rules exist for ${Object.keys(RULES).join(", ")}`;
 
 /** Converts a node that reads a feature map by its rule, or else copies it. */
 function convertNode(work: Work, node: Node): void {
-  const { plan, g, source, facts, values, note } = work;
+  const { plan, g, source, facts, values, note, border } = work;
   const call = new Conversion(node, plan, g, source, facts, values, note);
   try {
     const rules = hasOwnRules(plan) ? plan.rules : RULES;
-    const rule = node.domain === "" ? rules[node.op] : undefined;
+    const rule = ruleFor(rules, node);
+    if (node.op !== "Split" && node.outputs.slice(1).some(border.isNeeded))
+      call.refuse("another of its outputs is needed than the first");
     const results =
       rule?.(call) ??
       call.refuse(`no rule for this operator on coefficients${work.strict ? `; ${KNOWN}` : ""}`);
-    for (const [i, result] of [results].flat().entries()) values.set(node.outputs[i] as string, result);
+    for (const [i, result] of [results].flat().entries()) values.set(node.outputs[i] ?? "", result);
   } catch (error) {
-    if (work.strict || !(error instanceof ConvertError)) throw error;
-    copy(work, node, error.reason);
+    const isLimit = error instanceof LimitError;
+    if (work.strict || !(isLimit || error instanceof ConvertError)) throw error;
+    copy(work, node, isLimit ? error.message : error.reason);
   }
 }
 

@@ -1,5 +1,6 @@
 /** A spatial network to a network on JPEG coefficients: `spatial graph → JPEG-domain graph`. */
 import { batchedOutputs } from "../onnx/batch.js";
+import { type Budget, budgetOf } from "../onnx/budget.js";
 import { GraphBuilder } from "../onnx/builder.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
 import { foldConstants } from "../onnx/fold.js";
@@ -12,7 +13,7 @@ import { planeSize } from "./entrance/plane-size.js";
 import { isWhole, preparationFor } from "./entrance/preparation.js";
 import { checkPreprocess, type Preprocess } from "./entrance/preprocess.js";
 import { ConvertError } from "./errors.js";
-import { findImage, type ImageInput, type ImageModel } from "./image-input.js";
+import { findImage, type ImageModel } from "./image-input.js";
 import type { Convolution, Size } from "./layers.js";
 import { type Metadata, readMetadata, readPreprocess, writeMetadata } from "./metadata.js";
 import { multiplications } from "./operations.js";
@@ -65,15 +66,22 @@ export function convertGraph(model: Graph, options: ConvertOptions = {}): Conver
   const known = readPreprocess(model);
   const { source, image } = findImage(model, options.inputs);
   const found = { source: withConstants(source, image, options.inputs ?? {}), image };
+  const budget = budgetOf(model);
   return options.input === "jpeg"
-    ? fromJpeg(found, options, known)
-    : fromPlanes(prepare(found), options, known);
+    ? fromJpeg(found, budget, options, known)
+    : fromPlanes(prepare(found, budget), options, known);
 }
 
 /** The entrance ends at planes: what plan fused makes of the rest is the network itself, if its ReLUs stay exact. */
-function fromJpeg(found: ImageModel, options: ConvertOptions, known?: Preprocess): Converted {
+function fromJpeg(
+  found: ImageModel,
+  budget: Budget,
+  options: ConvertOptions,
+  known: Preprocess | undefined,
+): Converted {
   const { preprocess, assumed } = preparationFor(found.image, known, options.preprocess);
-  const prepared = prepare(oneByOne(atSize(found, planeSize(found.image, preprocess)), options.inputs));
+  const sized = oneByOne(atSize(found, planeSize(found.image, preprocess)), options.inputs);
+  const prepared = prepare(sized, budget);
   const { source, image } = prepared;
   const converted = fromPlanes(prepared, options);
   const metadata = readMetadata(converted.graph) as Metadata;
@@ -93,16 +101,16 @@ function fromJpeg(found: ImageModel, options: ConvertOptions, known?: Preprocess
 
 /** @param known The model's own preprocessing, which its converted form says too, if no other is given. */
 function fromPlanes(
-  { source: folded, image }: ImageModel,
+  { source: folded, image, budget }: Prepared,
   options: ConvertOptions,
   known?: Preprocess,
 ): Converted {
   const chosen = settings(options);
-  const source = chosen.plan === "blockwise" ? foldZeros(foldChannels(folded)) : folded;
+  const source = chosen.plan === "blockwise" ? foldZeros(foldChannels(folded, budget), budget) : folded;
   const strict = chosen.plan === "exploded";
-  if (strict) checkMemory(source, image, options.memoryLimit);
+  if (strict) checkMemory({ source, image, budget }, options.memoryLimit);
   const cost: Cost = { multiplyAdds: 0, operatorBytes: 0, largestOperatorBytes: 0 };
-  const g = new GraphBuilder(`${source.name} in the JPEG domain`, source.opsets.get(""));
+  const g = new GraphBuilder(`${source.name} in the JPEG domain`, source.opsets.get(""), budget);
   keepContext(g, source);
   const plan = (note: Note) => PLANS[chosen.plan](g, chosen, cost, note);
   const approximate = chosen.relu.kind !== "exact";
@@ -140,10 +148,20 @@ function keepContext(g: GraphBuilder, source: Graph): void {
   for (const name of source.nodes.flatMap((node) => [...subgraphNames(node).made])) g.unique(name);
 }
 
+/** A model as conversion takes it. */
+interface Prepared extends ImageModel {
+  /** What conversion may make. */
+  budget: Budget;
+}
+
 /** Constants and batch normalisation folded, channels first. */
-const prepare = ({ source, image }: ImageModel): ImageModel => ({
-  source: foldBatchNormalization(channelsFirst(foldConstants(source, { partial: true }))),
+const prepare = ({ source, image }: ImageModel, budget: Budget): Prepared => ({
+  source: foldBatchNormalization(
+    channelsFirst(foldConstants(source, { partial: true, budget }), budget),
+    budget,
+  ),
   image,
+  budget,
 });
 
 /** With planes of one size, where the model leaves it open. */
@@ -168,7 +186,7 @@ export function spatialMultiplyAdds(model: Graph, inputs?: InputValues): number 
 }
 
 /** The convolutions of a model that are carried out on feature maps, where all its operators have rules. */
-function convolutions(source: Graph, image: ImageInput): Convolution[] {
+function convolutions({ source, image, budget }: Prepared): Convolution[] {
   const layers: Convolution[] = [];
   const cost: Cost = { multiplyAdds: 0, operatorBytes: 0, largestOperatorBytes: 0 };
   const plan: Plan = {
@@ -182,7 +200,7 @@ function convolutions(source: Graph, image: ImageInput): Convolution[] {
     globalAverage: () => "",
     pixels: () => "",
   };
-  carry(source, image, new GraphBuilder("", source.opsets.get("")), {
+  carry(source, image, new GraphBuilder("", source.opsets.get(""), budget.whole()), {
     cost,
     strict: true,
     approximate: false,
@@ -192,11 +210,11 @@ function convolutions(source: Graph, image: ImageInput): Convolution[] {
 }
 
 /** Refuses an exploded network that would not fit, before anything of it is built. */
-function checkMemory(source: Graph, image: ImageInput, limit = Number.POSITIVE_INFINITY): void {
-  const bytes = convolutions(source, image).map(operatorBytes);
+function checkMemory(prepared: Prepared, limit = Number.POSITIVE_INFINITY): void {
+  const bytes = convolutions(prepared).map(operatorBytes);
   const cost = {
     operatorBytes: bytes.reduce((sum, n) => sum + n, 0),
-    largestOperatorBytes: Math.max(0, ...bytes),
+    largestOperatorBytes: bytes.reduce((most, n) => Math.max(most, n), 0),
   };
   if (loadingBytes(cost) > limit)
     throw new ConvertError(

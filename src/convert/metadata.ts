@@ -1,7 +1,8 @@
 import type { Dimension, ElementType, Graph } from "../onnx/graph.js";
+import { CODES } from "../onnx/tensors.js";
 import { checkPreprocess, type Preprocess } from "./entrance/preprocess.js";
 import { ConvertError } from "./errors.js";
-import type { InputName } from "./options.js";
+import { INPUTS, type InputName, PLAN_NAMES, parseRelu } from "./options.js";
 
 /** What a converted file says of itself, so that whoever loads it knows what to feed it. */
 export interface Metadata {
@@ -63,23 +64,89 @@ export function readPreprocess(graph: Graph): Preprocess | undefined {
 }
 
 export function writeMetadata(graph: Graph, metadata: Metadata): void {
-  graph.metadata.set(KEY, JSON.stringify(metadata));
+  // JSON has no infinity, which counts of absurd sizes can reach.
+  const finite = (_: string, value: unknown) =>
+    value === Number.POSITIVE_INFINITY ? Number.MAX_VALUE : value;
+  graph.metadata.set(KEY, JSON.stringify(metadata, finite));
 }
 
 /**
  * The metadata of a converted model, `undefined` for a spatial one.
- * @throws {ConvertError} where the entry is there but unreadable.
+ * @throws {ConvertError} where the entry is there but is not such metadata.
  */
 export function readMetadata(graph: Graph): Metadata | undefined {
-  return parseEntry(graph, KEY) as Metadata | undefined;
+  return graph.metadata.has(KEY) ? checkMetadata(parseEntry(graph, KEY)) : undefined;
 }
 
 function parseEntry(graph: Graph, key: string): unknown {
-  const text = graph.metadata.get(key);
-  if (text === undefined) return undefined;
+  const text = graph.metadata.get(key) ?? "";
   try {
     return JSON.parse(text);
   } catch {
     throw new ConvertError(`the model's metadata entry "${key}" is not JSON: ${text.slice(0, 60)}`);
   }
+}
+
+type Check = (value: unknown) => boolean;
+
+const isLength: Check = (value) => typeof value === "number" && Number.isSafeInteger(value) && value >= 1;
+const isDimension: Check = (value) => isLength(value) || (typeof value === "string" && value !== "");
+const isCount: Check = (value) => typeof value === "number" && Number.isFinite(value) && value >= 0;
+
+function isRelu(value: unknown): boolean {
+  try {
+    return typeof value === "string" && parseRelu(value) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+const isElementName = (name: string) => [...CODES.values()].some((known) => known === name);
+
+const isTable: Check = (value) =>
+  Array.isArray(value) && value.length === 64 && value.every((entry) => isCount(entry) && entry > 0);
+
+const oneOf =
+  (...names: readonly string[]): Check =>
+  (value) =>
+    typeof value === "string" && names.includes(value);
+
+/** What each field must be, in words and as a check. A `?` marks those that may be missing. */
+const FIELDS: Record<string, [expected: string, check: Check]> = {
+  input: [INPUTS.join(" or "), oneOf(...INPUTS)],
+  plan: [PLAN_NAMES.join(", "), oneOf(...PLAN_NAMES)],
+  relu: ["exact, asm:N or apx:N", isRelu],
+  channels: ["a whole number from 1", isLength],
+  height: ["a whole number from 1, or a name", isDimension],
+  width: ["a whole number from 1, or a name", isDimension],
+  table: ["64 numbers above 0", isTable],
+  multiplyAdds: ["a number from 0", isCount],
+  operatorBytes: ["a number from 0", isCount],
+  largestOperatorBytes: ["a number from 0", isCount],
+  "batch?": ["a whole number from 1, or a name", isDimension],
+  "batched?": [
+    "a list of names",
+    (value) => Array.isArray(value) && value.every((name) => typeof name === "string"),
+  ],
+  "oneByOne?": ["true", (value) => value === true],
+  "type?": ["an element type", (value) => typeof value === "string" && isElementName(value)],
+  "planes?": ["a value's name", (value) => typeof value === "string" && value !== ""],
+};
+
+function checkMetadata(value: unknown): Metadata {
+  const wrong = (what: string, found: unknown, expected: string): never => {
+    const shown = (JSON.stringify(found) ?? "missing").slice(0, 60);
+    throw new ConvertError(`the model's metadata entry "${KEY}" has ${what} ${shown}; expected ${expected}`);
+  };
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return wrong("the value", value, "an object");
+  const fields = value as Record<string, unknown>;
+  for (const [key, [expected, check]] of Object.entries(FIELDS)) {
+    const name = key.replace("?", "");
+    const found = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    if (!(name !== key && found === undefined) && !check(found)) wrong(name, found, expected);
+  }
+  const { preprocess, ...rest } = fields;
+  const known = preprocess === undefined ? {} : { preprocess: checkPreprocess(preprocess) };
+  return { ...(rest as unknown as Metadata), ...known };
 }

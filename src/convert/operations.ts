@@ -1,6 +1,6 @@
 /** Multiplications of the operators that take nearly all the time of a network, from the shapes of their operands. */
 import type { Facts } from "../onnx/facts.js";
-import { type Dimension, intAttribute, type Node } from "../onnx/graph.js";
+import { type Dimension, intAttribute, type Node, ruleFor } from "../onnx/graph.js";
 
 type Count = (node: Node, shapes: Dimension[][], output: Dimension[]) => number;
 
@@ -20,8 +20,8 @@ const COUNTS: Record<string, Count> = {
 
 /** For one image, as far as shapes are known; 0 for operators that multiply little. */
 export function multiplications(node: Node, facts: Map<string, Facts>): number {
-  const count = node.domain === "" ? COUNTS[node.op] : undefined;
-  const output = facts.get(node.outputs[0] as string)?.shape;
+  const count = ruleFor(COUNTS, node);
+  const output = facts.get(node.outputs[0] ?? "")?.shape;
   if (count === undefined || output === undefined) return 0;
   const shapes = node.inputs.map((input) => facts.get(input)?.shape);
   return shapes.slice(0, 2).includes(undefined)

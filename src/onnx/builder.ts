@@ -1,3 +1,4 @@
+import { Budget } from "./budget.js";
 import {
   type Attribute,
   type Constant,
@@ -7,7 +8,10 @@ import {
   type Graph,
   int64,
   type Node,
+  type NumericArray,
 } from "./graph.js";
+import { Names } from "./names.js";
+import { renameInSubgraphs } from "./subgraph.js";
 
 /** An attribute as written by hand: a whole number is an `int`, so a float needs {@link float}. */
 export type PlainAttribute = number | string | number[] | Constant | Attribute;
@@ -27,10 +31,17 @@ export const float = (value: number): Attribute => ({ kind: "float", value });
  */
 export class GraphBuilder {
   readonly graph: Graph;
-  private readonly taken = new Set<string>();
+  private readonly names = new Names();
   private readonly cached = new Map<string, string>();
+  private readonly constants = new Map<NumericArray, Map<string, string>>();
+  private readonly renamed: { value: string; name: string }[] = [];
 
-  constructor(name: string, opset = 17) {
+  /** @param budget What the constants may take that are made for the graph. */
+  constructor(
+    name: string,
+    opset = 17,
+    readonly budget = new Budget(),
+  ) {
     this.graph = {
       name,
       opsets: new Map([["", opset]]),
@@ -44,10 +55,7 @@ export class GraphBuilder {
 
   /** A name like `hint` that no value has yet. */
   unique(hint: string): string {
-    let name = hint;
-    for (let i = 1; this.taken.has(name); i++) name = `${hint}_${i}`;
-    this.taken.add(name);
-    return name;
+    return this.names.unique(hint);
   }
 
   input(name: string, type: ElementType, shape: Dimension[]): string {
@@ -56,8 +64,15 @@ export class GraphBuilder {
     return unique;
   }
 
+  /** The same data in the same shape, as weights that layers have in common, is there once. */
   constant(hint: string, value: Constant): string {
+    const shapes = this.constants.get(value.data) ?? new Map<string, string>();
+    this.constants.set(value.data, shapes);
+    const shape = `${value.type} ${value.dims}`;
+    const known = shapes.get(shape);
+    if (known !== undefined) return known;
     const name = this.unique(hint);
+    shapes.set(shape, name);
     this.graph.initializers.set(name, value);
     return name;
   }
@@ -107,7 +122,7 @@ export class GraphBuilder {
 
   /** Copies a node of another graph, its inputs and outputs renamed. */
   copy(node: Node, inputs: string[], outputs: string[]): void {
-    for (const output of outputs) this.taken.add(output);
+    for (const output of outputs) this.names.take(output);
     this.graph.nodes.push({ ...node, name: outputs[0] as string, inputs, outputs });
   }
 
@@ -115,20 +130,29 @@ export class GraphBuilder {
   output(value: string, name: string, type: ElementType, shape: Dimension[] | undefined): void {
     this.graph.outputs.push({ name, type, shape });
     if (value === name) return;
-    const producer = this.graph.nodes.find((node) => node.outputs.includes(value));
-    const isOutput = this.graph.outputs.some((output) => output.name === value);
-    this.unique(name);
-    if (producer === undefined || isOutput) {
-      this.graph.nodes.push(makeNode("Identity", [value], [name], {}));
-      return;
-    }
-    for (const node of this.graph.nodes) {
-      node.inputs = node.inputs.map((input) => (input === value ? name : input));
-      node.outputs = node.outputs.map((output) => (output === value ? name : output));
-    }
+    this.names.take(name);
+    this.renamed.push({ value, name });
   }
 
+  /** To be called when all is there. */
   build(): Graph {
+    const { nodes, outputs } = this.graph;
+    const made = new Set(nodes.flatMap((node) => node.outputs));
+    const kept = new Set(outputs.map(({ name }) => name));
+    const names = new Map<string, string>();
+    const copies: Node[] = [];
+    for (const { value, name } of this.renamed.splice(0)) {
+      if (made.has(value) && !kept.has(value) && !names.has(value)) names.set(value, name);
+      else copies.push(makeNode("Identity", [names.get(value) ?? value], [name], {}));
+    }
+    const rename = (name: string) => names.get(name) ?? name;
+    if (names.size > 0)
+      this.graph.nodes = nodes.map((node) => {
+        node.inputs = node.inputs.map(rename);
+        node.outputs = node.outputs.map(rename);
+        return renameInSubgraphs(node, rename);
+      });
+    for (const copy of copies) this.graph.nodes.push(copy);
     return this.graph;
   }
 }

@@ -1,3 +1,4 @@
+import { Budget, LIMITS } from "./budget.js";
 import {
   type Constant,
   type Dimension,
@@ -7,6 +8,7 @@ import {
   type Node,
   numbers,
   OnnxError,
+  volume,
 } from "./graph.js";
 
 /**
@@ -22,18 +24,15 @@ export interface Facts {
   contents?: Dimension[];
 }
 
-/** The most elements whose values are followed: shapes, and factors for each channel, are short. */
-export const CONTENTS_LIMIT = 4096;
-
 const FOLLOWED: readonly ElementType[] = ["int64", "int32", "float32", "float64", "bool"];
 
 /** A name for a length, or an integer, of which nothing is known. */
-export const fresh = ({ node }: Call, axis: number): string => `?${node.outputs[0]}_${axis}`;
+export const fresh = (call: Call, axis: number): string => `?${call.label}_${axis}`;
 export const isFresh = (value: Dimension | undefined): boolean =>
   typeof value === "string" && value.startsWith("?");
 
 export function constantFacts({ type, dims, data }: Constant): Facts {
-  const small = FOLLOWED.includes(type) && data.length <= CONTENTS_LIMIT;
+  const small = FOLLOWED.includes(type) && data.length <= LIMITS.contents && data.length === volume(dims);
   return { type, shape: [...dims], ...(small && { contents: numbers({ type, dims, data }) }) };
 }
 
@@ -44,7 +43,8 @@ export function constantOf(node: Node): Constant {
   const floats = node.attributes.get("value_float") ?? node.attributes.get("value_floats");
   const ints = node.attributes.get("value_int") ?? node.attributes.get("value_ints");
   const plain = floats ?? ints;
-  if (plain === undefined || plain.kind === "tensor" || plain.kind === "opaque")
+  const kinds = floats ? ["float", "floats"] : ["int", "ints"];
+  if (plain === undefined || !kinds.includes(plain.kind))
     throw new OnnxError(`${describe(node)}: its value is neither a tensor nor numbers`, node);
   const list = [plain.value].flat() as number[];
   const dims = Array.isArray(plain.value) ? [list.length] : [];
@@ -58,7 +58,24 @@ export class Call {
   constructor(
     readonly node: Node,
     readonly inputs: (Facts | undefined)[],
+    readonly budget: Budget = new Budget(),
   ) {}
+
+  /** The node's result as part of the names of lengths. */
+  get label(): string {
+    return this.budget.label(this.node.outputs[0] ?? "");
+  }
+
+  /** Whether so many elements of a result may be followed: to be asked before they are made. */
+  follows(count: number): boolean {
+    return this.budget.follows(count);
+  }
+
+  /** The number of axes of a result: to be asked before its shape is made. */
+  rank(count: number): number {
+    if (count <= LIMITS.rank) return count;
+    return this.fail(`its result would have ${count} axes, expected at most ${LIMITS.rank}`);
+  }
 
   /** Input `i`, which must be there. */
   input(i: number): Facts {
@@ -83,7 +100,9 @@ export class Call {
     const length = given?.shape[0] ?? 1;
     if (given === undefined || given.contents !== undefined || typeof length !== "number")
       return given?.contents ?? this.integers(i, attribute);
-    return Array.from({ length }, (_, at) => `?${this.node.inputs[i]}[${at}]`);
+    if (length > LIMITS.rank) return this.fail(`${attribute} (input ${i}) has ${length} entries`);
+    const name = this.budget.label(this.node.inputs[i] ?? "");
+    return Array.from({ length }, (_, at) => `?${name}[${at}]`);
   }
 
   /** A length as a number. */
@@ -95,7 +114,9 @@ export class Call {
 
   axis(value: number, rank: number): number {
     const axis = value < 0 ? value + rank : value;
-    return axis >= 0 && axis < rank ? axis : this.fail(`axis ${value} is out of range for rank ${rank}`);
+    return Number.isInteger(axis) && axis >= 0 && axis < rank
+      ? axis
+      : this.fail(`axis ${value} is out of range for rank ${rank}`);
   }
 
   fail(reason: string): never {

@@ -1,4 +1,5 @@
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { Budget, LIMITS, LimitError } from "./budget.js";
 import type { ExternalFiles } from "./external.js";
 import {
   type AttributeProto,
@@ -11,12 +12,22 @@ import {
   type NodeProto,
   type NodeProtoSchema,
   TensorProtoSchema,
+  type TensorShapeProto_Dimension,
   TypeProtoSchema,
   type ValueInfoProto,
   type ValueInfoProtoSchema,
 } from "./generated/onnx_pb.js";
-import { type Attribute, type Graph, type Node, OnnxError, type ValueInfo } from "./graph.js";
-import { inlineExternal } from "./subgraph.js";
+import {
+  type Attribute,
+  type Constant,
+  type Dimension,
+  type Graph,
+  type Node,
+  OnnxError,
+  type ValueInfo,
+} from "./graph.js";
+import { checkMessages } from "./scan.js";
+import { graphsOf, inlineExternal } from "./subgraph.js";
 import { elementCode, elementType, isElementType, readSparse, readTensor, writeTensor } from "./tensors.js";
 
 /** The largest file protobuf can hold. */
@@ -38,18 +49,22 @@ export interface ReadOnnxOptions {
  * @throws {OnnxError} where the bytes are not an ONNX model, or use what this package cannot represent.
  */
 export function readOnnx(bytes: Uint8Array, { external: files }: ReadOnnxOptions = {}): Graph {
+  checkMessages(bytes);
   const proto = decode(bytes);
   const graph = proto.graph;
   if (graph === undefined || proto.opsetImport.length === 0)
     throw notOnnx(bytes, graph === undefined ? "it holds no graph" : "it names no operator set");
-  const initializers = new Map([
-    ...graph.initializer.map((tensor) => [tensor.name, readTensor(tensor, files)] as const),
-    ...graph.sparseInitializer.map((tensor) => readSparse(tensor, files)),
-  ]);
-  const irVersion = Number(proto.irVersion);
+  checkCounts(graph);
+  const initializers = readConstants(graph, bytes.length, files);
+  const irVersion = readVersion("IR version", proto.irVersion);
   const result: Graph = {
     name: graph.name,
-    opsets: new Map(proto.opsetImport.map(({ domain, version }) => [standard(domain), Number(version)])),
+    opsets: new Map(
+      proto.opsetImport.map(({ domain, version }) => [
+        standard(domain),
+        readVersion(`operator set "${standard(domain) || "ai.onnx"}"`, version),
+      ]),
+    ),
     // IR version 3 lists initialisers among the inputs as well; only true inputs are kept here.
     inputs: graph.input.filter(({ name }) => !initializers.has(name)).map(readValueInfo),
     outputs: graph.output.map(readValueInfo),
@@ -91,6 +106,80 @@ export function graphAttribute(name: string, graph: Graph): Attribute {
   return { kind: "opaque", value: toBinary(AttributeProtoSchema, create(AttributeProtoSchema, attribute)) };
 }
 
+/** Everything that is visited for each pass over the model. */
+function checkCounts(graph: GraphProto): void {
+  const { nodes, values } = countsOf(graph, 0);
+  for (const [what, found, limit] of [
+    ["nodes", nodes, LIMITS.nodes],
+    ["inputs, outputs and constants", values, LIMITS.values],
+  ] as const)
+    if (found > limit)
+      throw new LimitError(`the model has ${found} ${what}, expected at most ${limit}`, found, limit);
+}
+
+interface Counts {
+  nodes: number;
+  values: number;
+}
+
+/** With those of subgraphs, which are checked for their depth. */
+function countsOf(graph: GraphProto, depth: number): Counts {
+  if (depth > LIMITS.depth)
+    throw new LimitError(
+      `subgraphs lie more than ${LIMITS.depth} deep within each other, expected at most so many`,
+      depth,
+      LIMITS.depth,
+    );
+  const { node, input, output, initializer, sparseInitializer, valueInfo } = graph;
+  const lists = [input, output, initializer, sparseInitializer, valueInfo];
+  const counts = { nodes: node.length, values: lists.reduce((sum, { length }) => sum + length, 0) };
+  for (const one of node) {
+    const operands = one.input.length + one.output.length + one.attribute.length;
+    if (operands > LIMITS.operands)
+      throw new LimitError(
+        `${one.opType} node "${one.name || (one.output[0] ?? "")}" has ${one.input.length} inputs, ${one.output.length} outputs and ` +
+          `${one.attribute.length} attributes, expected at most ${LIMITS.operands} in all`,
+        operands,
+        LIMITS.operands,
+      );
+    for (const inner of one.attribute.flatMap(graphsOf)) {
+      const more = countsOf(inner, depth + 1);
+      counts.nodes += more.nodes;
+      counts.values += more.values;
+    }
+  }
+  return counts;
+}
+
+function readVersion(what: string, version: bigint): number {
+  if (version < 0n || version > 2n ** 31n)
+    throw new OnnxError(`${what} is version ${version}, expected a small positive number`);
+  return Number(version);
+}
+
+/** Constants by their names. Of two that are alike but for their values, runtimes take the latter. */
+function readConstants(
+  graph: GraphProto,
+  fileBytes: number,
+  files: ExternalFiles | undefined,
+): Map<string, Constant> {
+  const constants = new Map<string, Constant>();
+  const budget = new Budget(fileBytes);
+  const add = (name: string, constant: Constant) => {
+    const before = constants.get(name);
+    const isSame = before?.type === constant.type && before.dims.join() === constant.dims.join();
+    if (name === "") throw new OnnxError(`a constant ${typeOf(constant)} has no name`);
+    if (before && !isSame)
+      throw new OnnxError(`two constants are named "${name}": ${typeOf(before)} and ${typeOf(constant)}`);
+    constants.set(name, constant);
+  };
+  for (const tensor of graph.initializer) add(tensor.name, readTensor(tensor, files));
+  for (const tensor of graph.sparseInitializer) add(...readSparse(tensor, files, budget));
+  return constants;
+}
+
+const typeOf = ({ type, dims }: Constant) => `${type} [${dims.join(", ")}]`;
+
 const writeGraph = (graph: Graph): GraphProto =>
   create(GraphProtoSchema, {
     name: graph.name,
@@ -107,7 +196,7 @@ function decode(bytes: Uint8Array): ModelProto {
   try {
     return fromBinary(ModelProtoSchema, bytes);
   } catch (error) {
-    throw notOnnx(bytes, `protobuf: ${(error as Error).message}`);
+    throw notOnnx(bytes, `protobuf: ${(error as Error).message.split("\n")[0]}`);
   }
 }
 
@@ -117,9 +206,25 @@ function notOnnx(bytes: Uint8Array, reason: string): OnnxError {
   return new OnnxError(`not an ONNX model: found ${found}, expected an ONNX ModelProto (${reason})`);
 }
 
-/** Every value has one source, and nodes come after what they read. */
+/** Every value has one source and a name, and nodes come after what they read. */
 function validate(graph: Graph): void {
-  const known = new Set(["", ...graph.initializers.keys(), ...graph.inputs.map(({ name }) => name)]);
+  for (const what of ["inputs", "outputs"] as const) {
+    const { length } = graph[what];
+    if (length > LIMITS.ends)
+      throw new LimitError(
+        `the model has ${length} ${what}, expected at most ${LIMITS.ends}`,
+        length,
+        LIMITS.ends,
+      );
+  }
+  const known = new Set(["", ...graph.initializers.keys()]);
+  for (const { name } of graph.inputs) {
+    if (known.has(name))
+      throw new OnnxError(
+        name === "" ? "an input of the graph has no name" : `two inputs are named "${name}"`,
+      );
+    known.add(name);
+  }
   for (const node of graph.nodes) {
     const label = `${node.op} node "${node.name || node.outputs[0]}"`;
     for (const input of node.inputs)
@@ -131,8 +236,13 @@ function validate(graph: Graph): void {
       known.add(output);
     }
   }
-  for (const { name } of graph.outputs)
+  const outputs = new Set<string>();
+  for (const { name } of graph.outputs) {
+    if (name === "") throw new OnnxError("an output of the graph has no name");
     if (!known.has(name)) throw new OnnxError(`the graph's output "${name}" is made by no node`);
+    if (outputs.has(name)) throw new OnnxError(`two outputs are named "${name}"`);
+    outputs.add(name);
+  }
 }
 
 function readNode(proto: NodeProto, files: ExternalFiles | undefined): Node {
@@ -238,12 +348,7 @@ function readValueInfo({ name, type: proto }: ValueInfoProto): ValueInfo {
   return {
     name,
     type: elementType(elemType, name),
-    // Some exporters write a length that they do not know as 0 or -1.
-    shape: shape?.dim.map(({ value }, axis) =>
-      value.case === "dimValue" && value.value > 0n
-        ? Number(value.value)
-        : (value.case === "dimParam" && value.value) || `${name}_${axis}`,
-    ),
+    shape: shape && readShape(name, shape.dim),
   };
 }
 
@@ -260,6 +365,26 @@ const KINDS: Record<number, string> = {
 /** What a type is, from {@link ValueInfo.otherType}. */
 export const kindOfType = (type: Uint8Array): string =>
   KINDS[(type[0] ?? 0) >> 3] ?? "of a type that the file does not say";
+function readShape(name: string, dims: TensorShapeProto_Dimension[]): Dimension[] {
+  if (dims.length > LIMITS.rank)
+    throw new LimitError(
+      `"${name}" has ${dims.length} axes, expected at most ${LIMITS.rank}`,
+      dims.length,
+      LIMITS.rank,
+    );
+  return dims.map(({ value }, axis) => {
+    // Some exporters write a length that they do not know as 0 or -1.
+    if (value.case === "dimValue" && value.value > 0n) return readLength(name, value.value);
+    const given = value.case === "dimParam" ? value.value : "";
+    return given !== "" && given.length <= LIMITS.name ? given : `${name.slice(0, LIMITS.name)}_${axis}`;
+  });
+}
+
+function readLength(name: string, length: bigint): number {
+  if (length > Number.MAX_SAFE_INTEGER)
+    throw new OnnxError(`"${name}" has a length of ${length}, expected at most ${Number.MAX_SAFE_INTEGER}`);
+  return Number(length);
+}
 
 /** What the file says of a value inside the graph; it may say nothing of use. */
 function readHint(proto: ValueInfoProto): ValueInfo[] {

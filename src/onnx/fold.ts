@@ -1,3 +1,4 @@
+import { budgetOf } from "./budget.js";
 import { constantOf, type Facts } from "./facts.js";
 import {
   type Constant,
@@ -8,9 +9,10 @@ import {
   type Node,
   type NumericArray,
   producers,
+  ruleFor,
 } from "./graph.js";
 import { type InferenceOptions, inferShapes } from "./infer.js";
-import { reads, renameInSubgraphs } from "./subgraph.js";
+import { reads, renameInSubgraphs, uniqueNames } from "./subgraph.js";
 
 /**
  * The same graph without what only describes it: `Constant` nodes and integer arithmetic on shapes become
@@ -19,23 +21,25 @@ import { reads, renameInSubgraphs } from "./subgraph.js";
  * @throws {OnnxError} as {@link inferShapes} does.
  */
 export function foldConstants(graph: Graph, options: InferenceOptions = {}): Graph {
-  const facts = inferShapes(graph, options);
+  const { partial = false, budget = budgetOf(graph) } = options;
+  const facts = inferShapes(graph, { partial, budget: budget.whole() });
   const initializers = new Map(graph.initializers);
   const alias = new Map<string, string>();
   const resolve = (name: string) => alias.get(name) ?? name;
   const outputs = new Set(graph.outputs.map(({ name }) => name));
 
   const made = new Map<string, Node>();
+  const unique = uniqueNames(graph);
   const nodes: Node[] = [];
   for (const original of graph.nodes) {
     const node = renameInSubgraphs({ ...original, inputs: original.inputs.map(resolve) }, resolve);
-    const result = node.outputs[0] as string;
-    const constant = fold(node, facts.get(result));
-    const same = node.domain === "" ? UNCHANGED[node.op]?.(node, made, facts) : undefined;
-    made.set(result, node);
+    const result = node.outputs[0] ?? "";
+    const constant = result === "" ? undefined : fold(node, facts.get(result));
+    const same = ruleFor(UNCHANGED, node)?.(node, made, facts) || undefined;
+    if (result !== "") made.set(result, node);
     if (constant !== undefined) initializers.set(result, constant);
     else if (same !== undefined && !outputs.has(result)) alias.set(result, same);
-    else nodes.push(node.op === "Reshape" ? withConstantTarget(node, facts, initializers) : node);
+    else nodes.push(node.op === "Reshape" ? withConstantTarget(node, facts, initializers, unique) : node);
   }
   return removeUnused({ ...graph, nodes, initializers });
 }
@@ -58,7 +62,7 @@ const UNCHANGED: Record<string, Same> = {
   },
   /** Two transpositions that undo each other, as exports from `[N, H, W, C]` have them. */
   Transpose(node, made) {
-    const before = made.get(node.inputs[0] as string);
+    const before = made.get(node.inputs[0] ?? "");
     const first =
       before?.op === "Transpose" && before.domain === "" ? intsAttribute(before, "perm") : undefined;
     const second = intsAttribute(node, "perm");
@@ -71,8 +75,9 @@ function withConstantTarget(
   node: Node,
   facts: Map<string, Facts>,
   initializers: Map<string, Constant>,
+  unique: (hint: string) => string,
 ): Node {
-  const [data, target] = node.inputs as [string, string];
+  const [data = "", target = ""] = node.inputs;
   const shape = facts.get(data)?.shape;
   const wanted = facts.get(target)?.contents;
   if (initializers.has(target) || wanted === undefined || shape === undefined) return node;
@@ -80,17 +85,23 @@ function withConstantTarget(
     typeof length === "number" ? length : length === shape[i] ? 0 : Number.NaN,
   );
   if (resolved.some(Number.isNaN)) return node;
-  const name = `${node.outputs[0]}_shape`;
+  const name = unique(`${node.outputs[0]}_shape`);
   initializers.set(name, int64(resolved));
   return { ...node, inputs: [data, name] };
 }
 
 function fold(node: Node, facts: Facts | undefined): Constant | undefined {
-  if (node.op === "Constant" && node.domain === "") return constantOf(node);
+  if (node.op === "Constant" && node.domain === "") return plainConstant(node);
   if (!facts?.contents?.every((value) => typeof value === "number")) return undefined;
   const array = FOLDED[facts.type];
   if (array === undefined || node.outputs.length > 1) return undefined;
   return { type: facts.type, dims: facts.shape as number[], data: array(facts.contents as number[]) };
+}
+
+/** The tensor of a `Constant` node, if it is one; text and sparse tensors are left as they are. */
+function plainConstant(node: Node): Constant | undefined {
+  const isOther = ["value_string", "value_strings", "sparse_value"].some((name) => node.attributes.has(name));
+  return isOther ? undefined : constantOf(node);
 }
 
 const FOLDED: Partial<Record<ElementType, (values: number[]) => NumericArray>> = {
@@ -110,7 +121,7 @@ export function removeUnused(graph: Graph): Graph {
     if (needed.has(name)) continue;
     needed.add(name);
     const maker = made.get(name);
-    if (maker) open.push(...reads(maker));
+    if (maker) for (const read of reads(maker)) open.push(read);
   }
   return {
     ...graph,

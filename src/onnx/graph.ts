@@ -102,8 +102,16 @@ export class OnnxError extends JpegDomainError {
 
 /** `Conv node "/block1/conv1/Conv"`: how messages name a node. */
 export function describe(node: Node): string {
-  return `${node.domain ? `${node.domain}.` : ""}${node.op} node "${node.name || node.outputs[0]}"`;
+  return `${node.domain ? `${node.domain}.` : ""}${node.op} node "${node.name || (node.outputs[0] ?? "")}"`;
 }
+
+/** The entry of a table under a name that a file gives, which may be that of what every object has, as `toString`. */
+export const entryOf = <T>(table: Readonly<Record<string, T>>, name: string): T | undefined =>
+  Object.hasOwn(table, name) ? table[name] : undefined;
+
+/** The entry of an operator of the standard set. */
+export const ruleFor = <T>(table: Readonly<Record<string, T>>, { domain, op }: Node): T | undefined =>
+  domain === "" ? entryOf(table, op) : undefined;
 
 type Values = { [A in Attribute as A["kind"]]: A["value"] };
 

@@ -8,9 +8,10 @@ import {
   type GraphProto,
 } from "./generated/onnx_pb.js";
 import type { Attribute, Graph, Node } from "./graph.js";
+import { Names } from "./names.js";
 import { inlined } from "./tensors.js";
 
-interface Names {
+interface Shared {
   /** Names of the graph around that a graph reads. */
   read: Set<string>;
   /** Names that it makes itself. */
@@ -18,9 +19,9 @@ interface Names {
 }
 
 /** The names that a node's subgraphs read from around it, and those that they make. */
-export function subgraphNames(node: Node): Names {
-  const names: Names = { read: new Set(), made: new Set() };
-  for (const graph of subgraphs(node)) collect(graph, new Set(), names);
+export function subgraphNames(node: Node): Shared {
+  const names: Shared = { read: new Set(), made: new Set() };
+  for (const graph of subgraphs(node)) collect(graph, undefined, names);
   return names;
 }
 
@@ -31,6 +32,12 @@ export const namesOf = ({ inputs, outputs, initializers, nodes }: Graph): Set<st
     ...initializers.keys(),
     ...nodes.flatMap((node) => [node.name, ...node.outputs, ...subgraphNames(node).made]),
   ]);
+
+/** Gives names that nothing in a graph has, like those that are asked for. */
+export function uniqueNames(graph: Graph): (hint: string) => string {
+  const names = new Names(namesOf(graph));
+  return (hint) => names.unique(hint);
+}
 
 /** All that a node reads: its inputs, and what its subgraphs read from around it. */
 export const reads = (node: Node): string[] =>
@@ -46,7 +53,7 @@ export function renameInSubgraphs(node: Node, rename: (name: string) => string):
     [...node.attributes].map(([name, attribute]): [string, Attribute] => {
       if (attribute.kind !== "opaque") return [name, attribute];
       const proto = decode(attribute.value);
-      for (const graph of graphsOf(proto)) replace(graph, new Set(), rename);
+      for (const graph of graphsOf(proto)) replace(graph, undefined, rename);
       return [name, { kind: "opaque", value: toBinary(AttributeProtoSchema, proto) }];
     }),
   );
@@ -55,7 +62,8 @@ export function renameInSubgraphs(node: Node, rename: (name: string) => string):
 
 const decode = (bytes: Uint8Array) => fromBinary(AttributeProtoSchema, bytes);
 
-const graphsOf = ({ type, g, graphs }: AttributeProto): GraphProto[] =>
+/** The graphs that an attribute holds. */
+export const graphsOf = ({ type, g, graphs }: AttributeProto): GraphProto[] =>
   type === AttributeType.GRAPH ? (g ? [g] : []) : type === AttributeType.GRAPHS ? graphs : [];
 
 const subgraphs = ({ attributes }: Node): GraphProto[] =>
@@ -70,8 +78,24 @@ const own = (graph: GraphProto): string[] => [
   ...graph.node.flatMap(({ output }) => output),
 ];
 
-function collect(graph: GraphProto, around: ReadonlySet<string>, names: Names): void {
-  const scope = new Set([...around, ...own(graph)]);
+/** The values that nodes of a graph can read: its own, and those of the graphs around. */
+class Scope {
+  private readonly own: Set<string>;
+
+  constructor(
+    graph: GraphProto,
+    private readonly around: Scope | undefined,
+  ) {
+    this.own = new Set(own(graph));
+  }
+
+  has(name: string): boolean {
+    return this.own.has(name) || (this.around?.has(name) ?? false);
+  }
+}
+
+function collect(graph: GraphProto, around: Scope | undefined, names: Shared): void {
+  const scope = new Scope(graph, around);
   for (const name of own(graph)) names.made.add(name);
   const read = [...graph.node.flatMap(({ input }) => input), ...graph.output.map(({ name }) => name)];
   for (const name of read) if (name !== "" && !scope.has(name)) names.read.add(name);
@@ -79,8 +103,8 @@ function collect(graph: GraphProto, around: ReadonlySet<string>, names: Names): 
     collect(inner, scope, names);
 }
 
-function replace(graph: GraphProto, around: ReadonlySet<string>, rename: (name: string) => string): void {
-  const scope = new Set([...around, ...own(graph)]);
+function replace(graph: GraphProto, around: Scope | undefined, rename: (name: string) => string): void {
+  const scope = new Scope(graph, around);
   const renamed = (name: string) => (name === "" || scope.has(name) ? name : rename(name));
   for (const node of graph.node) {
     node.input = node.input.map(renamed);

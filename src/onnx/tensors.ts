@@ -1,5 +1,6 @@
 /** TensorProto ⇄ constants, their data in the file or in others beside it. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type Budget, LIMITS, LimitError } from "./budget.js";
 import { type ExternalFiles, externalBytes } from "./external.js";
 import { type SparseTensorProto, type TensorProto, TensorProtoSchema } from "./generated/onnx_pb.js";
 import {
@@ -75,15 +76,28 @@ export function elementCode(type: ElementType): number {
  */
 export function readTensor(proto: TensorProto, files: ExternalFiles | undefined): Constant {
   const type = elementType(proto.dataType, proto.name);
-  const dims = proto.dims.map(Number);
-  if (dims.some((length) => !(length >= 0)))
-    throw new OnnxError(`constant "${proto.name}" has shape [${dims.join(", ")}]`);
+  const dims = readDims(proto.dims, `constant "${proto.name}"`);
   const whole = inlined(proto, files);
   if (isPacked(type)) return { type, dims, data: toBinary(TensorProtoSchema, { ...whole, name: "" }) };
   const data = tensorData(whole, type);
   if (data.length !== volume(dims))
     throw new OnnxError(`constant "${proto.name}" of shape [${dims.join(", ")}] holds ${data.length} values`);
   return { type, dims, data };
+}
+
+/** A constant's lengths. Together with a length of 0 any other would fit, and what follows may count to it. */
+function readDims(dims: bigint[], label: string): number[] {
+  const lengths = dims.map(Number);
+  if (lengths.length > LIMITS.rank)
+    throw new LimitError(
+      `${label} has ${lengths.length} axes, expected at most ${LIMITS.rank}`,
+      lengths.length,
+      LIMITS.rank,
+    );
+  const isSound = lengths.every((length) => length >= 0 && length < 2 ** 31);
+  if (!isSound || !Number.isSafeInteger(volume(lengths)))
+    throw new OnnxError(`${label} has shape [${dims.join(", ")}], expected lengths from 0 to 2147483647`);
+  return lengths;
 }
 
 /** The tensor with its data in itself. */
@@ -95,6 +109,10 @@ export function inlined(proto: TensorProto, files: ExternalFiles | undefined): T
   const { dataType, dims, name } = proto;
   return create(TensorProtoSchema, { dataType, dims, name, rawData: externalBytes(proto, length, files) });
 }
+
+/** Bytes of one element in memory. */
+export const bytesOfElement = (type: ElementType): number =>
+  type === "other" ? 8 : isPacked(type) ? 8 : bytesOf(ARRAYS[type][1]);
 
 const bytesOf = (array: ArrayType) => new array(new ArrayBuffer(0)).BYTES_PER_ELEMENT;
 
@@ -126,27 +144,49 @@ function tensorData(proto: TensorProto, type: keyof typeof ARRAYS): NumericArray
   }
 }
 
-/** A sparse tensor as a dense constant, its name with it. */
+/**
+ * A sparse tensor as a dense constant, its name with it: values `[n]` with indices `[n]` into the elements in a row, or
+ * `[n, rank]`, one for each axis.
+ * @throws {OnnxError} where an index lies outside, or there are not as many as values.
+ * @throws {LimitError} where the dense tensor is larger than the budget allows.
+ */
 export function readSparse(
   { values, indices, dims: lengths }: SparseTensorProto,
   files: ExternalFiles | undefined,
+  budget: Budget,
 ): [name: string, Constant] {
   const name = values?.name ?? "";
-  const dims = lengths.map(Number);
+  const label = `sparse constant "${name}"`;
+  const dims = readDims(lengths, label);
   if (values === undefined || indices === undefined)
-    throw new OnnxError(`sparse constant "${name}" has no values or no indices`);
+    throw new OnnxError(`${label} has no values or no indices`);
   const given = readTensor(values, files);
   const where = readTensor(indices, files);
-  if (isPacked(given.type)) throw new OnnxError(`sparse constant "${name}" is of ${given.type}`);
-  const places = numbers(where);
-  const rank = where.dims[1] ?? 0;
-  const flat = (i: number) =>
-    rank === 0
-      ? (places[i] as number)
-      : dims.reduce((at, length, axis) => at * length + (places[i * rank + axis] as number), 0);
+  if (isPacked(given.type)) throw new OnnxError(`${label} is of ${given.type}, expected numbers`);
+  if (where.type !== "int64") throw new OnnxError(`${label} has indices of ${where.type}, expected int64`);
+  const count = given.data.length;
+  const isFlat = where.dims.length === 1;
+  const expected = isFlat ? [count] : [count, dims.length];
+  if (given.dims.length !== 1 || where.dims.join() !== expected.join())
+    throw new OnnxError(
+      `${label} has values [${given.dims.join(", ")}] and indices [${where.dims.join(", ")}], ` +
+        `expected [n], and [n] or [n, ${dims.length}]`,
+    );
   const [, array] = ARRAYS[given.type as keyof typeof ARRAYS];
-  const data = new array(new ArrayBuffer(volume(dims) * bytesOf(array)));
-  for (let i = 0; i < given.data.length; i++) data[flat(i)] = given.data[i] as never;
+  const size = volume(dims);
+  budget.take(size * bytesOf(array), `${label} of shape [${dims.join(", ")}]`);
+  const data = new array(new ArrayBuffer(size * bytesOf(array)));
+  const places = numbers(where);
+  const limits = isFlat ? [size] : dims;
+  for (let i = 0; i < count; i++) {
+    const at = limits.reduce((at, length, axis) => {
+      const index = places[i * limits.length + axis] as number;
+      if (!(index >= 0 && index < length))
+        throw new OnnxError(`${label} has index ${index} at value ${i}, expected 0 to ${length - 1}`);
+      return at * length + index;
+    }, 0);
+    data[at] = given.data[i] as never;
+  }
   return [name, { type: given.type, dims, data }];
 }
 

@@ -9,15 +9,33 @@ export interface Window {
   pads: number[];
 }
 
+/** Beyond any length of an image, and small enough for sums and products to be exact. */
+const LARGEST = 2 ** 31 - 1;
+
+function checkList(node: Node, name: string, list: number[], count: number, least: number): number[] {
+  if (list.length === count && list.every((value) => value >= least && value <= LARGEST)) return list;
+  const found = list.length > 8 ? `${list.slice(0, 8).join(", ")}, …` : list.join(", ");
+  throw new OnnxError(
+    `${describe(node)}: ${name} is [${found}], expected ${count} numbers from ${least} to ${LARGEST}`,
+    node,
+  );
+}
+
 /** Reads a node's window; `spatial` is the input's spatial shape, needed only for `auto_pad`. */
 export function readWindow(node: Node, kernel: number[], spatial: Dimension[]): Window {
   const rank = kernel.length;
-  const strides = intsAttribute(node, "strides") ?? kernel.map(() => 1);
-  const dilations = intsAttribute(node, "dilations") ?? kernel.map(() => 1);
+  checkList(node, "kernel_shape", kernel, rank, 1);
+  const list = (name: string, count: number, least: number, otherwise: number) => {
+    const given = intsAttribute(node, name) ?? new Array<number>(count).fill(otherwise);
+    return checkList(node, name, given, count, least);
+  };
+  const strides = list("strides", rank, 1, 1);
+  const dilations = list("dilations", rank, 1, 1);
   const autoPad = stringAttribute(node, "auto_pad", "NOTSET");
   if (autoPad === "NOTSET" || autoPad === "VALID") {
-    const pads = autoPad === "NOTSET" ? intsAttribute(node, "pads") : undefined;
-    return { kernel, strides, dilations, pads: pads ?? new Array(2 * rank).fill(0) };
+    const none = new Array<number>(2 * rank).fill(0);
+    const pads = autoPad === "NOTSET" ? list("pads", 2 * rank, -LARGEST, 0) : none;
+    return { kernel, strides, dilations, pads };
   }
   const totals = kernel.map((k, i) => {
     const [length, stride] = [spatial[i], strides[i] as number];

@@ -7,6 +7,7 @@ import { type Cost, gigabytes, loadingBytes } from "../convert/plan.js";
 import { JpegDomainError } from "../errors.js";
 import { readOnnx } from "../onnx/file.js";
 import { compress, toWholeBlocks } from "../transform/images.js";
+import { checkConstants } from "./check-constants.js";
 import { pickClasses } from "./classes.js";
 import { type ReadOutput, readableOutputs, values } from "./outputs.js";
 import { openSession, type SessionOptions } from "./session.js";
@@ -38,6 +39,7 @@ export async function openClassifier(bytes: Uint8Array, options: SessionOptions 
   const metadata = readMetadata(graph);
   const refusal = metadata && checkMemory(`the ${metadata.plan} model`, metadata);
   if (refusal) throw new JpegDomainError(refusal);
+  checkConstants(graph, metadata);
   // Of a spatial model, its input of planes float32, whatever its own is.
   const { source, image } = metadata ? { source: graph, image: metadata } : findImage(graph);
   const { channels, height, width } = spatialSize(image);

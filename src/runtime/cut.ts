@@ -26,7 +26,7 @@ export function cutAt(
       throw new OnnxError(`output needs "${name}" beside "${value}", so the graph cannot begin there`);
     if (node === undefined) continue;
     kept.add(node);
-    queue.push(...reads(node));
+    for (const read of reads(node)) queue.push(read);
   }
   return {
     ...graph,

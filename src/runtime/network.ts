@@ -11,6 +11,7 @@ import { type InputValues, type OtherInput, otherInputs } from "../convert/other
 import { JpegDomainError } from "../errors.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
 import type { Dimension, Graph, ValueInfo } from "../onnx/graph.js";
+import { checkConstants } from "./check-constants.js";
 import { cutAt } from "./cut.js";
 import type { FillOptions, PlaneSize } from "./entrance.js";
 import { fileFailure } from "./failure.js";
@@ -100,6 +101,7 @@ function openGraph(
   known?: Preprocess,
 ): OpenedModel {
   const metadata = readMetadata(graph);
+  checkConstants(graph, metadata);
   if (metadata !== undefined) return converted(bytes, graph, withKnown(metadata, known), options);
   const { source, image } = findImage(graph, options.inputs);
   const { preprocess, assumed } = preparationFor(image, readPreprocess(graph) ?? known, options.preprocess);

@@ -1,5 +1,5 @@
 import type { GraphBuilder } from "../onnx/builder.js";
-import { describe } from "../onnx/graph.js";
+import { describe, ruleFor } from "../onnx/graph.js";
 import { DERIVATIVES } from "./derivatives.js";
 import { type Site, TrainingError } from "./rule.js";
 
@@ -30,7 +30,9 @@ export function backward(g: GraphBuilder, sites: Site[], seed: [string, string])
     for (const [i, dx] of derivative(site)(site, dy).entries()) {
       const name = site.x[i];
       if (dx === undefined || name === undefined || !site.wants(i)) continue;
-      received.set(name, [...(received.get(name) ?? []), dx]);
+      const parts = received.get(name);
+      if (parts) parts.push(dx);
+      else received.set(name, [dx]);
     }
   }
   for (const name of received.keys()) if (!gradients.has(name)) settle(name);
@@ -38,7 +40,7 @@ export function backward(g: GraphBuilder, sites: Site[], seed: [string, string])
 }
 
 function derivative({ node }: Site) {
-  const rule = node.domain === "" ? DERIVATIVES[node.op] : undefined;
+  const rule = ruleFor(DERIVATIVES, node);
   if (rule !== undefined) return rule;
   const rows = Object.keys(DERIVATIVES).join(", ");
   throw new TrainingError(

@@ -18,7 +18,7 @@
  * and one product of two narrow matrices gives all taps. Of the two the one that writes fewer elements is taken.
  * Groups only add an axis to the matrices.
  */
-import { float32, intAttribute, volume } from "../onnx/graph.js";
+import { describe, float32, intAttribute, volume } from "../onnx/graph.js";
 import { readWindow, type Window } from "../onnx/window.js";
 import { transposed } from "./matrix.js";
 import { type Derivative, known, reduceSum, reshape, type Site, spatial } from "./rule.js";
@@ -64,12 +64,14 @@ const unitStride = ({ strides }: Window) => strides.every((stride) => stride ===
 const outerPads = (at: Window) => at.pads.map((pad, i) => reach(at, i % at.kernel.length) - pad);
 const isPlain = (at: Geometry) => unitStride(at) && outerPads(at).every((pad) => pad >= 0);
 
-function inputByConvolution({ g, x }: Site, at: Geometry, dy: string): string {
+function inputByConvolution(site: Site, at: Geometry, dy: string): string {
+  const { g, x } = site;
   const { group, inChannels, outChannels, kernel, dilations } = at;
   const taps = volume(kernel);
   const grouped = reshape(g, x[1] as string, [group, outChannels / group, inChannels / group, taps]);
   const swapped = g.node("Transpose", [grouped], { perm: [0, 2, 1, 3] });
   // Flipping by a product with the exchange matrix: exact, and faster than Gather on rows this short.
+  site.g.budget.take(12 * taps * taps, `${describe(site.node)}: the order of its ${taps} taps`, site.node);
   const exchange = Array.from({ length: taps * taps }, (_, i) =>
     Math.floor(i / taps) + (i % taps) === taps - 1 ? 1 : 0,
   );
@@ -130,7 +132,7 @@ function weightBySplitShifts(site: Site, at: Geometry, dy: string): string {
 
 /** [N, C, …] → [N, C·K, …], channel (c, k) being channel c seen through tap k, or K-1-k if `reversed`. */
 function shifts(
-  { g }: Site,
+  { g, node }: Site,
   x: string,
   channels: number,
   kernel: number[],
@@ -138,6 +140,7 @@ function shifts(
   window: Omit<Window, "kernel">,
 ): string {
   const taps = volume(kernel);
+  g.budget.take(4 * channels * taps * taps, `${describe(node)}: its ${taps} taps apart`, node);
   const oneHot = new Float32Array(channels * taps * taps);
   for (let row = 0; row < channels * taps; row++) {
     const tap = row % taps;

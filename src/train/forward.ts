@@ -1,5 +1,5 @@
 import type { GraphBuilder } from "../onnx/builder.js";
-import type { Graph } from "../onnx/graph.js";
+import { type Graph, ruleFor } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
 import { TRAINING_FORMS } from "./derivatives.js";
 import { type Site, TrainingError } from "./rule.js";
@@ -43,7 +43,7 @@ export function forwardPass(
       wants: (i) => wanted[i] ?? false,
       constant: (i) => graph.initializers.get(node.inputs[i] ?? ""),
     };
-    const form = node.domain === "" ? TRAINING_FORMS[node.op] : undefined;
+    const form = ruleFor(TRAINING_FORMS, node);
     if (form === undefined) {
       const outputs = node.outputs.map((name, i) => (i === 0 ? site.y : name && g.unique(name)));
       g.copy(node, site.x, outputs);

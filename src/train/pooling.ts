@@ -1,4 +1,4 @@
-import { float32, intAttribute, volume } from "../onnx/graph.js";
+import { describe, float32, intAttribute, volume } from "../onnx/graph.js";
 import { readWindow } from "../onnx/window.js";
 import { inputPadding } from "./convolution.js";
 import { type Derivative, known, refuse, spatial } from "./rule.js";
@@ -10,6 +10,7 @@ import { type Derivative, known, refuse, spatial } from "./rule.js";
  */
 export const globalAveragePool: Derivative = (site, dy) => {
   const size = spatial(site, site.xShapes[0] ?? []);
+  site.g.budget.take(4 * volume(size), `${describe(site.node)}: a plane of its image`, site.node);
   const plane = new Float32Array(volume(size)).fill(1 / volume(size));
   return [site.g.node("Mul", [dy, site.g.constant("mean", float32(plane, [1, 1, ...size]))])];
 };
@@ -33,6 +34,10 @@ export const averagePool: Derivative = (site, dy) => {
   if (intAttribute(node, "ceil_mode", 0) === 1) refuse(site, "ceil_mode has no derivative");
   const channels = known(site, yShape[1], "its channel count");
   const inside = intAttribute(node, "count_include_pad", 0) === 0;
+  // As a list of numbers first, and with a list of taps for each.
+  const [taps, outputs] = [volume(kernel.value), volume(outSize)];
+  const bytes = 12 * outputs * (1 + taps) + 4 * channels * taps;
+  g.budget.take(bytes, `${describe(node)}: what its windows count`, node);
   const counts = Array.from({ length: volume(outSize) }, (_, flat) => {
     let rest = flat;
     let count = 1;

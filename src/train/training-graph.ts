@@ -1,6 +1,7 @@
+import { budgetOf } from "../onnx/budget.js";
 import { GraphBuilder } from "../onnx/builder.js";
 import { foldConstants } from "../onnx/fold.js";
-import { type Dimension, type Graph, OnnxError } from "../onnx/graph.js";
+import { type Dimension, entryOf, type Graph, OnnxError } from "../onnx/graph.js";
 import { type AdamOptions, adam } from "./adam.js";
 import { backward } from "./backward.js";
 import { signature } from "./classifier.js";
@@ -102,7 +103,7 @@ function open(classifier: Graph) {
   if (opset < OPSETS[0] || opset > OPSETS[1])
     throw new OnnxError(`the model uses operator set ${opset}, training supports ${OPSETS.join(" to ")}`);
   const forward = foldConstants(classifier);
-  const g = new GraphBuilder(`${forward.name}-training`, opset);
+  const g = new GraphBuilder(`${forward.name}-training`, opset, budgetOf(forward));
   const values = new Map<string, string>();
   for (const { name, type, shape } of forward.inputs)
     values.set(name, g.input(name, type, shape as Dimension[]));
@@ -136,7 +137,7 @@ function lossAndGradients(g: GraphBuilder, forward: Graph, values: Map<string, s
 /** The float32 initialisers that a graph reads at these inputs of these operators, in the order of the file. */
 function initializersAt(graph: Graph, places: Record<string, number[]>): string[] {
   const found = new Set(
-    graph.nodes.flatMap(({ op, inputs }) => (places[op] ?? []).map((i) => inputs[i] ?? "")),
+    graph.nodes.flatMap(({ op, inputs }) => (entryOf(places, op) ?? []).map((i) => inputs[i] ?? "")),
   );
   return [...graph.initializers]
     .filter(([name, { type }]) => found.has(name) && type === "float32")

@@ -68,13 +68,24 @@ export function blockKernel(
   const [m, n, kh, kw] = weight.dims as [number, number, number, number];
   const taps = down.blocks * across.blocks + (empty ? 1 : 0);
   const name = `shifts_${kh}x${kw}_${layer.window.dilations.join("x")}_${windowName(down, across)}_${taps}`;
-  const shifts = transforms.shared(name, () =>
-    float32(shiftOperators(transforms.table, layer.window, down, across, taps), [kh * kw, 64 * taps * 64]),
-  );
+  const shifts = transforms.shared(name, () => {
+    // In float64 first.
+    g.budget.take(
+      3 * shiftBytes(kh * kw, taps),
+      `"${layer.name}": ${kh}x${kw} shifts between ${taps} blocks`,
+    );
+    return float32(shiftOperators(transforms.table, layer.window, down, across, taps), [
+      kh * kw,
+      64 * taps * 64,
+    ]);
+  });
   const w = g.constant(`${layer.name}.weight`, float32(floats(weight), [m * n, kh * kw]));
   const kernel = g.node("MatMul", [w, shifts]);
   return g.node("Reshape", [kernel, g.ints([m, n, 64, taps, 64])], {}, `${layer.name}.kernel`);
 }
+
+/** Bytes of E. */
+export const shiftBytes = (shifts: number, taps: number): number => 4 * shifts * 64 * taps * 64;
 
 /** The pixel of block `tap` (row by row) that is the window's pixel `pixel`, if it is one. */
 function pixelWithin(down: Reach, across: Reach, tap: number, pixel: number): number | undefined {

@@ -180,6 +180,7 @@ export class Coefficients {
       const values = transforms.parameter("shift", float32(shift, [shift.length, 1, 1, 1]));
       return g.node("Add", [x, this.constantImages(values, size)]);
     }
+    g.budget.take(256 * shift.length, `the means of ${shift.length} channels`);
     const values = new Float32Array(64 * shift.length);
     for (let c = 0; c < shift.length; c++) values[64 * c] = (shift[c] as number) * transforms.unit;
     const term = transforms.parameter("shift", float32(values, [shift.length, 1, 1, 64]));
@@ -195,7 +196,7 @@ export class Coefficients {
 
   /** The coefficients `[channels, X, Y, 64]` of a constant `[…, H, W]`. */
   ofConstant(constant: Constant): Constant {
-    return compressed(toBlocks(constant, 0), this.transforms.table);
+    return compressed(this.g, toBlocks(this.g, constant, 0), this.transforms.table);
   }
 
   /** Channels `from` to `to` (left out). */

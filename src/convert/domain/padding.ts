@@ -10,7 +10,7 @@
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { type Constant, float32, floats, volume } from "../../onnx/graph.js";
 import { C, Ci } from "../../transform/tensors.js";
-import { blockwide, grid, isWholeBlocks, pixelCount, type Size } from "../layers.js";
+import { blockwide, grid, isWholeBlocks, type Size } from "../layers.js";
 import type { Transforms } from "./transforms.js";
 
 /** Pixels of the blocks that reach beyond the map. */
@@ -61,8 +61,7 @@ export function insideBlocks(transforms: Transforms, pixels: string, size: Size)
   if (isWholeBlocks(size)) return pixels;
   const { g } = transforms;
   const mask = transforms.shared(`inside_${size.height}x${size.width}`, () => {
-    const ones = float32(new Array(pixelCount(size)).fill(1), [size.height, size.width]);
-    const { dims, data } = toBlocks(ones, 0);
+    const { dims, data } = toBlocks(g, filled(g, [size.height, size.width]), 0);
     return { type: "bool", dims: dims.slice(1), data: Uint8Array.from(data as Float32Array) };
   });
   return g.node("Where", [mask, pixels, g.floats([0], [])], {}, "inside");
@@ -71,30 +70,46 @@ export function insideBlocks(transforms: Transforms, pixels: string, size: Size)
 /** U: `[X, Y, 64]`, or `[1, 1, 64]` where every block is whole. */
 export function indicator(transforms: Transforms, size: Size): string {
   const { height, width } = !isWholeBlocks(size) ? size : { height: 8, width: 8 };
+  const { g } = transforms;
   return transforms.shared(`U_${height}x${width}`, () => {
-    const ones = float32(new Array(height * width).fill(1), [height, width]);
-    const { dims, data } = compressed(toBlocks(ones, 0), transforms.table);
+    const { dims, data } = compressed(g, toBlocks(g, filled(g, [height, width]), 0), transforms.table);
     return float32(data as Float32Array, dims.slice(1));
   });
 }
 
+/** A constant of one value. */
+export function filled(g: GraphBuilder, dims: number[], value = 1): Constant {
+  const length = volume(dims);
+  g.budget.take(4 * length, `a constant [${dims.join(", ")}]`);
+  return float32(new Float32Array(length).fill(value), dims);
+}
+
 /** A constant `[…, H, W]` by blocks, `[channels, X, Y, 64]` of pixels, `outside` beyond the map. */
-export function toBlocks(constant: Constant, outside: number): Constant {
+export function toBlocks(g: GraphBuilder, constant: Constant, outside: number): Constant {
   const [height, width] = constant.dims.slice(-2) as [number, number];
   const channels = volume(constant.dims.slice(0, -2));
   const [rows, columns] = grid({ channels, height, width });
   const values = floats(constant);
-  const blocks = new Float32Array(channels * rows * columns * 64).fill(outside);
+  const dims = [channels, rows, columns, 64];
+  g.budget.take(4 * volume(dims), `a constant [${constant.dims.join(", ")}] in blocks`);
+  const blocks = new Float32Array(volume(dims)).fill(outside);
   for (let at = 0; at < values.length; at++) {
     const [c, s, r] = [Math.floor(at / (height * width)), Math.floor(at / width) % height, at % width];
     const block = (c * rows + (s >> 3)) * columns + (r >> 3);
     blocks[64 * block + 8 * (s & 7) + (r & 7)] = values[at] as number;
   }
-  return float32(blocks, [channels, rows, columns, 64]);
+  return float32(blocks, dims);
 }
 
+/** Bytes that a number counts as whose making takes 64 multiplications: so what is made takes no long time either. */
+export const BYTES_OF_PRODUCT = 16;
+
 /** C on the last axis of a constant. */
-export function compressed(blocks: Constant, table: ArrayLike<number>): Constant {
+export function compressed(g: GraphBuilder, blocks: Constant, table: ArrayLike<number>): Constant {
+  g.budget.take(
+    BYTES_OF_PRODUCT * blocks.data.length,
+    `a constant [${blocks.dims.join(", ")}] of coefficients`,
+  );
   const compression = C(table).data;
   const pixels = floats(blocks);
   const coefficients = pixels.map((_, at) => {

@@ -29,17 +29,25 @@ const alongColumns: Entry = (pixel, place) =>
 
 export class Transforms {
   private readonly constants = new Map<string, string>();
+  private readonly compression: ArrayLike<number>;
+  private readonly decompression: ArrayLike<number>;
 
   constructor(
     readonly g: GraphBuilder,
     readonly table: ArrayLike<number>,
     readonly cost: Cost,
     private readonly precision: "float32" | "float64" = "float32",
-  ) {}
+  ) {
+    this.compression = C(table).data;
+    this.decompression = Ci(table).data;
+  }
 
   /** A matrix by its entries, made and counted the first time its name is asked for. */
   matrix(name: string, dims: [rows: number, columns: number], entry: Entry): string {
-    return this.shared(name, () => float32(entries(dims, entry), dims));
+    return this.shared(name, () => {
+      this.g.budget.take(12 * dims[0] * dims[1], `the matrix ${name} [${dims.join(", ")}]`);
+      return float32(entries(dims, entry), dims);
+    });
   }
 
   /** A constant that is made and counted the first time its name is asked for. */
@@ -66,7 +74,7 @@ export class Transforms {
   decompress(x: string, hint = "pixels"): string {
     const { g, table } = this;
     if (this.precision === "float64") {
-      const { data } = Ci(table);
+      const data = this.decompression;
       return this.inDouble(x, "Ci", (k, pixel) => data[64 * pixel + k] as number, hint);
     }
     const columns = this.matrix("Ci_columns", [64, 64], (k, place) => {
@@ -81,7 +89,7 @@ export class Transforms {
   compress(x: string, hint = "coefficients"): string {
     const { g, table } = this;
     if (this.precision === "float64") {
-      const { data } = C(table);
+      const data = this.compression;
       return this.inDouble(x, "C", (pixel, k) => data[64 * pixel + k] as number, hint);
     }
     const rows = this.matrix("C_rows", [64, 64], alongColumns);
@@ -95,15 +103,18 @@ export class Transforms {
   /** A 64x64 matrix on the last axis, in double precision between casts. */
   private inDouble(x: string, name: string, entry: Entry, hint: string): string {
     const { g } = this;
-    const data = Float64Array.from(entries([64, 64], entry));
-    const matrix = this.shared(name, () => ({ type: "float64", dims: [64, 64], data }));
+    const matrix = this.shared(name, () => ({
+      type: "float64",
+      dims: [64, 64],
+      data: Float64Array.from(entries([64, 64], entry)),
+    }));
     const product = g.node("MatMul", [g.node("Cast", [x], { to: 11 }), matrix]);
     return g.node("Cast", [product], { to: 1 }, hint);
   }
 
   /** The part of the pixels that the frequencies alpha + beta > n make: 64 coefficients → 64 pixels. */
   high(x: string, n: number): string {
-    const { data } = Ci(this.table);
+    const data = this.decompression;
     const matrix = this.matrix(`Ci_above_${n}`, [64, 64], (k, pixel) =>
       isKept(k, n) ? 0 : (data[64 * pixel + k] as number),
     );
@@ -136,7 +147,7 @@ export class Transforms {
    * three times the rounding.
    */
   pixelsAtOnce(coefficients: string, planes: Planes): string {
-    const { data } = Ci(this.table);
+    const data = this.decompression;
     const matrix = this.matrix("Ci", [64, 64], (k, pixel) => data[64 * pixel + k] as number);
     const blocks = this.g.node("MatMul", [coefficients, matrix], {}, "blocks");
     if (!isSized(planes)) return this.anySizeSideBySide(blocks, coefficients, planes);

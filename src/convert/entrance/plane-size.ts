@@ -1,5 +1,6 @@
 import { ConvertError } from "../errors.js";
 import { isSized, type Planes, type Size } from "../layers.js";
+import { MAX_SIDE } from "./fields.js";
 import { NO_PAD, type Preprocess, padded, toldResize } from "./preprocess.js";
 
 /**
@@ -20,6 +21,8 @@ export function planeSize(network: Planes, preprocess: Preprocess): Size {
       );
     if (typeof own === "number" && made !== own)
       throw new ConvertError(`the preprocessing gives images of ${name} ${made}, the network takes ${own}`);
+    if (made > MAX_SIDE)
+      throw new ConvertError(`the network takes images of ${name} ${made}, expected at most ${MAX_SIDE}`);
     return made;
   };
   return { channels: network.channels, height: side("height"), width: side("width") };

@@ -89,7 +89,7 @@ const PIECEWISE_LINEAR: Record<string, PiecewiseLinear> = {
 };
 
 /** Whether an operator is one that can be approximated from a block's low frequencies. */
-export const isPiecewiseLinear = (op: string): boolean => op in PIECEWISE_LINEAR;
+export const isPiecewiseLinear = (op: string): boolean => Object.hasOwn(PIECEWISE_LINEAR, op);
 
 /** Smooth functions, and whether f(0) = 0, and close to 0 where x is but rounding. */
 const SMOOTH: Record<string, (call: CoefficientCall) => boolean> = {

@@ -78,6 +78,11 @@ export function spread(call: CoefficientCall, value: Constant, size: Size): Cons
   if (kind === "channels") return float32(floats(value), [channels, 1, 1, 1]);
   const values = floats(value);
   const full = [channels, size.height, size.width];
+  call.domain.g.budget.take(
+    12 * volume(full),
+    `a constant [${full.join(", ")}] beside a feature map`,
+    call.node,
+  );
   const repeated = Float32Array.from({ length: volume(full) }, (_, at) => {
     const [c, s, r] = [
       Math.floor(at / (size.height * size.width)),
@@ -98,7 +103,7 @@ export function besideBlocks(call: CoefficientCall, i: number, size: Size, outsi
   const { height, width } = size;
   return domain.transforms.shared(`${call.node.inputs[i]}.${height}x${width}.${outside}`, () => {
     const value = spread(call, operand.value, size);
-    return value.dims.length === 3 ? toBlocks(value, outside) : value;
+    return value.dims.length === 3 ? toBlocks(domain.g, value, outside) : value;
   });
 }
 

@@ -66,6 +66,7 @@ const slice: CoefficientRule = (call) => {
   const from = Math.min(start < 0 ? Math.max(0, start + x.size.channels) : start, x.size.channels);
   const step = steps[0] as number;
   if (step === 1) return [{ size, name: domain.sliceChannels(x.name, from, from + size.channels) }];
+  domain.g.budget.take(24 * size.channels, `a list of ${size.channels} channels`, node);
   const picked = domain.g.ints(Array.from({ length: size.channels }, (_, c) => from + c * step));
   return [{ size, name: domain.g.node("Gather", [x.name, picked], { axis: 1 }) }];
 };

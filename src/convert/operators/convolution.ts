@@ -3,9 +3,11 @@
  *
  *   y[m, s', r'] = Σ_n Σ_t Σ_u  w[m, n, t, u] x[n, σ s' - p + δ t, σ r' - p + δ u]      (stride σ, pads p, dilation δ)
  */
+import type { GraphBuilder } from "../../onnx/builder.js";
 import type { Constant } from "../../onnx/graph.js";
 import { float32, floats, intAttribute, intsAttribute, volume } from "../../onnx/graph.js";
 import { readWindow } from "../../onnx/window.js";
+import { filled } from "../domain/padding.js";
 import type { Convolution } from "../layers.js";
 import type { Conversion, Rule, Value } from "../rule.js";
 
@@ -24,11 +26,7 @@ export const averagePooling: Rule = (call) => {
     call.refuse("its average leaves the padding out, so its weights differ at the border");
   if (intAttribute(call.node, "ceil_mode", 0) === 1)
     call.refuse("ceil_mode = 1 lets windows hang over the border");
-  const weight = float32(new Array(channels * volume(kernel)).fill(1 / volume(kernel)), [
-    channels,
-    1,
-    ...kernel,
-  ]);
+  const weight = filled(call.g, [channels, 1, ...kernel], 1 / volume(kernel));
   return convolve(call, weight, undefined, channels, kernel);
 };
 
@@ -40,6 +38,7 @@ function convolve(
   kernel: number[],
 ): Value {
   if (kernel.length !== 2) call.refuse(`its kernel has ${kernel.length} axes, expected 2`);
+  if (weight.data.length === 0) call.refuse("its weight is empty");
   const [input, output] = [call.inputSize(), call.outputSize()];
   const window = readWindow(call.node, kernel, [input.height, input.width]);
   const [down, across] = window.strides as [number, number];
@@ -58,11 +57,12 @@ function convolve(
 }
 
 /** The weight of a grouped convolution as one of a single group, zero across groups: `[M, N, kh, kw]`. */
-export function ungrouped({ weight, group }: Convolution): Constant {
+export function ungrouped(g: GraphBuilder, { name, weight, group }: Convolution): Constant {
   if (group === 1) return weight;
   const [m, perGroup, ...kernel] = weight.dims as [number, number, ...number[]];
   const taps = volume(kernel);
   const source = floats(weight);
+  g.budget.take(group * weight.data.byteLength, `"${name}": the weight of its ${group} groups as one`);
   const full = new Float32Array(m * perGroup * group * taps);
   for (let out = 0; out < m; out++) {
     const first = Math.floor(out / (m / group)) * perGroup;

@@ -15,15 +15,13 @@ import type { Rule } from "../rule.js";
 
 export const relu: Rule = (call) => call.result(call.plan.relu(call.map(0)));
 
+const FREQUENCIES = Array.from({ length: 64 }, (_, k) => frequency(k));
+
 /** The vectors v of the frequencies kept and of those dropped, 64 pixels each, row-major. */
-export function frequencyVectors(n: number): { kept: number[][]; dropped: number[][] } {
-  const all = Array.from({ length: 64 }, (_, k) => k);
-  const vectors = (ks: number[]) => ks.map(frequency);
-  return {
-    kept: vectors(all.filter((k) => isKept(k, n))),
-    dropped: vectors(all.filter((k) => !isKept(k, n))),
-  };
-}
+export const frequencyVectors = (n: number): { kept: number[][]; dropped: number[][] } => ({
+  kept: FREQUENCIES.filter((_, k) => isKept(k, n)),
+  dropped: FREQUENCIES.filter((_, k) => !isKept(k, n)),
+});
 
 /** The pixels of frequency k: `D[i j alpha beta]` over (i, j). */
 function frequency(k: number): number[] {

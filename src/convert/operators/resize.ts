@@ -7,7 +7,8 @@
  * Beyond the map are zeros, before as after.
  */
 import { numbers, stringAttribute } from "../../onnx/graph.js";
-import { C, Ci } from "../../transform/tensors.js";
+import { ZIGZAG } from "../../transform/frequency.js";
+import { cosine } from "../../transform/tensors.js";
 import { blockwide, grid, type Size } from "../layers.js";
 import { type CoefficientCall, type CoefficientRule, constantOf, mapOf, outputSize, refuse } from "./call.js";
 
@@ -35,18 +36,26 @@ const enlargement: CoefficientRule = (call) => {
   return [{ size, name }];
 };
 
-/** U, by row k and column (a, b, k'). */
+/** U, by row k and column (a, b, k'): the product of one factor for each axis. */
 function repeat(table: ArrayLike<number>, s: number, t: number): (k: number, column: number) => number {
-  const [decompression, compression] = [Ci(table).data, C(table).data];
+  const [down, across] = [repeatAlong(s), repeatAlong(t)];
   return (k, column) => {
     const [a, b, k1] = [Math.floor(column / (64 * t)), Math.floor(column / 64) % t, column % 64];
-    let sum = 0;
-    for (let p = 0; p < 64; p++) {
-      const [i, j] = [Math.floor((8 * a + (p >> 3)) / s), Math.floor((8 * b + (p & 7)) / t)];
-      sum += (compression[64 * p + k1] as number) * (decompression[64 * (8 * i + j) + k] as number);
-    }
-    return sum;
+    const [from, to] = [ZIGZAG[k] as number, ZIGZAG[k1] as number];
+    const rows = down[64 * a + 8 * (to >> 3) + (from >> 3)] as number;
+    const columns = across[64 * b + 8 * (to & 7) + (from & 7)] as number;
+    return ((table[k] as number) / (table[k1] as number)) * rows * columns;
   };
+}
+
+/** Along one axis of s repetitions, `[a α' α]`: Σ_{i'} D[i' α'] D[i α],  i = floor((8a + i') / s). */
+function repeatAlong(s: number): Float64Array {
+  return Float64Array.from({ length: 64 * s }, (_, at) => {
+    const [a, to, from] = [at >> 6, (at >> 3) & 7, at & 7];
+    let sum = 0;
+    for (let i = 0; i < 8; i++) sum += cosine(i, to) * cosine(Math.floor((8 * a + i) / s), from);
+    return sum;
+  });
 }
 
 /** How many times each pixel is repeated down and across; refused where that is not all that the operator does. */

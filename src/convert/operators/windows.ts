@@ -6,8 +6,9 @@
  * An average over a window is the convolution of each channel with equal weights. Where windows lack pixels that do not
  * count (count_include_pad = 0, ceil_mode), the weights differ from place to place, and the pixels are needed.
  */
-import { float32, intAttribute, intsAttribute, numbers, stringAttribute, volume } from "../../onnx/graph.js";
+import { intAttribute, intsAttribute, numbers, stringAttribute, volume } from "../../onnx/graph.js";
 import { readWindow } from "../../onnx/window.js";
+import { filled } from "../domain/padding.js";
 import type { Convolution } from "../layers.js";
 import {
   type CoefficientCall,
@@ -25,6 +26,7 @@ function layerOf(
 ): Convolution {
   const kernel = parameters.weight.dims.slice(2);
   if (kernel.length !== 2) refuse(call, `its kernel has ${kernel.length} axes, expected 2`);
+  if (parameters.weight.data.length === 0) refuse(call, "its weight is empty");
   const input = mapOf(call).size;
   const window = readWindow(call.node, kernel, [input.height, input.width]);
   if (window.pads.some((pad) => pad < 0)) refuse(call, `it pads by [${window.pads.join(", ")}]`);
@@ -45,11 +47,7 @@ const averagePooling: CoefficientRule = (call) => {
   const x = mapOf(call);
   const { channels, height, width } = x.size;
   const kernel = intsAttribute(node, "kernel_shape") ?? [];
-  const weight = float32(new Array(channels * volume(kernel)).fill(1 / volume(kernel)), [
-    channels,
-    1,
-    ...kernel,
-  ]);
+  const weight = filled(domain.g, [channels, 1, ...kernel], 1 / volume(kernel));
   const layer = layerOf(call, { weight, bias: undefined, group: channels });
   const { pads, dilations } = layer.window;
   const padded = pads.some((pad) => pad !== 0);

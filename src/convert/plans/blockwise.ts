@@ -8,7 +8,7 @@
  * stays with them.
  */
 import type { GraphBuilder } from "../../onnx/builder.js";
-import type { Node } from "../../onnx/graph.js";
+import { type Node, ruleFor } from "../../onnx/graph.js";
 import { type CoefficientMap, Coefficients, coefficientPlan } from "../domain/coefficients.js";
 import { Transforms } from "../domain/transforms.js";
 import { pixelCount } from "../layers.js";
@@ -27,7 +27,7 @@ export function blockwise(
 ): PlanWithRules<CoefficientMap> {
   const domain = new Coefficients(new Transforms(g, table, cost), relu, convolve, average, note);
   const rules = coefficientRules(domain);
-  const hasRule = ({ domain, op }: Node) => domain === "" && op in rules;
+  const hasRule = (node: Node) => ruleFor(rules, node) !== undefined;
   // Operators that treat each pixel alone are as good on pixels, unless they are to be approximated from frequencies.
   const isForCoefficients = ({ op }: Node) =>
     op === "Conv" || op === "AveragePool" || (relu.kind !== "exact" && isPiecewiseLinear(op));

@@ -10,8 +10,10 @@
  * Where the kernel is the stride, as in patch embeddings, every block is read once: one matrix product. Elsewhere
  * blocks within reach overlap, and it is a convolution over the grid of blocks.
  */
+import type { Budget } from "../../onnx/budget.js";
 import { float32, floats } from "../../onnx/graph.js";
 import { Ci } from "../../transform/tensors.js";
+import { BYTES_OF_PRODUCT } from "../domain/padding.js";
 import type { Transforms } from "../domain/transforms.js";
 import { type Convolution, isWholeBlocks } from "../layers.js";
 import { multiplyAdds } from "../operators/convolution.js";
@@ -48,7 +50,7 @@ const MOVES = 38;
 const million = (count: number) => `${(count / 1e6).toFixed(1)} million`;
 
 /** Chooses for a convolution that reads the image, and nothing else has needed the image's pixels yet. */
-export function chooseEntrance(layer: Convolution): Entrance {
+export function chooseEntrance(layer: Convolution, budget: Budget): Entrance {
   const { input, window } = layer;
   const units = unitsOf(layer);
   const pixels = input.channels * input.height * input.width;
@@ -56,10 +58,14 @@ export function chooseEntrance(layer: Convolution): Entrance {
   const stay = (reason: string): Entrance => ({ folded: false, reason, fold: () => "" });
   const before = "the inverse transform of the image comes before it";
   if (units === undefined) return stay(before);
+  const bytes = foldedBytes(layer, units);
+  if (!budget.allows(bytes)) return stay(`${before}: folded into its weights it would take ${bytes} bytes`);
   const folded = foldedMultiplyAdds(layer, units);
   const numbers = `${million(folded)} multiply-adds, ${million(separate)} with an inverse transform before it`;
-  const fold: Entrance["fold"] = (transforms, x) =>
-    (isPatch(units) ? patches : overlapping)(transforms, x, layer, units);
+  const fold: Entrance["fold"] = (transforms, x) => {
+    budget.take(bytes, `"${layer.name}": its weights on coefficients`);
+    return (isPatch(units) ? patches : overlapping)(transforms, x, layer, units);
+  };
   if (isPatch(units))
     return {
       folded: true,
@@ -104,6 +110,10 @@ function foldedMultiplyAdds({ weight, input }: Convolution, [down, across]: Unit
   const outputs = down.units * down.outputs * across.units * across.outputs * (weight.dims[0] as number);
   return outputs * 64 * input.channels * down.reach * across.reach;
 }
+
+const foldedBytes = ({ weight, input }: Convolution, units: Units): number =>
+  units.reduce((all, { outputs, reach }) => all * outputs * reach, BYTES_OF_PRODUCT * 64 * input.channels) *
+  (weight.dims[0] as number);
 
 /** W as `[s r m, c, t, k]` for the blocks t = (x, y) within reach. */
 function foldedWeight(table: ArrayLike<number>, layer: Convolution, [down, across]: Units): Float32Array {

@@ -37,13 +37,16 @@ const explode: Convolve = (domain, x, layer) => {
   const { cost } = transforms;
   const { input, output, bias } = layer;
   const from = blockCount(input);
-  const dense = ungrouped(layer);
+  const dense = ungrouped(g, layer);
   const [m, n] = dense.dims as [number, number];
 
   // Ξ as [x' y', x y n k, m k'], its rows gathered from those of K as [t n k, m k'].
   const kernel = blockKernel(transforms, layer, dense, true);
   const ordered = g.node("Transpose", [kernel], { perm: [3, 1, 2, 0, 4] });
   const rows = g.node("Reshape", [ordered, g.ints([-1, 64 * m])]);
+  // As lists of numbers first.
+  const places = blockCount(input) * blockCount(output) + 64 * n;
+  g.budget.take(24 * places, `"${layer.name}": where ${places} rows of its operator begin`);
   const firstRows = g.constant("firstRows", firstRowOfBlocks(layer, 64 * n));
   const within = g.constant("rowsOfBlock", int64(Array.from({ length: 64 * n }, (_, row) => row)));
   const table = g.node("Reshape", [

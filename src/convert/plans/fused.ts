@@ -6,7 +6,7 @@
  * undo it. What is left of it is one inverse transform at the entrance, and the projections of approximate ReLUs.
  */
 import { float, type GraphBuilder } from "../../onnx/builder.js";
-import { float32 } from "../../onnx/graph.js";
+import { filled } from "../domain/padding.js";
 import { isNotNegative, Transforms } from "../domain/transforms.js";
 import { isSized, isWholeBlocks, largest, type Planes, type Size } from "../layers.js";
 import { multiplyAdds } from "../operators/convolution.js";
@@ -47,7 +47,7 @@ export function fused(g: GraphBuilder, { relu, table }: Settings, cost: Cost, no
     planes,
     lift: (name, size) => ({ size, pixels: name }),
     convolution(x, layer) {
-      const entrance = x.pixels === undefined && !x.shared ? chooseEntrance(layer) : undefined;
+      const entrance = x.pixels === undefined && !x.shared ? chooseEntrance(layer, g.budget) : undefined;
       if (entrance?.folded) {
         note("coefficients", entrance.reason);
         return { size: layer.output, pixels: entrance.fold(transforms, x.coefficients as string) };
@@ -100,9 +100,7 @@ const isLarge = (planes: Planes): boolean =>
  */
 function repeated(transforms: Transforms, x: string, from: Size, { channels }: Size): string {
   if (from.channels === channels) return x;
-  const ones = transforms.shared(`ones_${channels}`, () =>
-    float32(new Array(channels).fill(1), [channels, 1, 1, 1]),
-  );
+  const ones = transforms.shared(`ones_${channels}`, () => filled(transforms.g, [channels, 1, 1, 1]));
   transforms.count(channels, from);
   return transforms.g.node("Conv", [x, ones], { kernel_shape: [1, 1] }, "repeated");
 }

@@ -11,7 +11,7 @@
  * Whichever takes fewest multiplications is built, among those whose product is not too large.
  */
 import { float32, floats, volume } from "../../onnx/graph.js";
-import { blockKernel, gridWindow, reaches } from "../domain/block-kernel.js";
+import { blockKernel, gridWindow, reaches, shiftBytes } from "../domain/block-kernel.js";
 import {
   type CoefficientMap,
   type Coefficients,
@@ -32,6 +32,8 @@ interface Way {
   multiplyAdds(layer: Convolution): number;
   /** Bytes of the product of the factors that are multiplied out. */
   productBytes(layer: Convolution): number;
+  /** Bytes of the shifts that the product is made of. */
+  shiftBytes(layer: Convolution): number;
   /** Carries it out, and counts it and what it needs. */
   convolve: Convolve;
 }
@@ -43,9 +45,13 @@ interface Way {
  */
 const LARGEST_PRODUCT = 1e6;
 
+/** Bytes. Larger operators of shifts, one for each tap of a kernel, are not put into a file. */
+const LARGEST_SHIFTS = 2 ** 24;
+
 /** Carries out a layer in the cheapest of `ways`, and notes which that is. */
 function carryOut(ways: Way[], domain: Coefficients, x: CoefficientMap, layer: Convolution): CoefficientMap {
-  const isFitting = (way: Way) => way.productBytes(layer) <= LARGEST_PRODUCT;
+  const isFitting = (way: Way) =>
+    way.productBytes(layer) <= LARGEST_PRODUCT && way.shiftBytes(layer) <= LARGEST_SHIFTS;
   const fitting = ways.filter(isFitting);
   const total = (way: Way): number =>
     way.multiplyAdds(layer) +
@@ -71,6 +77,7 @@ const pointwise: Way = {
   name: "pointwise",
   multiplyAdds: ({ weight, output }) => weight.data.length * 64 * blockCount(output),
   productBytes: () => 0,
+  shiftBytes: () => 0,
   convolve(domain, x, layer) {
     const { g, transforms } = domain;
     const { name, weight, bias, group, input, output } = layer;
@@ -86,6 +93,7 @@ const dense: Way = {
   name: "dense",
   multiplyAdds: (layer) => (64 * blockCount(layer.output) * dense.productBytes(layer)) / 256 + cutting(layer),
   productBytes: (layer) => 4 * 64 * 64 * mixing(layer) * blocksWithinReach(layer),
+  shiftBytes: shiftsOf,
   convolve(domain, x, layer) {
     const { g, transforms } = domain;
     const { name, bias, group, input, output } = layer;
@@ -118,6 +126,7 @@ const factored: Way = {
   onPixels: true,
   multiplyAdds,
   productBytes: () => 0,
+  shiftBytes: () => 0,
   convolve(domain, x, layer) {
     const { g, transforms } = domain;
     const { name, weight, bias, group, window, output } = layer;
@@ -135,6 +144,7 @@ const shared: Way = {
   multiplyAdds: (layer) =>
     layer.input.channels * blockCount(layer.output) * 64 * 64 * blocksWithinReach(layer) + cutting(layer),
   productBytes: (layer) => 4 * 64 * 64 * blocksWithinReach(layer),
+  shiftBytes: shiftsOf,
   convolve(domain, x, layer) {
     const { g, transforms } = domain;
     const { name, weight, input, output } = layer;
@@ -156,5 +166,9 @@ const cutting = ({ output }: Convolution) => 64 * raggedPixels(output) * output.
 
 /** Pairs of an input and an output channel. */
 const mixing = ({ weight: { dims } }: Convolution) => (dims[0] as number) * (dims[1] as number);
+
+function shiftsOf(layer: Convolution): number {
+  return shiftBytes(volume(layer.window.kernel), blocksWithinReach(layer));
+}
 
 const blocksWithinReach = (layer: Convolution) => reaches(layer).reduce((all, { blocks }) => all * blocks, 1);

@@ -7,10 +7,11 @@
  *
  * Operators that depend on each other so are a region, which is rewritten as a whole if it then has fewer transpositions.
  */
+import { type Budget, budgetOf } from "../../onnx/budget.js";
 import { GraphBuilder, makeNode } from "../../onnx/builder.js";
 import type { Facts } from "../../onnx/facts.js";
 import { removeUnused } from "../../onnx/fold.js";
-import { type Graph, intsAttribute, type Node } from "../../onnx/graph.js";
+import { type Constant, type Graph, intsAttribute, type Node, ruleFor } from "../../onnx/graph.js";
 import { inferShapes } from "../../onnx/infer.js";
 import { namesOf, reads, renameInSubgraphs } from "../../onnx/subgraph.js";
 import { MOVES, type Move, type Operand, reordered, TO_FIRST, TO_LAST } from "./axis-order.js";
@@ -23,9 +24,9 @@ interface Region {
 }
 
 /** The same graph with as few transpositions between `[N, H, W, C]` and `[N, C, H, W]` as this way spares. */
-export function channelsFirst(graph: Graph): Graph {
+export function channelsFirst(graph: Graph, budget = budgetOf(graph)): Graph {
   if (!graph.nodes.some((node) => isTransposition(node, TO_LAST))) return graph;
-  return new Rewriting(graph, new Regions(graph)).run();
+  return new Rewriting(graph, new Regions(graph, budget)).run();
 }
 
 const isTransposition = (node: Node, perm: number[]) =>
@@ -40,9 +41,13 @@ class Regions {
   private readonly needed = new Set<string>();
   private readonly facts: Map<string, Facts>;
   private readonly outputs: Set<string>;
+  private readonly constants = new Map<string, Constant | undefined>();
 
-  constructor(private readonly graph: Graph) {
-    this.facts = inferShapes(graph, { partial: true });
+  constructor(
+    private readonly graph: Graph,
+    private readonly budget: Budget,
+  ) {
+    this.facts = inferShapes(graph, { partial: true, budget: budget.whole() });
     this.outputs = new Set(graph.outputs.map(({ name }) => name));
     for (const node of graph.nodes) this.take(node);
     for (const name of this.outputs) this.need(name);
@@ -90,7 +95,7 @@ class Regions {
   private moveOf(node: Node): Move | undefined {
     if (node.domain !== "" || !node.inputs.some((name) => this.regions.has(name))) return undefined;
     const operands = node.inputs.map((name) => this.operand(name));
-    return MOVES[node.op]?.(node, operands, this.graph.initializers);
+    return ruleFor(MOVES, node)?.(node, operands, this.graph.initializers);
   }
 
   /** What a value is beside a map, both broadcast to each other; `undefined`: nothing that could be moved. */
@@ -100,9 +105,19 @@ class Regions {
     if (shape === undefined || shape.length > 4) return undefined;
     if (shape.every((length) => length === 1)) return "same";
     const constant = this.graph.initializers.get(name);
-    if (constant) return reordered(constant);
+    if (constant) return this.reordered(name, constant);
     // A gate, of one number a channel: its transposition is nothing.
     return shape.length === 4 && shape[1] === 1 && shape[2] === 1 ? "transposed" : undefined;
+  }
+
+  /** The constant in the other order, made once; `undefined` where there is no room for it. */
+  private reordered(name: string, constant: Constant): Constant | undefined {
+    if (this.constants.has(name)) return this.constants.get(name);
+    const bytes = constant.data.byteLength;
+    const made = this.budget.allows(bytes) ? reordered(constant) : undefined;
+    if (made) this.budget.take(bytes, `constant "${name}" in another order`);
+    this.constants.set(name, made);
+    return made;
   }
 
   private join(node: Node, move: Move): void {

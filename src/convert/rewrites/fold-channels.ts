@@ -4,6 +4,8 @@
  *   shuffle     [N, C, H, W] → [N, g, C / g, H, W] → [N, C / g, g, H, W] → [N, C, H, W]:  y[c] = x[(c mod g) C / g + floor(c / g)]
  *   one alone   [N, C, H, W] → [N, H, W] → [N, 1, H, W]:  y[0] = x[c]
  */
+
+import { budgetOf } from "../../onnx/budget.js";
 import { makeNode } from "../../onnx/builder.js";
 import {
   type Dimension,
@@ -15,6 +17,7 @@ import {
   numbers,
 } from "../../onnx/graph.js";
 import { inferShapes } from "../../onnx/infer.js";
+import { uniqueNames } from "../../onnx/subgraph.js";
 
 /** The nodes from `first` on that a rearrangement is made of, and the channels that it picks. */
 interface Rearrangement {
@@ -23,21 +26,26 @@ interface Rearrangement {
 }
 
 /** The same graph with each rearrangement of channels as a `Gather`. */
-export function foldChannels(graph: Graph): Graph {
-  const facts = inferShapes(graph, { partial: true });
+export function foldChannels(graph: Graph, budget = budgetOf(graph)): Graph {
+  const facts = inferShapes(graph, { partial: true, budget: budget.whole() });
   const shape = (name = ""): Dimension[] => facts.get(name)?.shape ?? [];
   const readers = new Map<string, Node[]>();
   for (const node of graph.nodes)
-    for (const input of node.inputs) readers.set(input, [...(readers.get(input) ?? []), node]);
+    for (const input of node.inputs) {
+      const known = readers.get(input);
+      if (known) known.push(node);
+      else readers.set(input, [node]);
+    }
   for (const { name } of graph.outputs) readers.delete(name);
   const initializers = new Map(graph.initializers);
 
+  const unique = uniqueNames(graph);
   const replaced = new Map<Node, Node | undefined>();
   for (const first of graph.nodes) {
     const found = shuffle(first) ?? oneAlone(first);
     if (found === undefined) continue;
     const last = found.nodes.at(-1) as Node;
-    const name = `${last.outputs[0]}.channels`;
+    const name = unique(`${last.outputs[0]}.channels`);
     initializers.set(name, int64(found.order));
     for (const node of found.nodes) replaced.set(node, undefined);
     const gather = makeNode("Gather", [first.inputs[0] as string, name], last.outputs, { axis: 1 });
@@ -64,6 +72,9 @@ export function foldChannels(graph: Graph): Graph {
     if (intsAttribute(swapped, "perm")?.join() !== "0,2,1,3,4") return undefined;
     if (typeof groups !== "number" || typeof perGroup !== "number" || groups * perGroup !== channels)
       return undefined;
+    // As a list of numbers first.
+    if (!budget.allows(24 * channels)) return undefined;
+    budget.take(24 * channels, `the order of ${channels} channels`, apart);
     const order = Array.from(
       { length: channels },
       (_, to) => (to % groups) * perGroup + Math.floor(to / groups),

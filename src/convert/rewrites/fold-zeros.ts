@@ -1,24 +1,23 @@
 /** Channels of zeros that are concatenated to a map, as networks that grow by them have it, as one `Pad`. */
+import { budgetOf } from "../../onnx/budget.js";
 import { makeNode } from "../../onnx/builder.js";
 import type { Facts } from "../../onnx/facts.js";
 import { removeUnused } from "../../onnx/fold.js";
-import {
-  type Constant,
-  type Graph,
-  int64,
-  intAttribute,
-  type Node,
-  numbers,
-  producers,
-} from "../../onnx/graph.js";
+import { type Constant, type Graph, int64, intAttribute, type Node, producers } from "../../onnx/graph.js";
 import { inferShapes } from "../../onnx/infer.js";
+import { uniqueNames } from "../../onnx/subgraph.js";
 
 /** The same graph with such a `Pad` for each concatenation of maps with zeros before or after them. */
-export function foldZeros(graph: Graph): Graph {
-  const facts = inferShapes(graph, { partial: true });
+export function foldZeros(graph: Graph, budget = budgetOf(graph)): Graph {
+  const facts = inferShapes(graph, { partial: true, budget: budget.whole() });
   const makers = producers(graph);
-  const zeros = (name: string) =>
-    zeroChannels(facts.get(name), graph.initializers.get(name), makers.get(name));
+  const unique = uniqueNames(graph);
+  const known = new Map<string, number | undefined>();
+  const zeros = (name: string) => {
+    if (!known.has(name))
+      known.set(name, zeroChannels(facts.get(name), graph.initializers.get(name), makers.get(name)));
+    return known.get(name);
+  };
   const initializers = new Map(graph.initializers);
   const nodes = graph.nodes.flatMap((node) => {
     const isMap = facts.get(node.outputs[0] ?? "")?.shape.length === 4;
@@ -27,11 +26,11 @@ export function foldZeros(graph: Graph): Graph {
     const { from, to, pads } = split;
     const maps = node.inputs.slice(from, to);
     const [output] = node.outputs as [string];
-    const joined = maps.length === 1 ? (maps[0] as string) : `${output}.maps`;
+    const joined = maps.length === 1 ? (maps[0] as string) : unique(`${output}.maps`);
     const joining = maps.length === 1 ? [] : [makeNode("Concat", maps, [joined], { axis: 1 })];
     // Operator sets before 11 have the numbers as an attribute.
     const asAttribute = (graph.opsets.get("") ?? 0) < 11;
-    const list = `${output}.pads`;
+    const list = asAttribute ? "" : unique(`${output}.pads`);
     if (!asAttribute) initializers.set(list, int64(pads));
     const inputs = asAttribute ? [joined] : [joined, list];
     const padding = makeNode("Pad", inputs, [output], asAttribute ? { pads } : {});
@@ -61,7 +60,9 @@ function zeroChannels(
 ): number | undefined {
   const channels = facts?.shape[1];
   const filling = maker?.op === "ConstantOfShape" && maker.domain === "" ? fillingOf(maker) : constant;
-  const isZero = filling !== undefined && numbers(filling).every((value) => value === 0);
+  const isZero =
+    filling !== undefined &&
+    (filling.data as Float32Array).every((value: number | bigint) => Number(value) === 0);
   return isZero && typeof channels === "number" ? channels : undefined;
 }
 

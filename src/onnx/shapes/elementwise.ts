@@ -1,6 +1,6 @@
 /** Operators on each element: types, broadcast shapes, and arithmetic on small tensors that are known. */
-import { type Call, CONTENTS_LIMIT, type Facts, fresh, isFresh, type ShapeRule } from "../facts.js";
-import { type Dimension, type ElementType, intAttribute } from "../graph.js";
+import { type Call, type Facts, fresh, isFresh, type ShapeRule } from "../facts.js";
+import { type Dimension, type ElementType, intAttribute, volume } from "../graph.js";
 import { CODES } from "../tensors.js";
 
 export const same: ShapeRule = (call) => [{ type: call.input(0).type, shape: call.input(0).shape }];
@@ -35,13 +35,13 @@ function sourceOf(at: number, to: number[], from: number[]): number {
 }
 
 /** The elements of `facts` repeated over `shape`, if they are known. */
-export function spread(facts: Facts, shape: Dimension[]): Dimension[] | undefined {
+export function spread(call: Call, facts: Facts, shape: Dimension[]): Dimension[] | undefined {
   const { contents, shape: from } = facts;
   if (contents === undefined || !isKnown(shape) || !isKnown(from)) return undefined;
-  const length = shape.reduce((product, n) => product * n, 1);
-  return length > CONTENTS_LIMIT
-    ? undefined
-    : Array.from({ length }, (_, at) => contents[sourceOf(at, shape, from)] as Dimension);
+  const length = volume(shape);
+  return call.follows(length)
+    ? Array.from({ length }, (_, at) => contents[sourceOf(at, shape, from)] as Dimension)
+    : undefined;
 }
 
 const isKnown = (shape: Dimension[]): shape is number[] => shape.every((n) => typeof n === "number");
@@ -78,8 +78,9 @@ function known(
   apply: Apply | undefined,
 ): { contents?: Dimension[] } {
   const integer = result.type === "int64" || result.type === "int32";
-  const parts = inputs.map((input) => spread(input, result.shape));
-  if (apply === undefined || parts.includes(undefined)) return {};
+  if (apply === undefined || !inputs.every(({ contents }) => contents)) return {};
+  const parts = inputs.map((input) => spread(call, input, result.shape));
+  if (parts.length === 0 || parts.includes(undefined)) return {};
   const contents = (parts[0] as Dimension[]).map((_, at) => {
     const values = parts.map((part) => part?.[at]);
     return values.every((value) => typeof value === "number")
@@ -105,7 +106,7 @@ export const modulo: ShapeRule = (call) => {
 export const where: ShapeRule = (call) => {
   const [condition, yes, no] = [call.input(0), call.input(1), call.input(2)];
   const shape = broadcastShape([condition.shape, yes.shape, no.shape], (reason) => call.fail(reason));
-  const [which, a, b] = [condition, yes, no].map((part) => spread(part, shape));
+  const [which, a, b] = [condition, yes, no].map((part) => spread(call, part, shape));
   const contents = a && b && which?.map((one, at) => (one === 1 ? a[at] : b[at]) as Dimension);
   const decided = which?.every((one) => typeof one === "number");
   return [{ type: yes.type, shape, ...(decided && contents && { contents }) }];
@@ -114,7 +115,7 @@ export const where: ShapeRule = (call) => {
 /** Two names of lengths are equal where they are one; a name and a number are not known to differ. */
 export const equal: ShapeRule = (call) => {
   const [result] = elementwise(undefined, "bool")(call) as [Facts];
-  const [a, b] = [spread(call.input(0), result.shape), spread(call.input(1), result.shape)];
+  const [a, b] = [0, 1].map((i) => spread(call, call.input(i), result.shape));
   const contents = a?.map((x, at) => {
     const y = b?.[at];
     if (typeof x === "number" && typeof y === "number") return Number(x === y);

@@ -25,6 +25,9 @@ const convolution: ShapeRule = (call) => {
   const [, channels, ...spatial] = x.shape;
   const group = intAttribute(call.node, "group", 1);
   const perGroup = call.length(w.shape[1], "the weight's input channels");
+  const maps = w.shape[0] as Dimension;
+  if (!(group >= 1) || (typeof maps === "number" && maps % group !== 0))
+    call.fail(`${maps} output channels do not make ${group} groups`);
   if (channels !== perGroup * group)
     call.fail(
       `the input has ${channels} channels, the weight [${w.shape.join(", ")}] expects ${perGroup * group}`,
@@ -53,6 +56,9 @@ const globalPooling: ShapeRule = (call) => {
 
 const batchNormalization: ShapeRule = (call) => {
   const channels = call.input(0).shape[1] as Dimension;
+  for (const [i, parameter] of call.inputs.slice(1).entries())
+    if (typeof channels === "number" && parameter && parameter.shape.join() !== String(channels))
+      call.fail(`input ${i + 1} has shape [${parameter.shape.join(", ")}], expected [${channels}]`);
   return [call.input(0), ...[1, 2].map(() => ({ type: call.input(0).type, shape: [channels] }))];
 };
 

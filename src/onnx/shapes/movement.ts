@@ -1,7 +1,6 @@
 /** Operators that only move elements: shapes, and what becomes of the small tensors that are known. */
 import {
   type Call,
-  CONTENTS_LIMIT,
   constantFacts,
   constantOf,
   type Facts,
@@ -14,8 +13,8 @@ import {
   floatAttribute,
   intAttribute,
   intsAttribute,
-  numbers,
   stringAttribute,
+  volume,
 } from "../graph.js";
 import { spread } from "./elementwise.js";
 
@@ -28,7 +27,7 @@ const multiply = (call: Call, lengths: Dimension[]): Dimension => {
   if (named.length === 0) return product;
   return named.length === 1 && product === 1
     ? (named[0] as string)
-    : `${call.node.outputs[0]}_${named.join("*")}*${product}`;
+    : call.budget.symbol(`${call.label}_${named.join("*")}*${product}`);
 };
 
 const flatten: ShapeRule = (call) => {
@@ -45,8 +44,9 @@ const reshape: ShapeRule = (call) => {
   if (target === undefined) {
     const rank = given?.shape[0];
     if (typeof rank !== "number") return call.fail("the target shape is not known before the graph runs");
-    return [{ type, shape: Array.from({ length: rank }, (_, i) => fresh(call, i)) }];
+    return [{ type, shape: Array.from({ length: call.rank(rank) }, (_, i) => fresh(call, i)) }];
   }
+  call.rank(target.length);
   const keepsZero = intAttribute(call.node, "allowzero", 0) === 1;
   const result = target.map((length, i) =>
     length === 0 && !keepsZero ? (shape[i] ?? call.fail(`no axis ${i} to copy`)) : length,
@@ -101,13 +101,13 @@ const pad: ShapeRule = (call) => {
 const expand: ShapeRule = (call) => {
   const { type, shape, contents } = call.input(0);
   const target = call.input(1).contents ?? call.fail("the target shape is not known before the graph runs");
-  const rank = Math.max(shape.length, target.length);
+  const rank = call.rank(Math.max(shape.length, target.length));
   const at = (lengths: Dimension[], i: number) => lengths[i - (rank - lengths.length)] ?? 1;
   const result = Array.from({ length: rank }, (_, i) => {
     const [own, wanted] = [at(shape, i), at(target, i)];
     return wanted === 1 ? own : wanted;
   });
-  const values = contents && spread({ type, shape, contents }, result);
+  const values = contents && spread(call, { type, shape, contents }, result);
   return [{ type, shape: result, ...(values && { contents: values }) }];
 };
 
@@ -127,9 +127,9 @@ const constantOfShape: ShapeRule = (call) => {
   const value = given?.kind === "tensor" ? given.value : undefined;
   const type = value?.type ?? "float32";
   const shape = call.input(0).contents ?? call.fail("the shape is not known before the graph runs");
-  const length = shape.reduce<number>((n, l) => (typeof l === "number" ? n * l : Number.NaN), 1);
-  const one = value ? numbers(value)[0] : 0;
-  const known = length <= CONTENTS_LIMIT && one !== undefined && ["int64", "float32"].includes(type);
+  const length = shape.every(isLength) ? volume(shape) : Number.NaN;
+  const one = value ? Number(value.data[0] ?? Number.NaN) : 0;
+  const known = ["int64", "float32"].includes(type) && !Number.isNaN(one) && call.follows(length);
   return [{ type, shape, ...(known && { contents: new Array<number>(length).fill(one) }) }];
 };
 
@@ -139,7 +139,7 @@ const range: ShapeRule = (call) => {
   if (typeof start !== "number" || typeof limit !== "number" || typeof delta !== "number")
     return [{ type, shape: [fresh(call, 0)] }];
   const length = Math.max(0, Math.ceil((limit - start) / delta));
-  const known = length <= CONTENTS_LIMIT && (type === "int64" || type === "int32");
+  const known = (type === "int64" || type === "int32") && call.follows(length);
   const contents = known && Array.from({ length }, (_, i) => start + i * delta);
   return [{ type, shape: [length], ...(contents && { contents }) }];
 };
@@ -174,7 +174,7 @@ const gather: ShapeRule = (call) => {
 const unsqueeze: ShapeRule = (call) => {
   const { shape, ...rest } = call.input(0);
   const axes = call.integers(1, "axes") ?? call.fail("axes are missing");
-  const rank = shape.length + axes.length;
+  const rank = call.rank(shape.length + axes.length);
   const added = new Set(axes.map((axis) => call.axis(axis, rank)));
   const left = [...shape];
   return [
@@ -198,10 +198,9 @@ const concat: ShapeRule = (call) => {
   const lengths = all.map(({ shape }) => shape[axis] as Dimension);
   const total = lengths.every((length) => typeof length === "number")
     ? (lengths as number[]).reduce((a, b) => a + b)
-    : `${call.node.outputs[0]}_${axis}`;
-  const contents = all.every((part) => part.contents)
-    ? all.flatMap((part) => part.contents ?? [])
-    : undefined;
+    : `${call.label}_${axis}`;
+  const isKnown = first.shape.length === 1 && typeof total === "number" && all.every((part) => part.contents);
+  const contents = isKnown && call.follows(total) ? all.flatMap((part) => part.contents ?? []) : undefined;
   return [
     {
       type: first.type,
@@ -223,9 +222,10 @@ const slice: ShapeRule = (call) => {
     const axis = call.axis(given, shape.length);
     const places = placesOf(shape[axis] as Dimension, starts[i], ends[i], steps[i] as number);
     result[axis] = places === "all" ? (shape[axis] as Dimension) : (places?.length ?? fresh(call, axis));
-    if (places !== "all")
-      kept = places && shape.length === 1 ? places.map((at) => kept?.[at] as Dimension) : undefined;
-    if (contents === undefined) kept = undefined;
+    if (kept === undefined || places === "all") continue;
+    const from: Dimension[] = kept;
+    const follows = places !== undefined && shape.length === 1 && call.follows(places.length);
+    kept = follows ? places.map((at) => from[at] as Dimension) : undefined;
   }
   return [{ type, shape: result, ...(kept && { contents: kept }) }];
 };
@@ -265,6 +265,9 @@ const split: ShapeRule = (call) => {
     shape: shape.with(axis, given ? (given[i] ?? call.fail(`no length for part ${i}`)) : equal(i)),
   }));
 };
+
+/** A length that is known, and can be one. */
+const isLength = (length: Dimension): length is number => typeof length === "number" && length >= 0;
 
 const gatherElements: ShapeRule = (call) => [{ type: call.input(0).type, shape: call.input(1).shape }];
 

@@ -1,0 +1,27 @@
+/** Names that a graph has, and new ones beside them. */
+export class Names {
+  private readonly taken: Set<string>;
+  /** The number to try next after a hint: without it, a thousand nodes of one hint would try half a million names. */
+  private readonly next = new Map<string, number>();
+
+  constructor(taken: Iterable<string> = []) {
+    this.taken = new Set(taken);
+  }
+
+  take(name: string): void {
+    this.taken.add(name);
+  }
+
+  /** A name like `hint` that nothing has yet. */
+  unique(hint: string): string {
+    let name = hint;
+    if (this.taken.has(name)) {
+      let i = this.next.get(hint) ?? 1;
+      while (this.taken.has(`${hint}_${i}`)) i++;
+      this.next.set(hint, i + 1);
+      name = `${hint}_${i}`;
+    }
+    this.taken.add(name);
+    return name;
+  }
+}

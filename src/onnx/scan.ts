@@ -1,0 +1,81 @@
+/**
+ * Counts what a file holds before it is decoded: an empty message is two bytes in the file, and two hundred in memory.
+ * https://protobuf.dev/programming-guides/encoding/
+ */
+import { LIMITS, LimitError } from "./budget.js";
+
+type Kind =
+  | "model"
+  | "graph"
+  | "node"
+  | "attribute"
+  | "value"
+  | "tensor"
+  | "sparse"
+  | "type"
+  | "shape"
+  | "plain";
+
+/** The fields of each message that are messages, by their numbers in onnx.proto. */
+const MESSAGES: Record<Kind, Record<number, Kind>> = {
+  model: { 7: "graph", 8: "plain", 14: "plain" },
+  graph: { 1: "node", 5: "tensor", 11: "value", 12: "value", 13: "value", 15: "sparse" },
+  node: { 5: "attribute" },
+  attribute: { 5: "tensor", 6: "graph", 11: "graph" },
+  value: { 2: "type" },
+  type: { 1: "type", 2: "shape" },
+  shape: { 1: "plain" },
+  sparse: { 1: "tensor", 2: "tensor" },
+  tensor: { 13: "plain" },
+  plain: {},
+};
+
+/** Wire types. */
+const [VARINT, FIXED64, LENGTH, FIXED32] = [0, 1, 2, 5];
+
+const WHAT = { messages: "nodes, attributes, values and constants in all", nodes: "nodes" };
+
+function count(counts: Record<keyof typeof WHAT, number>, what: keyof typeof WHAT): void {
+  if (++counts[what] <= LIMITS[what]) return;
+  const limit = LIMITS[what];
+  throw new LimitError(`the model has more than ${limit} ${WHAT[what]}`, counts[what], limit);
+}
+
+/**
+ * @throws {LimitError} where the file holds more messages than {@link LIMITS} allow. Damage is left to the decoder.
+ */
+export function checkMessages(bytes: Uint8Array): void {
+  const counts = { messages: 0, nodes: 0 };
+  /** Messages that are still to be looked into. */
+  const open: { kind: Kind; from: number; to: number }[] = [{ kind: "model", from: 0, to: bytes.length }];
+  for (let message = open.pop(); message !== undefined; message = open.pop()) {
+    const { kind, to } = message;
+    let at = message.from;
+    const varint = (): number => {
+      let value = 0;
+      for (let factor = 1; at < to; factor *= 128) {
+        const byte = bytes[at++] as number;
+        value += (byte & 127) * factor;
+        if (byte < 128) return value;
+      }
+      return value;
+    };
+    while (at < to) {
+      const tag = varint();
+      const wire = tag % 8;
+      if (wire === VARINT) varint();
+      else if (wire === FIXED64) at += 8;
+      else if (wire === FIXED32) at += 4;
+      else if (wire === LENGTH) {
+        const length = varint();
+        const inner = MESSAGES[kind][Math.floor(tag / 8)];
+        if (inner !== undefined) {
+          count(counts, "messages");
+          if (inner === "node") count(counts, "nodes");
+          if (length > 0) open.push({ kind: inner, from: at, to: Math.min(at + length, to) });
+        }
+        at += length;
+      } else break;
+    }
+  }
+}

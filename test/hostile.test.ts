@@ -1,0 +1,72 @@
+/** Models that ask for far more than their size, or break an assumption: refused in one line, or read rightly. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, test } from "vitest";
+import { MODELS } from "./hostile/models.js";
+
+const CHILD = fileURLToPath(new URL("hostile/child.mjs", import.meta.url));
+const CASES = fileURLToPath(new URL("cases/hostile", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "hostile-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Of processor time, for each way of taking a model; and what the process may take over what it had before. */
+const MOST_MILLISECONDS = 1000;
+const MOST_MEGABYTES = 200;
+/** Sound models of so many nodes that their work, and ONNX Runtime's, takes its time. */
+const LARGE = new Set([
+  "manyNodes",
+  "sameHint",
+  "outputs",
+  "outputsOfOne",
+  "outputs_10000",
+  "readers",
+  "sharedWeight",
+]);
+
+interface Line {
+  way: string;
+  milliseconds: number;
+  megabytes: number;
+  message?: string;
+  isOurs?: boolean;
+  stack?: string;
+}
+
+function taken(file: string): Line[] {
+  const { stdout, stderr, status, signal } = spawnSync(process.execPath, ["--expose-gc", CHILD, file], {
+    encoding: "utf8",
+    timeout: 100_000,
+    maxBuffer: 2 ** 28,
+  });
+  const lines = stdout.split("\n").filter((line) => line !== "");
+  const last = lines.at(-1)?.slice(0, 200);
+  expect(status, `${file}: ended by ${signal} after ${last}\n${stderr}`).toBe(0);
+  return lines.map((line) => JSON.parse(line) as Line);
+}
+
+function check(name: string, file: string): void {
+  const most = LARGE.has(name) ? 4 * MOST_MILLISECONDS : MOST_MILLISECONDS;
+  for (const { way, milliseconds, megabytes, message, isOurs, stack } of taken(file)) {
+    if (message !== undefined) {
+      expect(isOurs, `${name}, ${way}: ${stack}`).toBe(true);
+      expect(message, `${name}, ${way}`).not.toMatch(/[\n\r]/);
+      expect(message.length, `${name}, ${way}: ${message.slice(0, 200)}`).toBeLessThan(1000);
+    }
+    expect(milliseconds, `${name}, ${way}: milliseconds`).toBeLessThan(most);
+    expect(megabytes, `${name}, ${way}: megabytes`).toBeLessThan(MOST_MEGABYTES);
+  }
+}
+
+describe("a hostile model is refused in one line or read, at once and without memory", () => {
+  const files = readdirSync(CASES).filter((name) => name.endsWith(".onnx"));
+  test.each(files)("%s", { timeout: 120_000 }, (name) => check(name, join(CASES, name)));
+
+  test.each(Object.keys(MODELS))("%s", { timeout: 120_000 }, (name) => {
+    const file = join(folder, `${name}.onnx`);
+    writeFileSync(file, MODELS[name]?.() ?? "");
+    check(name, file);
+  });
+});

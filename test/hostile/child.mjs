@@ -1,0 +1,59 @@
+/**
+ * Does everything that takes a model with each of the files given, and prints what came of it: one JSON line a file and
+ * way, with its processor time, and its peak of memory over what the process had before.
+ *
+ *   node --expose-gc test/hostile/child.mjs FILE…
+ */
+import { readFileSync, writeSync } from "node:fs";
+import { convert } from "../../dist/src/convert/convert.js";
+import { summarizeModel } from "../../dist/src/convert/summary.js";
+import { JpegDomainError } from "../../dist/src/errors.js";
+import { readOnnx } from "../../dist/src/onnx/file.js";
+import { modelLines } from "../../dist/src/report/model-text.js";
+import { openClassifier } from "../../dist/src/runtime/classifier.js";
+import { loadModel } from "../../dist/src/runtime/model.js";
+import { ADAM } from "../../dist/src/train/adam.js";
+import { gradientGraph, trainingGraph } from "../../dist/src/train/training-graph.js";
+
+const plans = ["fused", "blockwise", "exploded"];
+const ways = {
+  read: (bytes) => readOnnx(bytes),
+  ...Object.fromEntries(
+    plans.flatMap((plan) => [
+      [plan, (bytes) => convert(bytes, { plan })],
+      [`${plan} asm`, (bytes) => convert(bytes, { plan, relu: { asm: 6 } })],
+      [`${plan} jpeg`, (bytes) => convert(bytes, { plan, input: "jpeg" })],
+    ]),
+  ),
+  inspect: (bytes) => modelLines(summarizeModel(readOnnx(bytes), { plan: "blockwise" })),
+  gradient: (bytes) => gradientGraph(readOnnx(bytes)),
+  train: (bytes) => trainingGraph(readOnnx(bytes), ADAM),
+  load: async (bytes) => (await loadModel(bytes)).close(),
+  classifier: async (bytes) => (await openClassifier(bytes)).close(),
+};
+
+const peak = () => process.resourceUsage().maxRSS / 1024;
+for (const file of process.argv.slice(2)) {
+  const bytes = new Uint8Array(readFileSync(file));
+  for (const [way, work] of Object.entries(ways)) {
+    globalThis.gc?.();
+    const [highest, before] = [peak(), process.memoryUsage().rss / 2 ** 20];
+    const start = process.cpuUsage();
+    let error;
+    try {
+      await work(bytes);
+    } catch (thrown) {
+      error = thrown;
+    }
+    const { user, system } = process.cpuUsage(start);
+    const line = {
+      file,
+      way,
+      milliseconds: Math.round((user + system) / 1000),
+      megabytes: peak() > highest ? Math.round(peak() - before) : 0,
+      ...(error && { message: error.message, isOurs: error instanceof JpegDomainError, stack: error.stack }),
+    };
+    writeSync(1, `${JSON.stringify(line)}\n`);
+  }
+}
+process.exit(0);
