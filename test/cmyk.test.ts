@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { decode } from "fast-png";
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { geometry } from "../src/convert/entrance/geometry.js";
 import { planesOf } from "../src/convert/entrance/planes.js";
 import type { Preprocess } from "../src/convert/entrance/preprocess.js";
@@ -13,6 +13,7 @@ import { type JpegComponent, type JpegImage, readCoefficients, writeCoefficients
 import { filled } from "./jpeg/entrance.js";
 import { oriented, PLAIN, pil, pilPixels, pythonWithPil, within } from "./jpeg/pixels.js";
 import { encoded } from "./jpeg/planes.js";
+import { describeWith } from "./jpeg/tools.js";
 
 const PYTHON = pythonWithPil();
 const GRAY: Preprocess = { ...PLAIN, channels: "grayscale", mean: [0], std: [1] };
@@ -122,7 +123,7 @@ const TRANSFORMS: [name: string, transform: Transform][] = [
   ["no marker", undefined],
 ];
 
-describe.skipIf(PYTHON === undefined)("as PIL has them", () => {
+describeWith(PYTHON !== undefined, "PIL and NumPy", "as PIL has them", () => {
   test.each(KINDS)("%s", (_, factors, progressive) => {
     const [width, height] = [53, 37];
     const file = fourComponents(width, height, factors, progressive);

@@ -46,8 +46,10 @@ const UNFINISHED = ["52-progressive-cut-after-dc-scan-with-eoi", "53-progressive
 /** What the file would be without its EXIF segment's orientation: libjpeg's tools do not turn it. */
 const asStored = (image: JpegImage): JpegImage => ({ ...image, orientation: 1 });
 
-describe.skipIf(!TOOLS)("pixels against libjpeg-turbo's, djpeg -dct int", () => {
-  test.each(names.filter((name) => !name.startsWith("4") || name > "43"))("%s", (name) => {
+describe("pixels against libjpeg-turbo's, djpeg -dct int", () => {
+  // sharp's decoder smooths the blocks of unfinished files in an older way; PIL's pictures of these are below.
+  const comparable = TOOLS ? names : names.filter((name) => !UNFINISHED.includes(name));
+  test.each(comparable.filter((name) => !name.startsWith("4") || name > "43"))("%s", (name) => {
     const jpeg = load(name);
     const { width, height, data } = djpegOfDamaged(jpeg) as NonNullable<ReturnType<typeof djpegOfDamaged>>;
     const image = asStored(readCoefficients(jpeg, TOLERANT));
@@ -71,6 +73,7 @@ describe.skipIf(!TOOLS)("pixels against libjpeg-turbo's, djpeg -dct int", () => 
       const expected = djpegOfDamaged(jpeg);
       // Where a segment of tables is cut off, libjpeg may refuse.
       if (expected === undefined) continue;
+      if (!TOOLS && readCoefficients(jpeg, TOLERANT).unfinished) continue;
       const what = `round ${round}: ${width}x${height}, ${jpeg.length} of ${sound.length} bytes`;
       within(filled(jpeg, PLAIN, expected, TOLERANT), expected.data, 0.2, 3, what);
       const image = readCoefficients(jpeg, TOLERANT);
@@ -78,8 +81,8 @@ describe.skipIf(!TOOLS)("pixels against libjpeg-turbo's, djpeg -dct int", () => 
       compared++;
       if (image.unfinished) smoothed++;
     }
-    expect(compared).toBeGreaterThan(60);
-    expect(smoothed).toBeGreaterThan(15);
+    expect(compared).toBeGreaterThan(TOOLS ? 60 : 30);
+    if (TOOLS) expect(smoothed).toBeGreaterThan(15);
   });
 });
 

@@ -11,9 +11,9 @@ import { PlaneWriter } from "../src/jpeg/pixels.js";
 import { scaledLayout } from "../src/jpeg/scaling.js";
 import { taps } from "../src/transform/resample.js";
 import { byGraph, filled, jpegOf, SAMPLINGS } from "./jpeg/entrance.js";
-import { crop, photographs, tool } from "./jpeg/photographs.js";
-import { compare, djpeg, oriented, PLAIN, pil, pythonWithPil, within } from "./jpeg/pixels.js";
-import { cjpeg, hasJpegTools } from "./jpeg/tools.js";
+import { crop, photographs } from "./jpeg/photographs.js";
+import { compare, djpeg, djpegPnm, oriented, PLAIN, pil, pythonWithPil, within } from "./jpeg/pixels.js";
+import { cjpeg, describeWith, hasJpegTools, testPicture } from "./jpeg/tools.js";
 
 const TOOLS = hasJpegTools();
 const PYTHON = pythonWithPil();
@@ -39,13 +39,13 @@ function pixelsAt(jpeg: Uint8Array, scale: number): Float32Array {
   return out;
 }
 
-describe.skipIf(!TOOLS)("pixels against libjpeg-turbo's, djpeg -dct int", () => {
+describe("pixels against libjpeg-turbo's, djpeg -dct int", () => {
   const [photograph] = photographs();
-  const part = photograph && crop(tool("djpeg", [], photograph), 397, 301);
+  const part = photograph ? crop(djpegPnm(photograph), 397, 301) : testPicture(397, 301, 3).pnm;
   const cases = SAMPLINGS.flatMap(([name, args]) => [50, 75, 85, 95].map((q) => [name, q, args] as const));
 
-  test.skipIf(part === undefined).each(cases)("a photograph, %s, quality %i", async (name, quality, args) => {
-    const jpeg = new Uint8Array(cjpeg(["-quality", String(quality), ...args], part as Uint8Array));
+  test.each(cases)("a photograph, where there is one, %s, quality %i", async (name, quality, args) => {
+    const jpeg = new Uint8Array(cjpeg(["-quality", String(quality), ...args], part));
     const { data: expected, ...size } = djpeg(jpeg);
     const [graph = []] = await byGraph([jpeg], PLAIN, size);
     within(filled(jpeg, PLAIN, size), expected, 0.1, 3, `WebAssembly, ${name}`);
@@ -67,6 +67,13 @@ describe.skipIf(!TOOLS)("pixels against libjpeg-turbo's, djpeg -dct int", () => 
       }
   });
 
+  test("red, green and blue components", () => {
+    const jpeg = jpegOf(50, 41, ["-rgb"]);
+    within(pixelsAt(jpeg, 8), djpeg(jpeg).data, 0.1, 2, "rgb");
+  });
+});
+
+describeWith(TOOLS, "djpeg", "pixels at a scale against libjpeg-turbo's, djpeg -dct int", () => {
   test.each([3, 5, 6, 7])("at %i/8", (scale) => {
     for (const [name, args] of SAMPLINGS)
       for (const [width, height] of [
@@ -90,15 +97,10 @@ describe.skipIf(!TOOLS)("pixels against libjpeg-turbo's, djpeg -dct int", () => 
       expect(mean).toBeLessThan(1.5);
     }
   });
-
-  test("red, green and blue components", () => {
-    const jpeg = jpegOf(50, 41, ["-rgb"]);
-    within(pixelsAt(jpeg, 8), djpeg(jpeg).data, 0.1, 2, "rgb");
-  });
 });
 
-describe.skipIf(!TOOLS || PYTHON === undefined)("against PIL", () => {
-  const jpeg = TOOLS ? jpegOf(150, 100, ["-quality", "90", "-sample", "2x2"]) : new Uint8Array();
+describeWith(PYTHON !== undefined, "PIL and NumPy", "against PIL", () => {
+  const jpeg = jpegOf(150, 100, ["-quality", "90", "-sample", "2x2"]);
 
   test.each(["nearest", "bilinear", "bicubic", "lanczos"] as const)("%s", (resample) => {
     // Not below 7/8: the whole inverse transform is taken, and PIL's resampling is all that is left to differ.
@@ -139,7 +141,7 @@ describe.skipIf(!TOOLS || PYTHON === undefined)("against PIL", () => {
   test("a photograph that shrinks: the scaled inverse transform stays near PIL's way from all pixels", () => {
     const [photograph] = photographs();
     if (photograph === undefined) return;
-    const part = crop(tool("djpeg", [], photograph), 1200, 900);
+    const part = crop(djpegPnm(photograph), 1200, 900);
     const small = new Uint8Array(cjpeg(["-quality", "85"], part));
     const { resized, crop: middle } = geometry(TORCHVISION, { width: 1200, height: 900 });
     const numbers = [resized.width, resized.height, middle.left, middle.top, 224, 224];

@@ -39,10 +39,8 @@ import { mirrored, taps } from "../src/transform/resample.js";
 import { byGraph, filled, identity, jpegOf, SAMPLINGS } from "./jpeg/entrance.js";
 import { generate, mutate, Random } from "./jpeg/generate.js";
 import { oriented, PLAIN, within } from "./jpeg/pixels.js";
-import { hasJpegTools } from "./jpeg/tools.js";
 
-const TOOLS = hasJpegTools();
-describe.skipIf(!TOOLS)("one file after another", () => {
+describe("one file after another", () => {
   test("of the same geometry or another, each has the planes that it has alone", () => {
     const size = { height: 40, width: 40 };
     const preprocess: Preprocess = { ...PLAIN, resize: { shortestEdge: 48 }, crop: size };
@@ -68,7 +66,7 @@ describe.skipIf(!TOOLS)("one file after another", () => {
   });
 });
 
-describe.skipIf(!TOOLS)("definition, WebAssembly and graph agree", () => {
+describe("definition, WebAssembly and graph agree", () => {
   const preprocessings: [name: string, preprocess: Partial<Preprocess>, size: Area][] = [
     [
       "shortest edge and crop",
@@ -390,7 +388,7 @@ describe("what is refused", () => {
   const size = { height: 32, width: 32 };
   const preprocess: Preprocess = { ...PLAIN, crop: size };
 
-  test.skipIf(!TOOLS)("images that come out at another size than the network's", () => {
+  test("images that come out at another size than the network's", () => {
     const jpeg = jpegOf(31, 40, []);
     expect(() => filled(jpeg, PLAIN, size)).toThrow(/gives 3 planes of 31x40; the network takes 3 of 32x32/);
   });

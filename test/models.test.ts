@@ -23,6 +23,7 @@ import { modelLines } from "../src/report/model-text.js";
 import { openClassifier } from "../src/runtime/classifier.js";
 import { openSession } from "../src/runtime/session.js";
 import { compress } from "../src/transform/images.js";
+import { describeWith } from "./jpeg/tools.js";
 import { largestDifference, readNpy, uniform } from "./reference/arrays.js";
 
 const ONE_THREAD = { intraOpNumThreads: 1 };
@@ -130,7 +131,7 @@ const DEPTHS: Record<string, [number, number]> = {
   convnext_tiny: [10, 142],
 };
 
-describe.skipIf(absent)("torchvision's architectures, as PyTorch exports them", () => {
+describeWith(!absent, "torchvision", "torchvision's architectures, as PyTorch exports them", () => {
   let folder: string;
   beforeAll(() => {
     expect(python, "CI needs a python3 with torchvision (Debian: python3-torchvision)").toBeDefined();

@@ -16,6 +16,7 @@ import { readOnnx } from "../src/onnx/file.js";
 import { float32, type Graph, volume } from "../src/onnx/graph.js";
 import { openSession } from "../src/runtime/session.js";
 import { compress, toWholeBlocks } from "../src/transform/images.js";
+import { describeWith } from "./jpeg/tools.js";
 import { largestDifference, uniform } from "./reference/arrays.js";
 
 const PLANS = ["fused", "blockwise"] as const;
@@ -69,7 +70,7 @@ async function compare(model: Graph, [n, height, width]: [number, number, number
   return { difference: Math.max(...differences), report };
 }
 
-describe.skipIf(absent)("tf2onnx's idioms", () => {
+describeWith(!absent, "a python3 with onnx", "tf2onnx's idioms", () => {
   let folder: string;
   beforeAll(() => {
     expect(python, "CI needs a python3 with onnx (Debian: python3-onnx)").toBeDefined();
@@ -253,7 +254,7 @@ describe("feature maps [N, H, W, C]", () => {
   });
 });
 
-describe.skipIf(noBlazeface)("BlazeFace", () => {
+describeWith(!noBlazeface, "its files", "BlazeFace", () => {
   // Its maps grow by channels of zeros: after a maximum on pixels, elsewhere on coefficients.
   test.each([
     { name: "front_128x128", side: 128, pads: { coefficients: 8, pixels: 3 }, coefficients: 78 },

@@ -3,7 +3,8 @@ import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 import type { Preprocess } from "../../src/convert/entrance/preprocess.js";
 import { missing } from "./libjpeg.js";
-import { run, tryRun } from "./tools.js";
+import { pnmBySharp } from "./sharp-at-once.js";
+import { hasJpegTools, run, tryRun } from "./tools.js";
 
 /** Pixels as they are. */
 export const PLAIN: Preprocess = {
@@ -28,12 +29,22 @@ export function planesOfPnm(pnm: Uint8Array): { width: number; height: number; d
   return { width, height, data };
 }
 
-/** libjpeg-turbo's pixels at `scale / 8`. */
-export const djpeg = (jpeg: Uint8Array, scale = 8) =>
-  planesOfPnm(run("djpeg", ["-dct", "int", "-scale", `${scale}/8`], jpeg));
+/** libjpeg-turbo's pixels at `scale / 8`; other scales than 8 only where djpeg is. */
+export const djpeg = (jpeg: Uint8Array, scale = 8) => planesOfPnm(djpegPnm(jpeg, scale));
+
+export function djpegPnm(jpeg: Uint8Array, scale = 8): Uint8Array {
+  if (hasJpegTools()) return run("djpeg", ["-dct", "int", "-scale", `${scale}/8`], jpeg);
+  const pnm = scale === 8 ? pnmBySharp(jpeg) : undefined;
+  if (pnm === undefined) throw new Error(`sharp gives no picture at ${scale}/8`);
+  return pnm;
+}
 
 /** The same of a file that may be damaged; undefined where djpeg gives no picture. */
 export function djpegOfDamaged(jpeg: Uint8Array) {
+  if (!hasJpegTools()) {
+    const pnm = pnmBySharp(jpeg);
+    return pnm && planesOfPnm(pnm);
+  }
   const { status, stdout } = tryRun("djpeg", ["-dct", "int"], jpeg);
   // 2: there were warnings.
   if (status !== 0 && status !== 2) return undefined;

@@ -33,11 +33,7 @@ export function encodeAsCjpeg(args: readonly string[], pnm: Uint8Array): Uint8Ar
     ...(args.includes("-rgb") && { colorSpace: "rgb" as const }),
   };
   if (factors.length === 1) return encodeJpeg(planes, options);
-  return withFactors(
-    encodeJpeg(planes, { quality: options.quality as number, subsampling: "4:4:4" }),
-    factors,
-    options,
-  );
+  return withFactors(pixels, width, height, factors, options);
 }
 
 const TURBO_SAMPLINGS: Record<string, number> = {
@@ -64,28 +60,62 @@ function intervalOf(restart: string, width: number, factors: Factors): number {
   return restart.endsWith("B") ? count : count * Math.ceil(width / (8 * most));
 }
 
-/** As many of a 4:4:4 file's blocks as each component has with other sampling factors: no picture, but a sound file. */
-function withFactors(file: Uint8Array, factors: Factors, options: EncodeOptions): Uint8Array {
-  const image = readCoefficients(file);
-  const most = [0, 1].map((axis) =>
-    Math.max(...factors.map((pair) => pair[axis] as number)),
-  ) as Factors[number];
-  const components = image.components.map((component, c): JpegComponent => {
-    const [h, v] = factors[c] ?? [1, 1];
-    const blocksWide = Math.ceil((image.width * h) / (8 * most[0]));
-    const blocksHigh = Math.ceil((image.height * v) / (8 * most[1]));
-    const coefficients = new Int16Array(blocksWide * blocksHigh * 64);
-    for (let row = 0; row < blocksHigh; row++) {
-      const from = row * component.blocksWide * 64;
-      coefficients.set(component.coefficients.subarray(from, from + blocksWide * 64), row * blocksWide * 64);
-    }
-    return { ...component, horizontalSampling: h, verticalSampling: v, blocksWide, blocksHigh, coefficients };
+/** Each component as a grayscale image of its own size, and then together in one file. */
+function withFactors(
+  pixels: Uint8Array,
+  width: number,
+  height: number,
+  factors: Factors,
+  options: EncodeOptions,
+): Uint8Array {
+  const [across, down] = [0, 1].map((axis) => Math.max(...factors.map((pair) => pair[axis] as number))) as [
+    number,
+    number,
+  ];
+  const components = toYcbcr(pixels).map((plane, c): JpegComponent => {
+    const [horizontal, vertical] = factors[c] ?? [1, 1];
+    const small = shrunk(plane, width, height, across / horizontal, down / vertical);
+    const gray = encodeJpeg({ ...small, colorSpace: "grayscale" }, { quality: options.quality as number });
+    const [component] = readCoefficients(gray).components as [JpegComponent];
+    return { ...component, id: c + 1, horizontalSampling: horizontal, verticalSampling: vertical };
   });
   const { progressive, restartInterval = 0, huffman = "optimized" } = options;
   return writeCoefficients(
-    { ...image, components },
+    { width, height, progressive: progressive === true, colorSpace: "ycbcr", components },
     { progressive: progressive === true, restartInterval, huffman },
   );
+}
+
+/** JFIF's planes of red, green and blue pixels. */
+function toYcbcr(pixels: Uint8Array): Float32Array[] {
+  const rows = [
+    [0.299, 0.587, 0.114, 0],
+    [-0.1687, -0.3313, 0.5, 128],
+    [0.5, -0.4187, -0.0813, 128],
+  ] as const;
+  const at = (index: number) => pixels[index] as number;
+  return rows.map(([red, green, blue, shift]) =>
+    Float32Array.from(
+      { length: pixels.length / 3 },
+      (_, i) => red * at(3 * i) + green * at(3 * i + 1) + blue * at(3 * i + 2) + shift,
+    ),
+  );
+}
+
+/** Means of so many pixels across and down. */
+function shrunk(plane: Float32Array, width: number, height: number, across: number, down: number) {
+  const [wide, high] = [Math.ceil(width / across), Math.ceil(height / down)];
+  const small = Float32Array.from({ length: wide * high }, (_, at) => {
+    const [left, top] = [Math.floor((at % wide) * across), Math.floor(Math.floor(at / wide) * down)];
+    let [sum, count] = [0, 0];
+    for (let y = top; y < Math.min(height, top + down); y++)
+      for (let x = left; x < Math.min(width, left + across); x++) {
+        sum += plane[y * width + x] as number;
+        count++;
+      }
+    return sum / count;
+  });
+  return { width: wide, height: high, planes: [small] };
 }
 
 /** cjpeg's scan scripts: `0,1: 0-0, 0, 1;`, or components alone. */

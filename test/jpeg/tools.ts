@@ -1,4 +1,13 @@
+/**
+ * What tests compare with. A test asks for what it needs:
+ * - a file of pixels, pixels of a file: `cjpeg` and `jpegOf`, `pixelsOf` and `djpeg` (./pixels.ts). They are always to be
+ *   had; without libjpeg-turbo's programs by ./stand-in.ts. What tests our encoder must not take its files for cjpeg's;
+ * - what only the programs have (pixels at a scale, jpegtran, wild files): `hasJpegTools`;
+ * - Python: `pythonWithNumpy`, `pythonWithPil`; libjpeg's coefficients: `libjpegProgram`.
+ * A group that has nothing to compare with is left out as one test, which says what it lacks: {@link describeWith}.
+ */
 import { spawnSync } from "node:child_process";
+import { describe, test } from "vitest";
 import { missing } from "./libjpeg.js";
 import { encodeAsCjpeg, sharpPixels } from "./stand-in.js";
 
@@ -28,6 +37,11 @@ export function cjpeg(args: readonly string[], pnm: Uint8Array): Buffer {
   const { status, stdout, stderr } = tryRun("cjpeg", args, pnm);
   if (status !== 0) throw new Error(`cjpeg ${args.join(" ")}: ${status} ${stderr}`);
   return stdout;
+}
+
+export function describeWith(isThere: boolean, what: string, name: string, body: () => void): void {
+  if (isThere) describe(name, body);
+  else test.skip(`${name}: for lack of ${what}`);
 }
 
 let tools: boolean | undefined;
