@@ -1,5 +1,5 @@
 /** Files that come from outside: regular ones of a bounded size, so that none hangs or fills the memory. */
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
+import { closeSync, constants, openSync, readSync, type Stats, statSync } from "node:fs";
 import { JpegDomainError } from "../errors.js";
 
 /** The most bytes that are read of a file. */
@@ -39,13 +39,12 @@ export const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (co
  * @throws {FileKindError} where it is something else, such as a pipe or a device, or larger
  */
 export function readRegularFile(path: string, most: number = MOST_BYTES.model): Uint8Array {
-  // Before it is opened, since opening some devices does something.
-  checkRegular(statSync(path));
+  // Before it is opened, since opening some devices does something. What takes its place in between is read no further.
+  const stats = statSync(path);
+  checkRegular(stats);
+  checkSize(stats.size, most);
   const file = openSync(path, OPEN_FLAGS);
   try {
-    const stats = fstatSync(file);
-    checkRegular(stats);
-    checkSize(stats.size, most);
     return readToEnd(file, stats.size, most);
   } finally {
     closeSync(file);
