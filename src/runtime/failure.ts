@@ -47,7 +47,8 @@ export function fileFailure(error: unknown, path: string): unknown {
 
 /** Anything thrown, as the error of one file. */
 export function describeFailure(thrown: unknown): Error {
-  if (thrown instanceof JpegDomainError) return thrown;
+  // Of one kind on every thread: a pool does not send the class.
+  if (thrown instanceof JpegDomainError && !(thrown instanceof FileKindError)) return thrown;
   const reason = systemReason(thrown);
   if (reason !== undefined) return new JpegDomainError(reason);
   return thrown instanceof Error ? thrown : new Error(String(thrown));
