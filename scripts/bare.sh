@@ -10,6 +10,8 @@ layer=$(mktemp -d)
 trap 'rmdir "$layer"' EXIT
 export layer
 unset CI
+# Neither a Python that was installed in another way.
+PATH=$(tr : '\n' <<<"$PATH" | grep -v pyenv | paste -sd :)
 unshare --mount bash -c '
   set -e
   mount -t tmpfs tmpfs "$layer"

@@ -86,7 +86,7 @@ describe("pixels against libjpeg-turbo's, djpeg -dct int", () => {
   });
 });
 
-test.skipIf(!TOOLS)("bits flipped anywhere in the coded data: the same pixels, wild as they are", () => {
+test("bits flipped anywhere in the coded data: the same pixels, wild as they are", () => {
   const random = new Random(22);
   let compared = 0;
   for (let round = 0; round < 150; round++) {
@@ -99,6 +99,7 @@ test.skipIf(!TOOLS)("bits flipped anywhere in the coded data: the same pixels, w
     }
     const expected = djpegOfDamaged(jpeg);
     if (expected === undefined) continue;
+    if (!TOOLS && readCoefficients(jpeg, TOLERANT).unfinished) continue;
     within(filled(jpeg, PLAIN, expected, TOLERANT), expected.data, 0.1, 3, `round ${round}`);
     compared++;
   }

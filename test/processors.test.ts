@@ -18,6 +18,7 @@ import {
 } from "../src/index.js";
 import { filled } from "./jpeg/entrance.js";
 import { compare, pythonWithPil } from "./jpeg/pixels.js";
+import { describeWith } from "./jpeg/tools.js";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 const read = (name: string) => readFileSync(path(`cases/hf/${name}`));
@@ -200,25 +201,30 @@ function photograph(width: number, height: number): Uint8Array {
 }
 
 const PYTHON = pythonWithPil();
-describe.skipIf(PYTHON === undefined)("against the processors' arithmetic in PIL and NumPy", () => {
-  const names = [...new Set(rows.flatMap(({ name, config }) => (config === undefined ? [name] : [])))];
+describeWith(
+  PYTHON !== undefined,
+  "PIL and NumPy",
+  "against the processors' arithmetic in PIL and NumPy",
+  () => {
+    const names = [...new Set(rows.flatMap(({ name, config }) => (config === undefined ? [name] : [])))];
 
-  test.each([
-    [641, 427],
-    [255, 333],
-  ])("photographs of %i x %i", (width, height) => {
-    const jpeg = photograph(width, height);
-    for (const name of names) {
-      const preprocess = parsePreprocessorConfig(read(name).toString());
-      const script = path("reference/processors.py");
-      const output = execFileSync(PYTHON as string, [script, path(`cases/hf/${name}`)], {
-        input: jpeg,
-        maxBuffer: 2 ** 28,
-      });
-      const expected = new Float32Array(new Uint8Array(output).buffer);
-      const { planes } = geometry(preprocess, { width, height });
-      const { mean } = compare(filled(jpeg, preprocess, planes), expected);
-      expect(mean / level(preprocess, 0), name).toBeLessThan(1.2);
-    }
-  });
-});
+    test.each([
+      [641, 427],
+      [255, 333],
+    ])("photographs of %i x %i", (width, height) => {
+      const jpeg = photograph(width, height);
+      for (const name of names) {
+        const preprocess = parsePreprocessorConfig(read(name).toString());
+        const script = path("reference/processors.py");
+        const output = execFileSync(PYTHON as string, [script, path(`cases/hf/${name}`)], {
+          input: jpeg,
+          maxBuffer: 2 ** 28,
+        });
+        const expected = new Float32Array(new Uint8Array(output).buffer);
+        const { planes } = geometry(preprocess, { width, height });
+        const { mean } = compare(filled(jpeg, preprocess, planes), expected);
+        expect(mean / level(preprocess, 0), name).toBeLessThan(1.2);
+      }
+    });
+  },
+);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { writeImageSet } from "./image-set.js";
+import { describeWith } from "./jpeg/tools.js";
 import { mnistJpegs, picture } from "./runtime-material.js";
 import { HAS_TERMINAL, MAIN, onTerminal } from "./terminal.js";
 
@@ -75,7 +76,7 @@ const COMMANDS: [command: string, lines: RegExp[], code?: number][] = [
   ["eval m.onnx --data none", [/^error: none, byte 0: found no such folder/], 1],
 ];
 
-describe.skipIf(!HAS_TERMINAL)("on a terminal", () => {
+describeWith(HAS_TERMINAL, "util-linux's script", "on a terminal", () => {
   describe.each([
     [80, {}],
     [200, {}],
