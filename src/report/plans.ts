@@ -99,7 +99,10 @@ export async function comparePlans(
     if (isLarge(last))
       onLarge?.(`${labelOf(last)} needs ${formatBytes(loadingBytes(last.cost))} while it is loaded`);
     const often = { rounds: perOpening, openings: openings(group) };
-    const speeds = await timeTogether(group, planes, count, often, () => onProgress?.(++done, total));
+    const speeds = await timeTogether(group, planes, count, often, () => {
+      done++;
+      onProgress?.(done, total);
+    });
     const spatial = speeds.get(group[0] as Candidate) as number[];
     if (group === small) spatialSpeed = median(spatial);
     for (const [candidate, own] of speeds) {
