@@ -223,6 +223,18 @@ describe("definition, WebAssembly and graph agree", () => {
         within(planes?.data as Float32Array, expected, 0.1, 3.01, `${name}, ${width}x${height}`);
       }
     await session.release();
+    const all: Preprocess = {
+      ...preprocess,
+      precrop: { height: 0.8, width: 0.7 },
+      resize: { shortestEdge: 30 },
+      cropRounding: "even",
+      pad: { top: 1, left: 2, bottom: 3, right: 4, value: 9 },
+      resample: "box",
+    };
+    const padded = { height: 44, width: 43 };
+    const [found] = await byGraph([oriented(jpegOf(99, 120, []), 7)], all, padded, opset);
+    const image = readCoefficients(oriented(jpegOf(99, 120, []), 7));
+    within(found ?? [], planesOf(image, all).data, 0.1, 3.01, "all steps");
   });
 
   test("any sampling factors, sizes and orientations, at every scale", async () => {

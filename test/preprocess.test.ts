@@ -321,6 +321,16 @@ describe("checks", () => {
     expect(() => writePreprocess(graph, { ...PLAIN, mean: [1] })).toThrow(/preprocess\.mean is \[1\]/);
   });
 
+  test("planes beyond reason are refused before they are made", async () => {
+    const graph = identity(3, { height: 8, width: 8 });
+    const inputs = graph.inputs.map((input) => ({ ...input, shape: ["N", 3, "H", "W"] }));
+    const side = 16000;
+    const pad = { top: 300, left: 300, bottom: 0, right: 0 };
+    const model = writeOnnx({ ...graph, inputs });
+    const preprocess: Preprocess = { ...PLAIN, crop: { height: side, width: side }, pad };
+    await expect(api.loadModel(model, { threads: 1, preprocess })).rejects.toThrow(/images of 16300x16300;/);
+  });
+
   test.each<[string[], object]>([
     [["--pad", "2"], { pad: { top: 2, left: 2, bottom: 2, right: 2 } }],
     [["--pad", "1,2,3,2"], { pad: { top: 1, left: 2, bottom: 3, right: 2 } }],

@@ -46,7 +46,6 @@ export function modelLines(summary: ModelSummary, width = Number.POSITIVE_INFINI
     return lines;
   }
   const planes = `${image?.channels}x${image?.height}x${image?.width}`;
-  if (preprocess) lines.push(...photographLines(preprocess, width));
   lines.push(
     `image ${planes}; conversion with input ${summary.input}, plan ${summary.plan}, ReLU ${summary.relu}:`,
     "",
@@ -57,6 +56,7 @@ export function modelLines(summary: ModelSummary, width = Number.POSITIVE_INFINI
     `total ${millions(summary.multiplyAdds ?? 0)} million multiply-adds an image, ${millions(summary.spatialMultiplyAdds ?? 0)} in the spatial model`,
   );
   lines.push(...conversionLines(layers));
+  if (preprocess) lines.push(...photographLines(preprocess, width));
   return lines;
 }
 

@@ -30,8 +30,10 @@ export async function byGraph(
   jpegs: Uint8Array[],
   preprocess: Preprocess,
   size: Area,
+  opset = 17,
 ): Promise<Float32Array[]> {
-  const { graph } = convertGraph(identity(channelCount(preprocess), size), { input: "jpeg", preprocess });
+  const network = identity(channelCount(preprocess), size, opset);
+  const { graph } = convertGraph(network, { input: "jpeg", preprocess });
   const session = await openSession(graph);
   const results: Float32Array[] = [];
   for (const jpeg of jpegs) {

@@ -25,8 +25,16 @@ export function planeSize(network: Planes, preprocess: Preprocess): Size {
       throw new ConvertError(`the network takes images of ${name} ${made}, expected at most ${MAX_SIDE}`);
     return made;
   };
-  return { channels: network.channels, height: side("height"), width: side("width") };
+  const size = { channels: network.channels, height: side("height"), width: side("width") };
+  if (size.channels * size.height * size.width > MOST_PIXELS)
+    throw new ConvertError(
+      `the preprocessing gives images of ${size.height}x${size.width}; expected ${MOST_PIXELS} pixels of all channels at most`,
+    );
+  return size;
 }
+
+/** A gigabyte of planes. */
+const MOST_PIXELS = 2 ** 28;
 
 /** Refuses a resize of which no image comes out at the network's size. */
 function checkResize({ resize, crop, pad = NO_PAD }: Preprocess, network: Planes): void {
