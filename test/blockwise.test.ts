@@ -317,8 +317,9 @@ describe("plan blockwise", () => {
     expect(domains(alone)).toEqual(["(MaxPool)", "(Conv)", "(MaxPool)"]);
     const pixelByPixel = between((g, x) => g.node("Relu", [g.node("Neg", [x])]));
     expect(domains(pixelByPixel)).toEqual(["(MaxPool)", "(Neg)", "(Relu)", "(MaxPool)"]);
-    const approximate = domains(pixelByPixel, { relu: { asm: 6 } });
-    expect(approximate).toEqual(["(MaxPool)", "(Neg)", "(Relu)", "(MaxPool)"]);
+    expect(() => convertGraph(pixelByPixel, { plan: "blockwise", relu: { asm: 6 } })).toThrow(
+      "relu asm:6 would approximate no activation of this model under plan blockwise (left exact: 1 Relu)",
+    );
     // The image is decompressed, and nothing is compressed.
     expect(operations(alone)).toBe(128 * 3 * 32 * 32 + 3 * 3 * 9 * 16 * 16);
     expect(operations(pixelByPixel)).toBe(128 * 3 * 32 * 32);
@@ -429,7 +430,7 @@ describe("plan blockwise", () => {
     );
     expect(domains(graph)).toEqual(["GlobalAveragePool", "(Conv)", "(Relu)", "(Conv)", "(Sigmoid)", "Mul"]);
     const { report } = convertGraph(graph, { plan: "blockwise", relu: { asm: 6 } });
-    expect(approximations(report)).toEqual({ approximate: 0, exact: 0 });
+    expect(approximations(report)).toEqual({ approximate: 0, exact: 0, exactByOperator: {} });
   });
 
   test("transforms once for several operators on single pixels in a row", () => {

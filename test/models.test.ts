@@ -434,9 +434,13 @@ describe("what is told", () => {
     expect(report.find(({ node }) => node === "four")?.reason).toBe(
       "exact: its feature map of 4x4 is not whole 8x8 blocks",
     );
-    expect(approximations(report)).toEqual({ approximate: 2, exact: 1 });
+    expect(approximations(report)).toEqual({
+      approximate: 2,
+      exact: 2,
+      exactByOperator: { Relu: 1, LeakyRelu: 1 },
+    });
     const blockwise = convertGraph(graph(), { relu, plan: "blockwise" }).report;
-    expect(approximations(blockwise)).toEqual({ approximate: 3, exact: 0 });
+    expect(approximations(blockwise)).toEqual({ approximate: 4, exact: 0, exactByOperator: {} });
   });
 
   test("layer by layer, with operations", () => {

@@ -3,6 +3,7 @@ import { convertGraph } from "../convert/convert.js";
 import type { PlanName, Relu } from "../convert/options.js";
 import { formatRelu } from "../convert/options.js";
 import { loadingBytes } from "../convert/plan.js";
+import { approximations } from "../convert/report.js";
 import { writeOnnx } from "../onnx/file.js";
 import { formatBytes } from "../report/format.js";
 import { conversionLines } from "../report/model-text.js";
@@ -54,7 +55,7 @@ async function run(
   const bytes = await readInput(found.model);
   await checkOutput(output, KINDS.converted, [found.model]);
   const start = performance.now();
-  const { graph, cost, report, assumed } = await withFile(input, () =>
+  const { graph, cost, report, assumed, renamed } = await withFile(input, () =>
     convertGraph(parseModel(found.model, bytes), {
       relu,
       plan,
@@ -65,6 +66,9 @@ async function run(
     }),
   );
   if (assumed) say(`${input}: ${assumed}`);
+  for (const [name, now] of renamed ?? [])
+    say(`${input}: output "${name}" is called "${now}": converted models have an input "${name}"`);
+  const activations = relu === "exact" ? undefined : approximations(report);
   const file = writeOnnx(graph);
   const milliseconds = performance.now() - start;
   await writeOutput(output, file, KINDS.converted, [found.model]);
@@ -75,6 +79,7 @@ async function run(
       ...result,
       spatialFileBytes: bytes.length,
       ...cost,
+      ...(activations && { activations }),
       loadingBytes: loading,
       layers: report,
     });

@@ -16,6 +16,7 @@ import { ConvertError } from "./errors.js";
 import type { ImageInput } from "./image-input.js";
 import { isSized, isWholeBlocks } from "./layers.js";
 import { multiplications } from "./operations.js";
+import { isPiecewiseLinear } from "./operators/activations.js";
 import { RULES } from "./operators/table.js";
 import type { Cost, Domain, Note, Plan } from "./plan.js";
 import { EXACT, NO_MAP, type NodeReport } from "./report.js";
@@ -159,11 +160,13 @@ function convertNode(work: Work, node: Node): void {
   }
 }
 
+const isApproximable = ({ op, domain }: Node) => domain === "" && isPiecewiseLinear(op);
+
 /** Takes a node over as it is: it works on tensors. */
 function copy(work: Work, node: Node, reason: string): void {
   const { g, facts, values, cost, image, approximate, border, note } = work;
   const inputs = node.inputs.map((input) => (input === "" ? "" : tensor(work, input)));
-  const isExact = approximate && node.op === "Relu" && reason !== NO_MAP;
+  const isExact = approximate && isApproximable(node) && reason !== NO_MAP;
   note("pixels", isExact ? `${EXACT}${reason}` : reason);
   const outputs = node.outputs.map((output) => (output === "" ? "" : g.unique(output)));
   g.copy(

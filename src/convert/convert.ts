@@ -9,6 +9,7 @@ import { inferShapes } from "../onnx/infer.js";
 import { subgraphNames } from "../onnx/subgraph.js";
 import { carry } from "./carry.js";
 import { enterJpeg } from "./entrance/enter.js";
+import { JPEG_INPUTS } from "./entrance/graph.js";
 import { planeSize } from "./entrance/plane-size.js";
 import { isWhole, preparationFor } from "./entrance/preparation.js";
 import { checkPreprocess, type Preprocess } from "./entrance/preprocess.js";
@@ -23,11 +24,12 @@ import { type Cost, gigabytes, loadingBytes, type Note, type Plan, type PlanFact
 import { blockwise } from "./plans/blockwise.js";
 import { exploded, operatorBytes } from "./plans/exploded.js";
 import { fused } from "./plans/fused.js";
-import { type NodeReport, onPlanes, onPlanesAnew } from "./report.js";
+import { approximations, exactOnes, type NodeReport, onPlanes, onPlanesAnew } from "./report.js";
 import { channelsFirst } from "./rewrites/channels-first.js";
 import { foldBatchNormalization } from "./rewrites/fold-batch-normalization.js";
 import { foldChannels } from "./rewrites/fold-channels.js";
 import { foldZeros } from "./rewrites/fold-zeros.js";
+import { freeNames } from "./rewrites/free-names.js";
 
 const PLANS: Record<PlanName, PlanFactory> = { fused, blockwise, exploded } as Record<PlanName, PlanFactory>;
 
@@ -56,6 +58,11 @@ export interface Converted {
   graph: Graph;
   cost: Cost;
   report: NodeReport[];
+  /**
+   * Outputs of the model whose names are those of inputs of converted models, as `y` with `input: 'jpeg'`, and what they
+   * are called instead.
+   */
+  renamed?: ReadonlyMap<string, string>;
   /** With `input: 'jpeg'`: what neither the model nor the options said of its preprocessing, as a sentence. */
   assumed?: string;
 }
@@ -65,11 +72,35 @@ export function convertGraph(model: Graph, options: ConvertOptions = {}): Conver
   settings(options);
   const known = readPreprocess(model);
   const { source, image } = findImage(model, options.inputs);
-  const found = { source: withConstants(source, image, options.inputs ?? {}), image };
+  const given = withConstants(source, image, options.inputs ?? {});
+  const { graph, names } = freeNames(given, options.input === "jpeg" ? JPEG_INPUTS : ["coefficients"]);
+  const found = { source: graph, image: { ...image, name: names.get(image.name) ?? image.name } };
   const budget = budgetOf(model);
-  return options.input === "jpeg"
-    ? fromJpeg(found, budget, options, known)
-    : fromPlanes(prepare(found, budget), options, known);
+  const converted =
+    options.input === "jpeg"
+      ? fromJpeg(found, budget, options, known)
+      : fromPlanes(prepare(found, budget), options, known);
+  checkApproximations(converted.report, options);
+  const outputs = model.outputs.flatMap(({ name }) => {
+    const now = names.get(name);
+    return now === undefined ? [] : [[name, now] as const];
+  });
+  return outputs.length > 0 ? { ...converted, renamed: new Map(outputs) } : converted;
+}
+
+/**
+ * Refuses to call exact what was to be approximated.
+ * @throws {ConvertError} where the model has activations, and the plan could approximate none of them.
+ */
+function checkApproximations(report: NodeReport[], options: ConvertOptions): void {
+  const { relu, plan } = settings(options);
+  if (relu.kind === "exact") return;
+  const found = approximations(report);
+  if (found.exact > 0 && found.approximate === 0)
+    throw new ConvertError(
+      `relu ${formatRelu(options.relu ?? "exact")} would approximate no activation of this model under plan ${plan} ` +
+        `(left exact: ${exactOnes(found)}); expected relu exact${plan === "fused" ? ", or plan blockwise" : ""}`,
+    );
 }
 
 /** The entrance ends at planes: what plan fused makes of the rest is the network itself, if its ReLUs stay exact. */

@@ -4,6 +4,7 @@ import { inferShapes } from "../onnx/infer.js";
 import { reads } from "../onnx/subgraph.js";
 import type { Preprocess } from "./entrance/preprocess.js";
 import { multiplications } from "./operations.js";
+import { isPiecewiseLinear } from "./operators/activations.js";
 import type { Domain } from "./plan.js";
 
 export interface NodeReport {
@@ -17,7 +18,7 @@ export interface NodeReport {
   multiplyAdds: number;
 }
 
-/** Begins the reason of a ReLU that is carried out exactly although an approximation was asked for. */
+/** Begins the reason of an activation that is carried out exactly although an approximation was asked for. */
 export const EXACT = "exact: ";
 
 /** The reason of an operator that works on vectors, as those of a gate or a classifier do: no transform is about them. */
@@ -26,12 +27,32 @@ export const NO_MAP = "it reads no feature map";
 /** Begins the reason of an operator on coefficients that reads what operators on pixels have made. */
 export const REENTERS = "re-enters";
 
-/** How many of the ReLUs on feature maps are approximated, and how many cannot be. */
-export function approximations(report: readonly NodeReport[]): { approximate: number; exact: number } {
-  const relus = report.filter(({ op, reason }) => op === "Relu" && reason !== NO_MAP);
-  const exact = relus.filter(({ reason }) => reason?.startsWith(EXACT)).length;
-  return { approximate: relus.length - exact, exact };
+/** Of the piecewise-linear activations on feature maps, how many are approximated, and which are left exact. */
+export interface Approximations {
+  approximate: number;
+  exact: number;
+  /** How many are left exact, by operator. */
+  exactByOperator: Record<string, number>;
 }
+
+/** @param report Of a conversion that was asked to approximate. */
+export function approximations(report: readonly NodeReport[]): Approximations {
+  const activations = report.filter(({ op, reason }) => isPiecewiseLinear(op) && reason !== NO_MAP);
+  const exact = activations.filter(({ reason }) => reason?.startsWith(EXACT));
+  const counts = new Map<string, number>();
+  for (const { op } of exact) counts.set(op, (counts.get(op) ?? 0) + 1);
+  return {
+    approximate: activations.length - exact.length,
+    exact: exact.length,
+    exactByOperator: Object.fromEntries(counts),
+  };
+}
+
+/** `35 Clip, 1 Relu`: the activations that are left exact. */
+export const exactOnes = ({ exactByOperator }: Approximations): string =>
+  Object.entries(exactByOperator)
+    .map(([op, count]) => `${count} ${op}`)
+    .join(", ");
 
 /**
  * The report of a network whose image is a file's planes: all of it is the network's own.

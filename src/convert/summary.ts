@@ -4,8 +4,8 @@ import type { Preprocess } from "./entrance/preprocess.js";
 import { findImage } from "./image-input.js";
 import type { Planes } from "./layers.js";
 import { type Metadata, readMetadata, readPreprocess } from "./metadata.js";
-import { type ConvertOptions, formatRelu } from "./options.js";
-import type { NodeReport } from "./report.js";
+import { type ConvertOptions, formatRelu, settings } from "./options.js";
+import { type Approximations, approximations, type NodeReport } from "./report.js";
 
 /** What a model file is, and where its layers would be, or have been, carried out. */
 export interface ModelSummary {
@@ -25,6 +25,8 @@ export interface ModelSummary {
   relu?: string;
   spatialMultiplyAdds?: number;
   multiplyAdds?: number;
+  /** Where ReLUs are to be approximated: what becomes of the activations. */
+  activations?: Approximations;
   layers?: NodeReport[];
 }
 
@@ -48,6 +50,7 @@ export function summarizeModel(graph: Graph, options: ConvertOptions = {}): Mode
   if (converted) return { ...general, converted };
   const { channels, height, width } = findImage(graph, options.inputs).image;
   const { cost, report } = convertGraph(graph, options);
+  const isExact = settings(options).relu.kind === "exact";
   return {
     ...general,
     image: { channels, height, width },
@@ -56,6 +59,7 @@ export function summarizeModel(graph: Graph, options: ConvertOptions = {}): Mode
     relu: formatRelu(options.relu ?? "exact"),
     spatialMultiplyAdds: spatialMultiplyAdds(graph, options.inputs),
     multiplyAdds: cost.multiplyAdds,
+    ...(!isExact && { activations: approximations(report) }),
     layers: report,
   };
 }

@@ -89,7 +89,8 @@ export class Budget {
 
   /** Whether `count` more elements may be followed, which are then counted. */
   follows(count: number): boolean {
-    if (!(count <= LIMITS.contents && this.followed + count <= LIMITS.allContents)) return false;
+    if (!(Number.isInteger(count) && count <= LIMITS.contents && this.followed + count <= LIMITS.allContents))
+      return false;
     this.followed += count;
     return true;
   }

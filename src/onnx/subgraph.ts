@@ -47,13 +47,20 @@ export const hasSubgraph = ({ attributes }: Node): boolean =>
   [...attributes.values()].some(({ kind }) => kind === "opaque");
 
 /** The node with names of the graph around replaced in its subgraphs. */
-export function renameInSubgraphs(node: Node, rename: (name: string) => string): Node {
+export const renameInSubgraphs = (node: Node, rename: (name: string) => string): Node =>
+  changed(node, (graph) => replace(graph, undefined, rename));
+
+/** The node with every name in its subgraphs replaced, their own too. */
+export const renameWithinSubgraphs = (node: Node, rename: (name: string) => string): Node =>
+  changed(node, (graph) => replaceAll(graph, rename));
+
+function changed(node: Node, change: (graph: GraphProto) => void): Node {
   if (!hasSubgraph(node)) return node;
   const attributes = new Map(
     [...node.attributes].map(([name, attribute]): [string, Attribute] => {
       if (attribute.kind !== "opaque") return [name, attribute];
       const proto = decode(attribute.value);
-      for (const graph of graphsOf(proto)) replace(graph, undefined, rename);
+      for (const graph of graphsOf(proto)) change(graph);
       return [name, { kind: "opaque", value: toBinary(AttributeProtoSchema, proto) }];
     }),
   );
@@ -112,6 +119,18 @@ function replace(graph: GraphProto, around: Scope | undefined, rename: (name: st
   }
   // A result that is a value of the graph around is named after it.
   for (const output of graph.output) output.name = renamed(output.name);
+}
+
+function replaceAll(graph: GraphProto, rename: (name: string) => string): void {
+  const { input, output, valueInfo, initializer, sparseInitializer, node } = graph;
+  const constants = sparseInitializer.flatMap(({ values }) => values ?? []);
+  for (const value of [...input, ...output, ...valueInfo, ...initializer, ...constants])
+    value.name = rename(value.name);
+  for (const one of node) {
+    one.input = one.input.map(rename);
+    one.output = one.output.map(rename);
+    for (const inner of one.attribute.flatMap(graphsOf)) replaceAll(inner, rename);
+  }
 }
 
 /** Takes the data of all constants in an attribute's subgraphs into them. */

@@ -1,7 +1,7 @@
 /** What became of a model, as lines of text. */
 import { toldSteps } from "../convert/entrance/preparation.js";
 import type { Preprocess } from "../convert/entrance/preprocess.js";
-import { approximations, NO_MAP, type NodeReport, REENTERS } from "../convert/report.js";
+import { approximations, exactOnes, NO_MAP, type NodeReport, REENTERS } from "../convert/report.js";
 import type { ModelSummary } from "../convert/summary.js";
 import { columns, formatCount } from "./format.js";
 
@@ -21,10 +21,10 @@ export function conversionLines(report: readonly NodeReport[]): string[] {
   if (border?.reason && border !== first)
     lines.push(`border    ${border.op} ${border.node}: ${border.reason}`);
   if (returns > 0) lines.push(`returns   ${returns} of them re-enter after operators on pixels`);
-  const { approximate, exact } = approximations(report);
-  if (exact > 0)
+  const found = approximations(report);
+  if (found.exact > 0)
     lines.push(
-      `ReLU      ${exact} of ${approximate + exact} are exact: their feature maps are not whole 8x8 blocks of coefficients`,
+      `warning   ${found.exact} of ${found.approximate + found.exact} activations are left exact (${exactOnes(found)}), ${found.approximate} approximated`,
     );
   return lines;
 }

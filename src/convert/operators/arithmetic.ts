@@ -23,8 +23,9 @@ import {
 
 /** Both operands, maps of one size. */
 function operandsOf(call: CoefficientCall, size: Size): [Operand, Operand] {
-  const operands = call.operands.map((operand) => {
-    if (operand?.kind !== "map") return operand;
+  const operands = call.operands.map((given, i) => {
+    const operand = given ?? refuse(call, `input ${i} is missing`);
+    if (operand.kind !== "map") return operand;
     const { map } = operand;
     if (map.size.height === size.height && map.size.width === size.width) return operand;
     if (map.size.height > 1 || map.size.width > 1)
@@ -79,6 +80,7 @@ const product: (op: "Mul" | "Div") => CoefficientRule = (op) => (call) => {
   const { domain } = call;
   const operands = operandsOf(call, size);
   const [a, b] = operands;
+  if (operands.length !== 2) refuse(call, `it has ${operands.length} operands, expected 2`);
   const hint = call.node.outputs[0];
   const isScaled = isEven(call, b) || (op === "Mul" && isEven(call, a));
   if (isScaled && !areStillPixels(operands)) {
