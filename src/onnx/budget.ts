@@ -71,7 +71,7 @@ export class Budget {
   take(bytes: number, what: string, node?: Node): void {
     const all = this.taken + bytes;
     // A number that is none, as Infinity - Infinity, is refused as well.
-    if (!(all <= this.bytes))
+    if (!(bytes >= 0 && all <= this.bytes))
       throw new LimitError(
         `${what} takes ${megabytes(bytes)}, with what was made before ${megabytes(all)}; ` +
           `a model of this size may make ${megabytes(this.bytes)}`,
@@ -84,7 +84,7 @@ export class Budget {
 
   /** Whether `bytes` could be taken. */
   allows(bytes: number): boolean {
-    return this.taken + bytes <= this.bytes;
+    return bytes >= 0 && this.taken + bytes <= this.bytes;
   }
 
   /** Whether `count` more elements may be followed, which are then counted. */
