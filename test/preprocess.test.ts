@@ -335,6 +335,8 @@ describe("checks", () => {
     [["--pad", "2"], { pad: { top: 2, left: 2, bottom: 2, right: 2 } }],
     [["--pad", "1,2,3,2"], { pad: { top: 1, left: 2, bottom: 3, right: 2 } }],
     [["--crop", "28", "--crop-rounding", "even"], { crop: { height: 28, width: 28 }, cropRounding: "even" }],
+    // A size that fills the network has nothing to pad.
+    [["--size", "32x32"], { resize: { height: 32, width: 32 } }],
     [["--resample", "hamming", "--channels", "grayscale"], { resample: "hamming", channels: "grayscale" }],
   ])("options %s", async (args, expected) => {
     const out = join(folder, "options.onnx");

@@ -45,7 +45,7 @@ export function preparationFor(
     );
   // A whole description stands for itself: without a resize, it means none.
   const preprocess = checkPreprocess(
-    isWhole(given) ? given : { ...(known ?? usual(network, given)), ...given },
+    isWhole(given) ? given : replaced(network, known ?? usual(network, given), given),
   );
   if (channelCount(preprocess) !== channels)
     throw new ConvertError(
@@ -108,6 +108,15 @@ function misfit({ type = "float32" }: Prepared, { rescale, mean, std }: Preproce
 
 /** Fewer than these are no picture. */
 const FEW_LEVELS = 32;
+
+/** The model's own padding goes with its own size: of a given one that fills the network, nothing is left to pad. */
+function replaced({ height, width }: Planes, known: Preprocess, given: Partial<Preprocess>) {
+  const { pad, ...others } = { ...known, ...given };
+  const { crop, resize } = others;
+  const area = crop ?? (resize && "height" in resize ? resize : undefined);
+  const isFull = (given.resize ?? given.crop) && area?.height === height && area?.width === width;
+  return pad === undefined || (isFull && given.pad === undefined) ? others : { ...others, pad };
+}
 
 /** A preprocessing in words, one for each step. */
 export function toldSteps(preprocess: Preprocess): string[] {
