@@ -242,7 +242,7 @@ describe("an IDX file", () => {
 
   test("a missing file and a folder are refused", async () => {
     expect((await failure(readIdx(join(folder, "absent")))).message).toContain("ENOENT");
-    expect((await failure(readIdx(folder))).message).toContain("EISDIR");
+    expect((await failure(readIdx(folder))).message).toContain("it is a folder, expected a file");
   });
 });
 
