@@ -531,6 +531,85 @@ describe("values of inputs beside the image", () => {
     );
   });
 
+  test("nested lists, true and false, and names that objects have of their own", async () => {
+    for (const s of [
+      [[1, 0]],
+      [true, false],
+      [1n, 0n],
+      Int8Array.of(1, 0),
+    ] as unknown as Api.InputValues[string][]) {
+      const opened = await api.loadModel(model("float32", [1, 2]), {
+        threads: 1,
+        preprocess: NORMAL,
+        inputs: { s },
+      });
+      expect((await run(opened))[0]?.back?.data).toEqual(Float32Array.of(1, 0));
+      await opened.close();
+    }
+    await expect(load(model("float32", [1]), "1" as unknown as number)).rejects.toThrow("found NaN");
+    const renamed = api.readOnnx(await onnxCase("two_inputs_size"));
+    (renamed.inputs[1] as Api.ValueInfo).name = "constructor";
+    const multiply = renamed.nodes.find(({ op }) => op === "Mul") as Api.Node;
+    multiply.inputs = multiply.inputs.map((name) => (name === "s" ? "constructor" : name));
+    const bytes = api.writeOnnx(renamed);
+    await expect(api.loadModel(bytes, { preprocess: NORMAL })).rejects.toThrow(
+      "takes constructor: float32 [N, 1]",
+    );
+    await (await api.loadModel(bytes, { preprocess: NORMAL, inputs: { constructor: 1 } as never })).close();
+  });
+
+  test("an input that is called as one of a file's is a constant of a model that takes files, or refused", async () => {
+    const graph = api.readOnnx(await onnxCase("two_inputs_size"));
+    (graph.inputs[1] as Api.ValueInfo).name = "size";
+    const multiply = graph.nodes.find(({ op }) => op === "Mul") as Api.Node;
+    multiply.inputs = multiply.inputs.map((name) => (name === "s" ? "size" : name));
+    const bytes = api.writeOnnx(graph);
+    expect(() => api.convert(bytes, { input: "jpeg" })).toThrow(
+      'the model has an input "size" beside the image, as a file has; expected its values',
+    );
+    const inputs = { size: 2 };
+    const preprocess = NORMAL;
+    const opened = await api.loadModel(api.convert(bytes, { input: "jpeg", preprocess, inputs }), {
+      threads: 1,
+    });
+    const x = float32([1, 3, 32, 32])(planesOf(FILES[0] as Uint8Array, NORMAL, SIZE));
+    const raw = await answers(bytes, { x, size: new Tensor("float32", Float32Array.of(2), [1, 1]) });
+    expectSame((await run(opened))[0]?.z, raw.z as Raw);
+    await opened.close();
+  });
+
+  test("of a batch fixed to 2: those of an image, or of both", async () => {
+    const graph = api.readOnnx(await onnxCase("two_inputs_size"));
+    for (const value of [...graph.inputs, ...graph.outputs])
+      value.shape = [2, ...(value.shape ?? []).slice(1)];
+    const bytes = api.writeOnnx(graph);
+    const images = FILES.map((file) => planesOf(file, NORMAL, SIZE));
+    for (const s of [[3], [3, 3]])
+      for (const model of [
+        bytes,
+        api.convert(bytes),
+        api.convert(bytes, { plan: "blockwise", inputs: { s } }),
+      ]) {
+        const isBound = api.readOnnx(model).inputs.length === 1;
+        const opened = await api.loadModel(model, {
+          threads: 1,
+          preprocess: NORMAL,
+          ...(!isBound && { inputs: { s } }),
+        });
+        for (const [i, { z }] of (await run(opened)).entries()) {
+          const two = new Float32Array(2 * 3072);
+          two.set(images[i] as Float32Array);
+          const feeds = {
+            x: float32([2, 3, 32, 32])(two),
+            s: new Tensor("float32", Float32Array.of(3, 3), [2, 1]),
+          };
+          const { z: raw } = (await answers(bytes, feeds)) as { z: Raw };
+          expectSame(z, { ...raw, data: raw.data.slice(0, 4) });
+        }
+        await opened.close();
+      }
+  });
+
   test("half-precision numbers are the nearest there are", async () => {
     const numbers = Float32Array.from({ length: 4000 }, (_, i) => Math.sin(i) * 2 ** ((i % 44) - 26));
     const edges = [

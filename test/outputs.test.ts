@@ -194,7 +194,9 @@ describe("element types", () => {
   test("a classifier of float16 is evaluated on numbers, and on the output that holds the classes", async () => {
     for (const name of ["fp16_out", "classes_second"]) {
       const bytes = await onnxCase(name);
-      const classifier = await api.openClassifier(bytes);
+      // Its bytes, or its path.
+      const file = fileURLToPath(new URL(`cases/onnx/${name}.onnx`, import.meta.url));
+      const classifier = await api.openClassifier(name === "fp16_out" ? bytes : file);
       const planes = planesOf(FILES[0] as Uint8Array, RGB, SIZE);
       const graph = api.readOnnx(bytes);
       graph.outputs = [{ name: "y", type: "float32", shape: ["N", 4] }];
@@ -346,6 +348,12 @@ describe("the batch of an output", () => {
     expect((await shapes(flattened)).batch).toBe(4);
   });
 
+  test("that is declared, and always of another length, is none", async () => {
+    const graph = api.readOnnx(await onnxCase("detections_2rows_dynbatch"));
+    graph.outputs = [{ name: "det", type: "float32", shape: ["N", 6] }];
+    expect(await shapes(api.writeOnnx(graph))).toEqual({ batch: 1, shapes: always([2, 6]) });
+  });
+
   test("a length of 1 that tracing left where the batch should be is right for one image", async () => {
     const traced = means(17, (g, x) => {
       g.output(g.node("Reshape", [x, g.ints([1, -1])]), "y", "float32", ["N", 3]);
@@ -438,6 +446,7 @@ describe("which output holds the classes", () => {
     );
     expect(() => best({ one: list(3) })).toThrow('output "one" is [1] a single number, expected [classes]');
     expect(() => best({ map, numbers }, { output: "map" })).toThrow('output "map" is [2, 2, 2] an image');
+    expect(() => best({ numbers }, { output: "toString" })).toThrow('no output "toString"');
     expect(() => best({ numbers }, { output: "y" })).toThrow('no output "y"; expected one of numbers');
     expect(() => best({ numbers }, { labels: ["a"] })).toThrow("there are 1 labels, the model has 2 classes");
     expect(() => best({})).toThrow("no output is a list of classes: there is none");

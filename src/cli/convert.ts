@@ -29,7 +29,7 @@ export function convertCommand(): Command {
     .description("convert an ONNX model trained on pixels into one that takes JPEG coefficients")
     .argument(
       "<in.onnx>",
-      "the spatial model; inputs beside its image stay inputs, unless their values are given",
+      "the spatial model, an ONNX file or a folder of a model hub; inputs beside its image stay inputs, unless their values are given",
     )
     .argument("<out.onnx>", "the converted model")
     .addOption(reluOption())

@@ -3,9 +3,8 @@ import { labelledPlanes, loadSplit } from "../data/mnist.js";
 import { JpegDomainError } from "../errors.js";
 import { type Classifier, openClassifier } from "../runtime/classifier.js";
 import { evaluate, type LabelledPlanes } from "../runtime/evaluate.js";
-import { findModel } from "../runtime/model-folder.js";
 import { dataOption, MODEL_HELP, positiveInteger } from "./arguments.js";
-import { readInput, withFile } from "./files.js";
+import { withFile } from "./files.js";
 import { print, printJson } from "./print.js";
 import { openProgress } from "./progress.js";
 
@@ -29,8 +28,7 @@ export function evalCommand(): Command {
 }
 
 async function run(path: string, { data, limit, batch, json }: Flags): Promise<void> {
-  const bytes = await withFile(path, () => readInput(findModel(path).model));
-  const classifier = await withFile(path, () => openClassifier(bytes));
+  const classifier = await withFile(path, () => openClassifier(path));
   const test = labelledPlanes(await loadSplit(data, "test"));
   checkSize(path, classifier, test);
   const samples = { ...test, count: Math.min(limit ?? test.count, test.count) };

@@ -14,7 +14,7 @@ import { ConvertError } from "./errors.js";
 import { type Layout, layoutOf } from "./image-layout.js";
 import { castSteps, type Step } from "./image-types.js";
 import type { Planes } from "./layers.js";
-import { checkNames, describeInput, type InputValues } from "./other-inputs.js";
+import { checkNames, describeInput, givenFor, type InputValues } from "./other-inputs.js";
 
 /** The model's image, as planes float32 `[N, C, H, W]`. */
 export interface ImageInput extends Planes {
@@ -43,7 +43,7 @@ export function findImage(model: Graph, given: InputValues = {}): ImageModel {
   const refuse = (why: string): never => {
     throw new ConvertError(`the model's inputs are ${found}; ${why}`);
   };
-  const candidates = imagesOf(model).filter(({ input }) => given[input.name] === undefined);
+  const candidates = imagesOf(model).filter(({ input }) => givenFor(given, input.name) === undefined);
   const [first, second] = candidates;
   if (first === undefined)
     return refuse("expected one image input float32 [N, C, H, W] or [N, H, W, C] with C known");

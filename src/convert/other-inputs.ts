@@ -17,7 +17,19 @@ import { ConvertError } from "./errors.js";
  * Values of a model's inputs beside the image, by their names: of each input all numbers in row-major order, or one
  * number for all of its elements. Of an input whose first axis is the batch, those of one image; every image gets them.
  */
-export type InputValues = Readonly<Record<string, number | ArrayLike<number>>>;
+export type InputValues = Readonly<Record<string, GivenValues>>;
+export type GivenValues = number | boolean | bigint | ArrayLike<number | boolean | bigint>;
+
+/** What is given for an input; an object's own inherited properties are not. */
+export const givenFor = (given: InputValues, name: string): GivenValues | undefined =>
+  Object.hasOwn(given, name) ? given[name] : undefined;
+
+/** Numbers in row-major order, nested or not. */
+function listOf(given: GivenValues): number[] {
+  if (typeof given === "string") return [Number.NaN];
+  if (typeof given !== "object" || given === null) return [Number(given)];
+  return Array.from(given).flat(Number.POSITIVE_INFINITY).map(Number);
+}
 
 /** The image that the values stand beside. */
 export interface Beside {
@@ -47,19 +59,19 @@ export function otherInputs(
   given: InputValues = {},
 ): OtherInput[] {
   checkNames(others, image.name, given);
-  const open = others.filter(({ name }) => given[name] === undefined);
+  const open = others.filter(({ name }) => givenFor(given, name) === undefined);
   if (open.length > 0)
     throw new ConvertError(
       `the model takes ${open.map(describeInput).join("; ")} beside the image "${image.name}"; expected values, as inputs: { ${open.map(({ name }) => `"${name}": [...]`).join(", ")} } or --input ${open[0]?.name}=...`,
     );
-  return others.map((input) => valuesOf(input, image, given[input.name] as number | ArrayLike<number>));
+  return others.map((input) => valuesOf(input, image, givenFor(given, input.name) as GivenValues));
 }
 
 /** The model with constants in the place of the inputs that are given and have not the free batch as an axis. */
 export function withConstants(model: Graph, image: Beside, given: InputValues): Graph {
   const initializers = new Map(model.initializers);
   const inputs = model.inputs.filter((input, i) => {
-    const value = given[input.name];
+    const value = givenFor(given, input.name);
     if (i === 0 || value === undefined) return true;
     const { isBatched, type, dims, data } = valuesOf(input, image, value);
     if (isBatched && typeof image.batch === "string") return true;
@@ -78,7 +90,7 @@ export function withConstants(model: Graph, image: Beside, given: InputValues): 
  */
 export function withRepeated(graph: Graph, image: Beside, given: InputValues): Graph {
   const bound = graph.inputs.slice(1).flatMap((input) => {
-    const value = given[input.name];
+    const value = givenFor(given, input.name);
     return value === undefined ? [] : [valuesOf(input, image, value)];
   });
   if (bound.length === 0) return graph;
@@ -128,9 +140,9 @@ export function checkNames(others: readonly ValueInfo[], image: string, given: I
 }
 
 /** An input's values, checked against its type and shape. */
-function valuesOf(input: ValueInfo, image: Beside, given: number | ArrayLike<number>): OtherInput {
+function valuesOf(input: ValueInfo, image: Beside, given: GivenValues): OtherInput {
   const { name, type } = input;
-  const list = typeof given === "number" ? [given] : Array.from(given, Number);
+  const list = listOf(given);
   const { dims, isBatched } = dimsOf(input, image, list.length);
   const count = volume(dims);
   // One number stands for all.

@@ -32,8 +32,11 @@ export function batchedOutputs(graph: Graph, batch: Dimension): Map<string, Batc
     graph.outputs.map(({ name, shape: declared }) => {
       const made = facts.get(name);
       const shape = declared ?? made?.shape.map((length) => (length === BATCH ? batch : length));
-      const isBatched = made?.shape[0] === BATCH || shape?.[0] === batch;
-      const isTraced = typeof batch === "string" && typeof made?.shape[0] === "number";
+      const [first] = made?.shape ?? [];
+      const isTraced = typeof batch === "string" && typeof first === "number";
+      // Declared as the batch, and always of another length: it is not.
+      const isOther = isTraced && first !== 1;
+      const isBatched = first === BATCH || (shape?.[0] === batch && !isOther);
       return [name, { type: made?.type, shape, isBatched, isTraced, isMixed: mixed.has(name) }];
     }),
   );

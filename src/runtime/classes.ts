@@ -46,7 +46,7 @@ export function topClasses(
     shape,
   }));
   const chosen = name ?? pickClasses(found, labels?.length).name;
-  const output = outputs[chosen];
+  const output = Object.hasOwn(outputs, chosen) ? outputs[chosen] : undefined;
   if (output === undefined)
     throw new JpegDomainError(
       `there is no output "${chosen}"; expected one of ${Object.keys(outputs).join(", ")}`,

@@ -5,10 +5,10 @@ import { isSized, type Planes, type Size } from "../convert/layers.js";
 import { type Metadata, readMetadata } from "../convert/metadata.js";
 import { type Cost, gigabytes, loadingBytes } from "../convert/plan.js";
 import { JpegDomainError } from "../errors.js";
-import { readOnnx } from "../onnx/file.js";
 import { compress, toWholeBlocks } from "../transform/images.js";
 import { checkConstants } from "./check-constants.js";
 import { pickClasses } from "./classes.js";
+import { readModel } from "./model-files.js";
 import { type ReadOutput, readableOutputs, values } from "./outputs.js";
 import { openSession, type SessionOptions } from "./session.js";
 
@@ -31,11 +31,14 @@ export interface Classifier {
 }
 
 /**
- * Opens a spatial or a converted classifier.
+ * Opens a spatial or a converted classifier, its bytes or its path, as {@link loadModel} takes them.
  * @throws {JpegDomainError} where the file is no such model, or would not fit into memory.
  */
-export async function openClassifier(bytes: Uint8Array, options: SessionOptions = {}): Promise<Classifier> {
-  const graph = readOnnx(bytes);
+export async function openClassifier(
+  model: Uint8Array | string,
+  options: SessionOptions = {},
+): Promise<Classifier> {
+  const { file, graph } = readModel(model);
   const metadata = readMetadata(graph);
   const refusal = metadata && checkMemory(`the ${metadata.plan} model`, metadata);
   if (refusal) throw new JpegDomainError(refusal);
@@ -49,8 +52,8 @@ export async function openClassifier(bytes: Uint8Array, options: SessionOptions 
   const { name } = pickClasses(readableOutputs(source, batch).outputs);
   const readable = readableOutputs(source, batch, [name]);
   const isItself = readable.graph === source && source.inputs[0]?.name === graph.inputs[0]?.name;
-  const model = isItself ? bytes : readable.graph;
-  const session = await openSession(model, { ...(metadata?.plan === "exploded" && unpacked), ...options });
+  const opened = isItself ? file : readable.graph;
+  const session = await openSession(opened, { ...(metadata?.plan === "exploded" && unpacked), ...options });
   const input = source.inputs[0]?.name as string;
   return {
     metadata,

@@ -5,7 +5,35 @@ import type { ExternalFiles } from "../onnx/external.js";
 import { readOnnx } from "../onnx/file.js";
 import type { Graph } from "../onnx/graph.js";
 import { fileFailure } from "./failure.js";
+import { type FoundModel, findModel } from "./model-folder.js";
 import { readRegularFile } from "./read-file.js";
+
+/** A model that was read. */
+export interface ReadModel extends Omit<FoundModel, "model"> {
+  /** What ONNX Runtime opens: the path, since constants may lie beside it, or the bytes. */
+  file: Uint8Array | string;
+  bytes: Uint8Array;
+  graph: Graph;
+}
+
+/**
+ * Reads a model: an ONNX file's bytes, its path, or the path of a folder that {@link findModel} takes.
+ * @throws {JpegDomainError} where it cannot be read, or is no model
+ */
+export function readModel(model: Uint8Array | string): ReadModel {
+  if (typeof model !== "string") return { file: model, bytes: model, graph: readOnnx(model) };
+  const { model: path, ...found } = findModel(model);
+  const bytes = read(path);
+  return { ...found, file: path, bytes, graph: parseModel(path, bytes) };
+}
+
+function read(path: string): Uint8Array {
+  try {
+    return readRegularFile(path);
+  } catch (error) {
+    throw fileFailure(error, path);
+  }
+}
 
 /**
  * Reads a model whose bytes were read from `path`, and the files beside it that hold its constants; none that a link

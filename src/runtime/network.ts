@@ -9,16 +9,13 @@ import { type Metadata, readMetadata, readPreprocess } from "../convert/metadata
 import type { ConvertOptions } from "../convert/options.js";
 import { type InputValues, type OtherInput, otherInputs } from "../convert/other-inputs.js";
 import { JpegDomainError } from "../errors.js";
-import { readOnnx, writeOnnx } from "../onnx/file.js";
+import { writeOnnx } from "../onnx/file.js";
 import type { Dimension, Graph, ValueInfo } from "../onnx/graph.js";
 import { checkConstants } from "./check-constants.js";
 import { cutAt } from "./cut.js";
 import type { FillOptions, PlaneSize } from "./entrance.js";
-import { fileFailure } from "./failure.js";
-import { parseModel } from "./model-files.js";
-import { findModel } from "./model-folder.js";
+import { type ReadModel, readModel } from "./model-files.js";
 import { type Readable, type ReadOutput, readableOutputs } from "./outputs.js";
-import { readRegularFile } from "./read-file.js";
 
 /** What a thread needs to run a model; plain data, so that it can be sent to one. */
 export interface Network {
@@ -85,18 +82,13 @@ function readingOf({ strict = false, maxPixels }: NetworkOptions): FillOptions {
 type OpenedModel = Omit<OpenedNetwork, "reading">;
 
 async function openModel(model: Uint8Array | string, options: NetworkOptions): Promise<OpenedModel> {
-  if (typeof model !== "string") return openGraph(model, model, readOnnx(model), options);
-  const { model: path, labels, preprocess } = findModel(model);
-  const bytes = read(path);
-  const opened = openGraph(path, bytes, parseModel(path, bytes), options, preprocess);
-  return { ...opened, ...(labels && { labels }) };
+  const { labels, preprocess, ...read } = readModel(model);
+  return { ...openGraph(read, options, preprocess), ...(labels && { labels }) };
 }
 
 /** @param known - how images are prepared, where others than the model's file say it */
 function openGraph(
-  model: Uint8Array | string,
-  bytes: Uint8Array,
-  graph: Graph,
+  { file, bytes, graph }: Pick<ReadModel, "file" | "bytes" | "graph">,
   options: NetworkOptions,
   known?: Preprocess,
 ): OpenedModel {
@@ -123,7 +115,7 @@ function openGraph(
   return {
     preprocess,
     assumed,
-    model: isItself ? model : writeOnnx(readable.graph),
+    model: isItself ? file : writeOnnx(readable.graph),
     planes,
     table: undefined,
     metadata: undefined,
@@ -165,14 +157,6 @@ function runOf(
   // A length that may be the batch or may not.
   const isOpen = beside.some(({ shape }) => typeof shape?.[0] === "string" && shape[0] !== image.batch);
   return { input: input.name, others, outputs, isTogether: isTogether && !isOpen, fixedBatch };
-}
-
-function read(path: string): Uint8Array {
-  try {
-    return readRegularFile(path);
-  } catch (error) {
-    throw fileFailure(error, path);
-  }
 }
 
 /** A converted model: its file's metadata say what it takes. */
