@@ -375,7 +375,7 @@ export const MODELS: Record<string, () => Uint8Array> = {
     const large = g.constant("large", zeros([1, 256, 256, 3]));
     const planes = g.node("Transpose", [x], { perm: [0, 3, 1, 2] });
     const last = g.node("Transpose", [g.node("Relu", [planes])], { perm: [0, 2, 3, 1] });
-    const sum = repeat(3000, (y) => g.node("Add", [y, large]), last);
+    const sum = repeat(1000, (y) => g.node("Add", [y, large]), last);
     g.output(g.node("Transpose", [sum], { perm: [0, 3, 1, 2] }), "out", "float32", undefined);
     return writeOnnx(g.build());
   },
