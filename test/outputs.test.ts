@@ -333,7 +333,7 @@ describe("the batch of an output", () => {
         const [model, options] = await way(bytes);
         const opened = await load(model, options);
         expect(opened.batch, name).toBe(1);
-        for (const [i, { y }] of (await run(opened, FILES)).entries()) {
+        for (const [i, { y_output, y = y_output }] of (await run(opened, FILES)).entries()) {
           const planes = planesOf(FILES[i] as Uint8Array, RGB, SIZE);
           expectSame(y, (await answersTo(bytes, planes, SIZE)).y as Raw, true, 2);
         }

@@ -72,8 +72,11 @@ export function convertGraph(model: Graph, options: ConvertOptions = {}): Conver
   settings(options);
   const known = readPreprocess(model);
   const { source, image } = findImage(model, options.inputs);
-  const given = withConstants(source, image, options.inputs ?? {});
-  const { graph, names } = freeNames(given, options.input === "jpeg" ? JPEG_INPUTS : ["coefficients"]);
+  const bound = { source: withConstants(source, image, options.inputs ?? {}), image };
+  const given = options.input === "jpeg" ? oneByOne(bound, options.inputs).source : bound.source;
+  const reserved = options.input === "jpeg" ? JPEG_INPUTS : ["coefficients"];
+  checkOthers(given, reserved);
+  const { graph, names } = freeNames(given, reserved);
   const found = { source: graph, image: { ...image, name: names.get(image.name) ?? image.name } };
   const budget = budgetOf(model);
   const converted =
@@ -86,6 +89,15 @@ export function convertGraph(model: Graph, options: ConvertOptions = {}): Conver
     return now === undefined ? [] : [[name, now] as const];
   });
   return outputs.length > 0 ? { ...converted, renamed: new Map(outputs) } : converted;
+}
+
+/** Inputs beside the image keep their names: one that the converted model has for itself is refused. */
+function checkOthers({ inputs }: Graph, reserved: readonly string[]): void {
+  const taken = inputs.slice(1).find(({ name }) => reserved.includes(name));
+  if (taken !== undefined)
+    throw new ConvertError(
+      `the model has an input "${taken.name}" beside the image, as converted models have; expected its values, which then become a constant, or another name`,
+    );
 }
 
 /**
@@ -111,7 +123,7 @@ function fromJpeg(
   known: Preprocess | undefined,
 ): Converted {
   const { preprocess, assumed } = preparationFor(found.image, known, options.preprocess);
-  const sized = oneByOne(atSize(found, planeSize(found.image, preprocess)), options.inputs);
+  const sized = atSize(found, planeSize(found.image, preprocess));
   const prepared = prepare(sized, budget);
   const { source, image } = prepared;
   const converted = fromPlanes(prepared, options);

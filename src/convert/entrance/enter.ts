@@ -4,7 +4,7 @@ import { type Dimension, float32, type Graph, int64, type Node } from "../../onn
 import { namesOf } from "../../onnx/subgraph.js";
 import { C } from "../../transform/tensors.js";
 import { ConvertError } from "../errors.js";
-import { entranceGraph, JPEG_INPUTS } from "./graph.js";
+import { entranceGraph } from "./graph.js";
 import { planeSize } from "./plane-size.js";
 import type { Preprocess } from "./preprocess.js";
 
@@ -48,11 +48,6 @@ export function enterJpeg(behind: Behind, preprocess: Preprocess): Entered {
       `input jpeg takes one file in each call; the model's batch is fixed to ${behind.batch}`,
     );
   const others = network.inputs.filter(({ name }) => name !== input);
-  const taken = others.find(({ name }) => (JPEG_INPUTS as readonly string[]).includes(name));
-  if (taken !== undefined)
-    throw new ConvertError(
-      `the model has an input "${taken.name}" beside the image, as a file has; expected its values, which then become a constant, or another name`,
-    );
   const { channels, height, width } = planeSize(behind, preprocess);
 
   const g = new GraphBuilder(network.name, opset);
