@@ -146,9 +146,9 @@ console.log(JSON.stringify({ correct, shape: packed.shape, exact: largest < 1e-5
 /** The README's line that installs the package by this version of npm. */
 async function installLine(npm: number): Promise<string> {
   const readme = await readFile(join(ROOT, "README.md"), "utf8");
-  const lines = Array.from(readme.matchAll(/^(.*npm install jpeg-domain) +# with npm ([\d or]+):/gm));
-  const [, line] =
-    lines.find(([, , versions = ""]) => versions.split(" or ").map(Number).includes(npm)) ?? [];
+  const lines = Array.from(readme.matchAll(/^- npm ([\d and]+): `(.*npm install jpeg-domain)`\.$/gm));
+  const [, , line] =
+    lines.find(([, versions = ""]) => versions.split(" and ").map(Number).includes(npm)) ?? [];
   if (line === undefined) throw new Error(`the README does not say how npm ${npm} installs the package`);
   return line;
 }
