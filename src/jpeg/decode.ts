@@ -31,12 +31,13 @@ import {
 import { type DamageList, note } from "./damage.js";
 import type { Engine } from "./engine.js";
 import { JpegError } from "./errors.js";
-import type { Conditioning, Frame, ScanHeader } from "./headers.js";
+import type { Frame, ScanHeader } from "./headers.js";
 import type { JpegUnfinished } from "./image.js";
 import { probabilityTable } from "./probability.js";
 import { damage } from "./scan-damage.js";
 import type { ScanFinder } from "./scan-finder.js";
 import type { Scan } from "./scans.js";
+import type { Conditioning } from "./table-segments.js";
 import type { HuffmanTable } from "./tables.js";
 
 /** A reading whose scans are known. */

@@ -36,9 +36,9 @@ import {
   readRestartInterval,
   type Segment,
   SLOTS,
+  type Tables,
   uint16,
 } from "./table-segments.js";
-import type { HuffmanTable } from "./tables.js";
 
 /** The frame header (T.81, B.2.2). */
 export interface Frame {
@@ -76,26 +76,12 @@ export interface ScanHeader {
   offset: number;
 }
 
-/** What DAC segments say of each slot (T.81, B.2.4.3): the bounds L and U of DC differences, Kx of AC coefficients. */
-export interface Conditioning {
-  dcLower: Uint8Array;
-  dcUpper: Uint8Array;
-  acLimit: Uint8Array;
-}
-
 /** Everything the marker segments have said up to `offset`. */
-export interface Headers {
-  /** The file; with `tolerant`, one that ends in a segment gets a longer end. */
-  bytes: Uint8Array;
+export interface Headers extends Tables {
   tolerant: boolean;
   keepSegments: boolean;
   offset: number;
   frame?: Frame;
-  quantization: (Uint16Array | undefined)[];
-  dcTables: (HuffmanTable | undefined)[];
-  acTables: (HuffmanTable | undefined)[];
-  conditioning: Conditioning;
-  restartInterval: number;
   jfif: boolean;
   adobeTransform?: number;
   /** What the first EXIF segment says; 0 if it says nothing. Later ones do not count. */

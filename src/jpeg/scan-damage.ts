@@ -1,9 +1,10 @@
 /** The decoder's notes of a scan's damage, as an error. */
 import { DAMAGE, SCAN_BYTES, SCANS } from "./assembly/decode-layout.js";
-import type { Decoding } from "./decode.js";
 import type { Engine } from "./engine.js";
 import { type JpegError, unexpected } from "./errors.js";
+import type { Frame } from "./headers.js";
 import { SOS } from "./markers.js";
+import type { ScanFinder } from "./scan-finder.js";
 import type { Scan } from "./scans.js";
 
 const DEFECTS: [found: string, expected: string][] = [
@@ -20,7 +21,7 @@ const DEFECTS: [found: string, expected: string][] = [
 /** What the scan's structure says of its first damage. */
 export function damage(
   engine: Engine,
-  { bytes, frame, finder }: Decoding,
+  { bytes, frame, finder }: { bytes: Uint8Array; frame: Frame; finder: ScanFinder },
   group: readonly Scan[],
   index: number,
   scanOffset: number,

@@ -1,7 +1,8 @@
 import { AC_FIRST, AC_REFINE, DC_FIRST, DC_REFINE, SEQUENTIAL } from "./assembly/decode-layout.js";
 import { type JpegError, unexpected } from "./errors.js";
-import type { Conditioning, Frame, Headers, ScanHeader } from "./headers.js";
+import type { Frame, Headers, ScanHeader } from "./headers.js";
 import { SOS } from "./markers.js";
+import type { Conditioning } from "./table-segments.js";
 import { type HuffmanTable, standardAcTables, standardDcTables, tableDefect } from "./tables.js";
 
 /** T.81, B.2.3: blocks in an MCU of an interleaved scan. */

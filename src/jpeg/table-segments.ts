@@ -1,6 +1,24 @@
 /** The marker segments of tables and of the restart interval (T.81, B.2.4.1 to B.2.4.4). */
 import { unexpected } from "./errors.js";
-import type { Headers } from "./headers.js";
+import type { HuffmanTable } from "./tables.js";
+
+/** What DAC segments say of each slot (T.81, B.2.4.3): the bounds L and U of DC differences, Kx of AC coefficients. */
+export interface Conditioning {
+  dcLower: Uint8Array;
+  dcUpper: Uint8Array;
+  acLimit: Uint8Array;
+}
+
+/** What the segments of tables have said so far. */
+export interface Tables {
+  /** The file; with `tolerant`, one that ends in a segment gets a longer end. */
+  bytes: Uint8Array;
+  quantization: (Uint16Array | undefined)[];
+  dcTables: (HuffmanTable | undefined)[];
+  acTables: (HuffmanTable | undefined)[];
+  conditioning: Conditioning;
+  restartInterval: number;
+}
 
 /** A marker segment: its content lies from `start` to `end`. */
 export interface Segment {
@@ -14,7 +32,7 @@ export interface Segment {
 export const SLOTS = 16;
 
 /** T.81, B.2.4.2. */
-export function readHuffmanTables(headers: Headers, { code, start, end }: Segment): void {
+export function readHuffmanTables(headers: Tables, { code, start, end }: Segment): void {
   const { bytes } = headers;
   let at = start;
   while (at < end) {
@@ -33,7 +51,7 @@ export function readHuffmanTables(headers: Headers, { code, start, end }: Segmen
 }
 
 /** T.81, B.2.4.1. */
-export function readQuantizationTables(headers: Headers, { code, start, end }: Segment): void {
+export function readQuantizationTables(headers: Tables, { code, start, end }: Segment): void {
   const { bytes } = headers;
   let at = start;
   while (at < end) {
@@ -52,7 +70,7 @@ export function readQuantizationTables(headers: Headers, { code, start, end }: S
 
 /** T.81, B.2.4.3. */
 export function readConditioning(
-  { bytes, conditioning }: Headers,
+  { bytes, conditioning }: Tables,
   { code, marker, start, end }: Segment,
 ): void {
   if ((end - start) % 2 !== 0)
@@ -72,7 +90,7 @@ export function readConditioning(
 }
 
 /** T.81, B.2.4.4. */
-export function readRestartInterval(headers: Headers, { code, marker, start, end }: Segment): void {
+export function readRestartInterval(headers: Tables, { code, marker, start, end }: Segment): void {
   if (end - start !== 2) throw unexpected(marker + 2, code, `length ${end - start + 2}`, "4");
   headers.restartInterval = uint16(headers.bytes, start);
 }
