@@ -152,7 +152,8 @@ function changeTensor(random: Random, tensor: TensorProto): void {
       break;
     case 3:
       if (tensor.rawData.length >= 8) {
-        tensor.rawData = tensor.rawData.slice();
+        // Not slice(): of a Buffer it is a view.
+        tensor.rawData = new Uint8Array(tensor.rawData);
         const view = new DataView(tensor.rawData.buffer);
         const at = 8 * random(Math.floor(tensor.rawData.length / 8));
         if (tensor.dataType === 7) view.setBigInt64(at, pick(random, NUMBERS), true);
