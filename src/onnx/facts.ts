@@ -85,7 +85,7 @@ export class Call {
 
   /** The fully known integers of input `i`, or those of the attribute that older operator sets have in its place. */
   integers(i: number, attribute: string): number[] | undefined {
-    const given = this.inputs[i];
+    const given = this.wholeNumbers(i, attribute);
     if (given === undefined && this.node.inputs[i])
       return this.fail(`${attribute} (input ${i}) is not known before the graph runs`);
     if (given === undefined) return intsAttribute(this.node, attribute);
@@ -94,9 +94,16 @@ export class Call {
     return this.fail(`${attribute} (input ${i}) is not known before the graph runs`);
   }
 
+  /** Input `i`, whose elements count or number something: a fraction among them would be taken for a length later. */
+  private wholeNumbers(i: number, what: string): Facts | undefined {
+    const given = this.inputs[i];
+    if (given === undefined || given.type === "int64" || given.type === "int32") return given;
+    return this.fail(`${what} (input ${i}) is ${given.type}, expected int64 or int32`);
+  }
+
   /** The integers of input `i` as far as they are known, or those of the attribute. */
   some(i: number, attribute: string): Dimension[] | undefined {
-    const given = this.inputs[i];
+    const given = this.wholeNumbers(i, attribute);
     const length = given?.shape[0] ?? 1;
     if (given === undefined || given.contents !== undefined || typeof length !== "number")
       return given?.contents ?? this.integers(i, attribute);

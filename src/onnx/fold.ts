@@ -79,8 +79,10 @@ function withConstantTarget(
 ): Node {
   const [data = "", target = ""] = node.inputs;
   const shape = facts.get(data)?.shape;
-  const wanted = facts.get(target)?.contents;
-  if (initializers.has(target) || wanted === undefined || shape === undefined) return node;
+  const { type, contents: wanted } = facts.get(target) ?? {};
+  // Of other types it is no target, and fractions could not be written as one.
+  if (initializers.has(target) || type !== "int64" || wanted === undefined || shape === undefined)
+    return node;
   const resolved = wanted.map((length, i) =>
     typeof length === "number" ? length : length === shape[i] ? 0 : Number.NaN,
   );

@@ -37,6 +37,10 @@ function changed(change: (proto: ModelProto) => void, build: Build = relu): Uint
   return toBinary(ModelProtoSchema, proto);
 }
 
+/** What should be whole numbers. */
+const fractions = (g: GraphBuilder, count: number): string =>
+  g.constant("fractions", { type: "float64", dims: [count], data: new Float64Array(count).fill(5e-324) });
+
 const relu: Build = (g, map) => g.node("Relu", [map]);
 
 /** A map with what a constant comes to added in the end. */
@@ -388,6 +392,11 @@ export const MODELS: Record<string, () => Uint8Array> = {
   kernelShort: () => model((g, map) => g.node("AveragePool", [map], { kernel_shape: [], pads: [1] })),
   padsShort: () =>
     model((g, map) => g.node("Conv", [map, g.constant("k", zeros([4, 4, 3, 3]))], { pads: [1] })),
+  padsOfFractions: () => model((g, map) => g.node("Pad", [map, fractions(g, 8)])),
+  startsOfFractions: () =>
+    model((g, map) => g.node("Slice", [map, fractions(g, 1), g.ints([8]), g.ints([2])])),
+  axesOfFractions: () => model((g, map) => g.node("ReduceMean", [map, fractions(g, 2)]), { opset: 18 }),
+  splitOfFractions: () => model((g, map) => g.node("Split", [map, fractions(g, 1)], { axis: 1 })),
   padsShortInput: () => model((g, map) => g.node("Pad", [map, g.ints([1, 2])])),
   groupZero: () =>
     model((g, map) => g.node("Conv", [map, g.constant("k", zeros([4, 0, 3, 3]))], { group: 0 })),
