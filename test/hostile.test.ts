@@ -5,6 +5,11 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
+import { convert } from "../src/convert/convert.js";
+import { GraphBuilder } from "../src/onnx/builder.js";
+import { writeOnnx } from "../src/onnx/file.js";
+import { float32 } from "../src/onnx/graph.js";
+import { openClassifier } from "../src/runtime/classifier.js";
 import { MODELS } from "./hostile/models.js";
 
 const CHILD = fileURLToPath(new URL("hostile/child.mjs", import.meta.url));
@@ -84,4 +89,30 @@ describe("hostile models are refused in one line or read, at once and without me
     });
     check(made);
   });
+});
+
+test("a sound model of plan exploded makes far more than its file, and opens", {
+  timeout: 120_000,
+}, async () => {
+  const g = new GraphBuilder("wide");
+  const weights = Float32Array.from({ length: 4 * 9 }, (_, i) => Math.sin(i));
+  const x = g.input("x", "float32", ["N", 1, 48, 48]);
+  const map = g.node("Conv", [x, g.constant("w", float32(weights, [4, 1, 3, 3]))], { pads: [1, 1, 1, 1] });
+  g.output(g.node("Flatten", [g.node("GlobalAveragePool", [g.node("Relu", [map])])]), "y", "float32", [
+    "N",
+    4,
+  ]);
+  const spatial = writeOnnx(g.build());
+  const planes = Float32Array.from({ length: 48 * 48 }, (_, i) => Math.cos(i * i));
+  const [expected, logits] = await Promise.all(
+    [spatial, convert(spatial, { plan: "exploded" })].map(async (model) => {
+      const classifier = await openClassifier(model);
+      const made = await classifier.run(classifier.prepare(planes));
+      await classifier.close();
+      return made;
+    }),
+  );
+  expect(logits).toHaveLength(4);
+  for (const [i, value] of (expected as Float32Array).entries())
+    expect(Math.abs((logits?.[i] as number) - value)).toBeLessThan(1e-4);
 });

@@ -34,7 +34,12 @@ interface Measured {
   lines: string[];
 }
 
-const NOTEBOOK: Partial<Preprocess> = { mean: [0.1307], std: [0.3081] };
+/** Of files of 32x32: the digits have their padding already. */
+const NOTEBOOK: Partial<Preprocess> = {
+  resize: { height: 32, width: 32 },
+  mean: [0.1307],
+  std: [0.3081],
+};
 const QUALITY = 90;
 
 const MEASURE: Record<Section, (flags: Flags) => Promise<Measured | undefined>> = {

@@ -1,4 +1,5 @@
 /** Which outputs of a model have its batch as their first axis. */
+import { Budget } from "./budget.js";
 import type { Facts } from "./facts.js";
 import type { Dimension, ElementType, Graph } from "./graph.js";
 import { inferShapes } from "./infer.js";
@@ -26,7 +27,9 @@ const BATCH = "\0batch";
  * @param batch - the length of the first input's first axis as it is declared
  */
 export function batchedOutputs(graph: Graph, batch: Dimension): Map<string, BatchedOutput> {
-  const facts = inferShapes(withBatch(graph, batch), { partial: true });
+  // Whoever opens or converts the graph checks what a runtime makes of it; a model of plan exploded makes gigabytes.
+  const budget = new Budget(Number.POSITIVE_INFINITY);
+  const facts = inferShapes(withBatch(graph, batch), { partial: true, budget });
   const mixed = mixedValues(graph, facts);
   return new Map(
     graph.outputs.map(({ name, shape: declared }) => {
