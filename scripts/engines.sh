@@ -30,7 +30,7 @@ try "Node 22" "$node22/node"
 try "Bun $("$engines/@oven/bun-linux-$arch/bin/bun" --version)" "$engines/@oven/bun-linux-$arch/bin/bun"
 try "Deno 2" "$engines/@deno/linux-$arch-glibc/deno" run --quiet --allow-all
 
-vitest() { "$root/node_modules/.bin/vitest" run --testTimeout=120000 --hookTimeout=120000 "$@"; }
+vitest() { "$root/node_modules/.bin/vitest" run --maxWorkers=100% --testTimeout=120000 --hookTimeout=120000 "$@"; }
 echo "npm 10:"
 PATH="$folder/npm10/node_modules/.bin:$PATH" vitest test/package.test.ts
 echo "Node 22 with npm 12:"
