@@ -1,18 +1,20 @@
 /**
- * Compiles each program of src/jpeg/assembly (AssemblyScript) to WebAssembly, and writes it as a module that holds its
- * bytes as base64: the package then needs no fetch and no file path, in Node or in a page.
+ * Compiles each program in AssemblyScript to WebAssembly, and writes it as a module that holds its bytes as base64: the
+ * package then needs no fetch and no file path, in Node or in a page.
  *
- *   src/jpeg/assembly/NAME.ts  →  src/jpeg/generated/NAME.ts    for every NAME in PROGRAMS
+ *   ROOM/assembly/NAME.ts  →  ROOM/generated/NAME.ts    for every ROOM/NAME in PROGRAMS
  */
 import { mkdir, writeFile } from "node:fs/promises";
+import { basename, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
 
-const PROGRAMS = ["decode", "encode", "pixels"];
+const PROGRAMS = ["src/jpeg/decode", "src/jpeg/encode", "src/preprocess/wasm/planes"];
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-await mkdir(`${root}/src/jpeg/generated`, { recursive: true });
-for (const name of PROGRAMS) {
+for (const program of PROGRAMS) {
+  const [room, name] = [dirname(program), basename(program)];
+  const [from, to] = [`${room}/assembly/${name}.ts`, `${root}/${room}/generated/${name}.ts`];
   let binary = new Uint8Array();
   const options = [
     "--runtime",
@@ -25,19 +27,17 @@ for (const name of PROGRAMS) {
     "--baseDir",
     root,
   ];
-  const { error, stderr } = await asc.main(
-    [`src/jpeg/assembly/${name}.ts`, "-o", "module.wasm", ...options],
-    {
-      writeFile: (_, contents) => {
-        binary = contents;
-      },
+  const { error, stderr } = await asc.main([from, "-o", "module.wasm", ...options], {
+    writeFile: (_, contents) => {
+      binary = contents;
     },
-  );
+  });
   if (error) {
     console.error(String(stderr));
     process.exit(1);
   }
   const base64 = Buffer.from(binary).toString("base64");
-  const source = `/** Compiled from src/jpeg/assembly/${name}.ts by scripts/wasm.mjs. */\nexport const wasm =\n  "${base64}";\n`;
-  await writeFile(`${root}/src/jpeg/generated/${name}.ts`, source);
+  const source = `/** Compiled from ${from} by scripts/wasm.mjs. */\nexport const wasm =\n  "${base64}";\n`;
+  await mkdir(dirname(to), { recursive: true });
+  await writeFile(to, source);
 }

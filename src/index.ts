@@ -40,9 +40,9 @@ export type { Cost, Domain } from "./convert/plan.js";
 export type { NodeReport } from "./convert/report.js";
 
 // The entrance of models that take JPEG files: bytes → planes, coefficients → feeds of the converted graph.
-export { JPEG_INPUTS } from "./convert/entrance/graph.js";
-export { type Filled, type FillOptions, fillPlanes } from "./runtime/entrance.js";
-export { feedsOf } from "./runtime/feeds.js";
+export { JPEG_INPUTS } from "./preprocess/graph/planes.js";
+export { type Filled, type FillOptions, fillPlanes } from "./preprocess/preprocessor.js";
+export { feedsOf } from "./preprocess/feeds.js";
 
 // The transform: pixels ⇄ coefficient tensors, and its tensors in the notebook's letters.
 export { DEFAULT_TABLE, TransformError, ZIGZAG } from "./transform/frequency.js";
@@ -61,7 +61,7 @@ export {
 export { type JpegModel, loadModel, type ModelOptions } from "./runtime/model.js";
 export type { ModelOutput, OutputInfo, Outputs } from "./runtime/outputs.js";
 export type { JpegResult, JpegSource } from "./runtime/pipeline.js";
-export type { PlaneSize } from "./runtime/entrance.js";
+export type { PlaneSize } from "./preprocess/preprocessor.js";
 export {
   type Area,
   type CropRounding,
@@ -70,8 +70,8 @@ export {
   type Preprocess,
   type Resample,
   TORCHVISION,
-} from "./convert/entrance/preprocess.js";
-export { parsePreprocessorConfig } from "./convert/entrance/processor-config.js";
+} from "./preprocess/preprocess.js";
+export { parsePreprocessorConfig } from "./preprocess/processors/config.js";
 export { type ClassesOptions, type RankedClass, topClasses } from "./runtime/classes.js";
 
 // Running on planes: a spatial or converted classifier on ONNX Runtime.

@@ -7,8 +7,6 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { decode } from "fast-png";
 import { beforeAll, describe, expect, test } from "vitest";
-import { planesOf } from "../src/convert/entrance/planes.js";
-import { channelCount, type Preprocess } from "../src/convert/entrance/preprocess.js";
 import type * as Api from "../src/index.js";
 import {
   convertGraph,
@@ -19,8 +17,10 @@ import {
   readCoefficients,
   writeOnnx,
 } from "../src/index.js";
-import { fillFrom, planJob } from "../src/runtime/entrance.js";
-import { feedsOf } from "../src/runtime/feeds.js";
+import { feedsOf } from "../src/preprocess/feeds.js";
+import { channelCount, type Preprocess } from "../src/preprocess/preprocess.js";
+import { fillFrom, planJob } from "../src/preprocess/preprocessor.js";
+import { planesOf } from "../src/preprocess/reference/planes.js";
 import { openNetwork } from "../src/runtime/network.js";
 import type * as PoolModule from "../src/runtime/pool.js";
 import { openSession } from "../src/runtime/session.js";

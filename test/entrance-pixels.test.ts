@@ -3,13 +3,13 @@
  * falls on a half may be rounded either way, which chroma's share of the colours makes up to 3 of.
  */
 import { describe, expect, test } from "vitest";
-import { geometry } from "../src/convert/entrance/geometry.js";
-import { planesOf } from "../src/convert/entrance/planes.js";
-import { type Preprocess, TORCHVISION } from "../src/convert/entrance/preprocess.js";
 import { readCoefficients } from "../src/index.js";
-import { PlaneWriter } from "../src/jpeg/pixels.js";
-import { scaledLayout } from "../src/jpeg/scaling.js";
-import { taps } from "../src/transform/resample.js";
+import { taps } from "../src/preprocess/filters.js";
+import { geometry } from "../src/preprocess/geometry.js";
+import { type Preprocess, TORCHVISION } from "../src/preprocess/preprocess.js";
+import { planesOf } from "../src/preprocess/reference/planes.js";
+import { scaledLayout } from "../src/preprocess/scaling.js";
+import { PlaneWriter } from "../src/preprocess/wasm/planes.js";
 import { byGraph, filled, jpegOf, SAMPLINGS } from "./jpeg/entrance.js";
 import { crop, photographs } from "./jpeg/photographs.js";
 import { compare, djpeg, djpegPnm, oriented, PLAIN, pil, pythonWithPil, within } from "./jpeg/pixels.js";

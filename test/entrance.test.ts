@@ -10,15 +10,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { convertGraph } from "../src/convert/convert.js";
-import { planesOf } from "../src/convert/entrance/planes.js";
-import {
-  type Area,
-  checkPreprocess,
-  type Preprocess,
-  RESAMPLES,
-  TORCHVISION,
-} from "../src/convert/entrance/preprocess.js";
-import { parsePreprocessorConfig } from "../src/convert/entrance/processor-config.js";
 import {
   ConvertError,
   type JpegComponent,
@@ -30,12 +21,21 @@ import {
   UnsupportedJpegError,
   writeOnnx,
 } from "../src/index.js";
-import { coefficientsFor } from "../src/jpeg/scaling.js";
-import { fillFrom, fillPlanes, planJob } from "../src/runtime/entrance.js";
-import { feedsOf } from "../src/runtime/feeds.js";
+import { feedsOf } from "../src/preprocess/feeds.js";
+import { mirrored, taps } from "../src/preprocess/filters.js";
+import {
+  type Area,
+  checkPreprocess,
+  type Preprocess,
+  RESAMPLES,
+  TORCHVISION,
+} from "../src/preprocess/preprocess.js";
+import { fillFrom, fillPlanes, planJob } from "../src/preprocess/preprocessor.js";
+import { parsePreprocessorConfig } from "../src/preprocess/processors/config.js";
+import { planesOf } from "../src/preprocess/reference/planes.js";
+import { coefficientsFor } from "../src/preprocess/scaling.js";
 import { openSession } from "../src/runtime/session.js";
 import { ZIGZAG } from "../src/transform/frequency.js";
-import { mirrored, taps } from "../src/transform/resample.js";
 import { byGraph, filled, identity, jpegOf, SAMPLINGS } from "./jpeg/entrance.js";
 import { generate, mutate, Random } from "./jpeg/generate.js";
 import { oriented, PLAIN, within } from "./jpeg/pixels.js";

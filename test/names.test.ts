@@ -2,12 +2,12 @@
 import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import { convertGraph } from "../src/convert/convert.js";
-import type { Preprocess } from "../src/convert/entrance/preprocess.js";
 import { compress, encodeJpeg, fillPlanes, JPEG_INPUTS, readCoefficients } from "../src/index.js";
 import { GraphBuilder } from "../src/onnx/builder.js";
 import { graphAttribute, readOnnx, writeOnnx } from "../src/onnx/file.js";
 import { float32, type Graph } from "../src/onnx/graph.js";
-import { feedsOf } from "../src/runtime/feeds.js";
+import { feedsOf } from "../src/preprocess/feeds.js";
+import type { Preprocess } from "../src/preprocess/preprocess.js";
 import { openSession } from "../src/runtime/session.js";
 import { largestDifference, uniform } from "./reference/arrays.js";
 

@@ -9,8 +9,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { geometry } from "../src/convert/entrance/geometry.js";
-import { CROP_ROUNDINGS, type CropRounding } from "../src/convert/entrance/preprocess.js";
 import { loadSplit, planes, preprocessOf } from "../src/data/mnist.js";
 import type * as Api from "../src/index.js";
 import {
@@ -27,6 +25,8 @@ import {
   writeOnnx,
   writePreprocess,
 } from "../src/index.js";
+import { geometry } from "../src/preprocess/geometry.js";
+import { CROP_ROUNDINGS, type CropRounding } from "../src/preprocess/preprocess.js";
 import { writeImageSet } from "./image-set.js";
 import { filled, identity } from "./jpeg/entrance.js";
 import { PLAIN, within } from "./jpeg/pixels.js";

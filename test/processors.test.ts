@@ -6,8 +6,6 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { geometry } from "../src/convert/entrance/geometry.js";
-import { channelCount } from "../src/convert/entrance/preprocess.js";
 import {
   ConvertError,
   checkPreprocess,
@@ -16,6 +14,8 @@ import {
   parsePreprocessorConfig,
   readHeader,
 } from "../src/index.js";
+import { geometry } from "../src/preprocess/geometry.js";
+import { channelCount } from "../src/preprocess/preprocess.js";
 import { filled } from "./jpeg/entrance.js";
 import { compare, pythonWithPil } from "./jpeg/pixels.js";
 import { describeWith } from "./jpeg/tools.js";

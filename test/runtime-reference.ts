@@ -1,8 +1,8 @@
 /** ONNX Runtime's own answers of a model, to planes that are given: what the runtime's are held to. */
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import type { Preprocess } from "../src/convert/entrance/preprocess.js";
 import { readOnnx } from "../src/onnx/file.js";
-import { fillPlanes, type PlaneSize } from "../src/runtime/entrance.js";
+import type { Preprocess } from "../src/preprocess/preprocess.js";
+import { fillPlanes, type PlaneSize } from "../src/preprocess/preprocessor.js";
 
 export interface Raw {
   data: (number | string)[];

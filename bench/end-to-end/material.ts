@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { mersenne } from "pure-rand/generator/mersenne";
 import sharp from "sharp";
-import type { Area } from "../../src/convert/entrance/preprocess.js";
 import { loadSplit } from "../../src/data/mnist.js";
+import type { Area } from "../../src/preprocess/preprocess.js";
 import { encodeJpeg } from "../../src/transform/encode.js";
 
 export interface Photograph {

@@ -1,11 +1,11 @@
 /** The pixels that enter a network at full size, against libjpeg-turbo's `djpeg -dct int`. */
 import { execFileSync } from "node:child_process";
 import { convertGraph } from "../../src/convert/convert.js";
-import type { Area, Preprocess } from "../../src/convert/entrance/preprocess.js";
 import { readCoefficients } from "../../src/jpeg/read.js";
 import { GraphBuilder } from "../../src/onnx/builder.js";
-import { fillPlanes } from "../../src/runtime/entrance.js";
-import { feedsOf } from "../../src/runtime/feeds.js";
+import { feedsOf } from "../../src/preprocess/feeds.js";
+import type { Area, Preprocess } from "../../src/preprocess/preprocess.js";
+import { fillPlanes } from "../../src/preprocess/preprocessor.js";
 import { openSession } from "../../src/runtime/session.js";
 import type { Photograph } from "./material.js";
 

@@ -2,8 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { SHIPPED_MODEL } from "../../src/cli/files.js";
 import { print, printJson, say } from "../../src/cli/print.js";
-import type { Preprocess } from "../../src/convert/entrance/preprocess.js";
 import { labelledPlanes, loadSplit } from "../../src/data/mnist.js";
+import type { Preprocess } from "../../src/preprocess/preprocess.js";
 import { columns, formatBytes, formatPercent } from "../../src/report/format.js";
 import { median } from "../../src/report/measure.js";
 import { openClassifier } from "../../src/runtime/classifier.js";

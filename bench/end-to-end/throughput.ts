@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import sharp from "sharp";
-import type { Preprocess } from "../../src/convert/entrance/preprocess.js";
+import type { Preprocess } from "../../src/preprocess/preprocess.js";
 import { median } from "../../src/report/measure.js";
 import { usualWay } from "../../src/report/usual.js";
 import { batcher } from "../../src/runtime/batcher.js";

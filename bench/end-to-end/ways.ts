@@ -1,9 +1,9 @@
 /** Ways from a JPEG file's bytes to logits, one file at a time, in stages. */
 import turbo from "@julusian/jpeg-turbo";
 import { Tensor } from "onnxruntime-node";
-import { geometry } from "../../src/convert/entrance/geometry.js";
-import type { Preprocess } from "../../src/convert/entrance/preprocess.js";
 import { GraphBuilder } from "../../src/onnx/builder.js";
+import { geometry } from "../../src/preprocess/geometry.js";
+import type { Preprocess } from "../../src/preprocess/preprocess.js";
 import { usualWay } from "../../src/report/usual.js";
 import type { Network } from "../../src/runtime/network.js";
 import { enter, type Fill, type Pipeline } from "../../src/runtime/pipeline.js";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import type { Preprocess } from "../convert/entrance/preprocess.js";
 import type { InputValues } from "../convert/other-inputs.js";
+import type { Preprocess } from "../preprocess/preprocess.js";
 import { parseModel } from "../runtime/model-files.js";
 import { findModel } from "../runtime/model-folder.js";
 import { readInput, withFile } from "./files.js";

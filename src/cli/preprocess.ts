@@ -7,8 +7,8 @@ import {
   type Preprocess,
   RESAMPLES,
   type Resample,
-} from "../convert/entrance/preprocess.js";
-import { parsePreprocessorConfig } from "../convert/entrance/processor-config.js";
+} from "../preprocess/preprocess.js";
+import { parsePreprocessorConfig } from "../preprocess/processors/config.js";
 import { MOST_BYTES } from "../runtime/read-file.js";
 import { readInput, withFile } from "./files.js";
 

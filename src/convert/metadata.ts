@@ -1,12 +1,12 @@
 import type { Dimension, ElementType, Graph } from "../onnx/graph.js";
 import { CODES } from "../onnx/tensors.js";
-import { checkPreprocess, type Preprocess } from "./entrance/preprocess.js";
+import { checkPreprocess, type Preprocess } from "../preprocess/preprocess.js";
 import { ConvertError } from "./errors.js";
 import { INPUTS, type InputName, PLAN_NAMES, parseRelu } from "./options.js";
 
 /** What a converted file says of itself, so that whoever loads it knows what to feed it. */
 export interface Metadata {
-  /** What the graph takes: coefficients of the network's planes, or of JPEG files (./entrance/graph.ts). */
+  /** What the graph takes: coefficients of the network's planes, or of JPEG files (../preprocess/graph/planes.ts). */
   input: InputName;
   plan: string;
   relu: string;

@@ -1,5 +1,5 @@
+import type { Preprocess } from "../preprocess/preprocess.js";
 import { DEFAULT_TABLE, MAX_FREQUENCIES } from "../transform/frequency.js";
-import type { Preprocess } from "./entrance/preprocess.js";
 import { ConvertError } from "./errors.js";
 import type { InputValues } from "./other-inputs.js";
 

@@ -2,7 +2,7 @@
 import type { Graph, Node } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
 import { reads } from "../onnx/subgraph.js";
-import type { Preprocess } from "./entrance/preprocess.js";
+import type { Preprocess } from "../preprocess/preprocess.js";
 import { multiplications } from "./operations.js";
 import { isPiecewiseLinear } from "./operators/activations.js";
 import type { Domain } from "./plan.js";

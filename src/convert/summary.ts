@@ -1,6 +1,6 @@
 import type { Graph } from "../onnx/graph.js";
+import type { Preprocess } from "../preprocess/preprocess.js";
 import { convertGraph, spatialMultiplyAdds } from "./convert.js";
-import type { Preprocess } from "./entrance/preprocess.js";
 import { findImage } from "./image-input.js";
 import type { Planes } from "./layers.js";
 import { type Metadata, readMetadata, readPreprocess } from "./metadata.js";

@@ -1,8 +1,8 @@
 import { readdir } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, join, resolve } from "node:path";
-import type { Preprocess } from "../convert/entrance/preprocess.js";
 import { JpegDomainError } from "../errors.js";
+import type { Preprocess } from "../preprocess/preprocess.js";
 import { IdxError, readIdx } from "./idx.js";
 
 /** Grey images of one size and their labels. */

@@ -1,13 +1,11 @@
 import { releasePool as releaseDecoder } from "./engine.js";
 import { releaseEncoder } from "./entropy-encoder.js";
-import { releasePixels } from "./pixel-engine.js";
 
 /**
- * Frees the memory that reading (at most 4 MiB), making pixels of (at most 8 MiB) and writing (under 1 MiB) JPEG files keep from one call to the next. The
+ * Frees the memory that reading (at most 4 MiB) and writing (under 1 MiB) JPEG files keep from one call to the next. The
  * next call takes it anew, which costs it about a tenth of a millisecond.
  */
 export function releasePool(): void {
   releaseDecoder();
   releaseEncoder();
-  releasePixels();
 }

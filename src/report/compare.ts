@@ -1,8 +1,9 @@
 /** The usual pipeline and ours over the same files, stage by stage, in turns. */
-import type { Preprocess } from "../convert/entrance/preprocess.js";
+
 import type { InputValues } from "../convert/other-inputs.js";
 import { JpegDomainError } from "../errors.js";
 import type { JpegDamage } from "../jpeg/image.js";
+import type { Preprocess } from "../preprocess/preprocess.js";
 import { classesOutput } from "../runtime/classes.js";
 import { type NetworkOptions, openNetwork } from "../runtime/network.js";
 import { enter, fromPlanes, openPipeline, type Pipeline, planeLength } from "../runtime/pipeline.js";

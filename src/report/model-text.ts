@@ -1,8 +1,8 @@
 /** What became of a model, as lines of text. */
-import { toldSteps } from "../convert/entrance/preparation.js";
-import type { Preprocess } from "../convert/entrance/preprocess.js";
+import { toldSteps } from "../convert/preparation.js";
 import { approximations, exactOnes, NO_MAP, type NodeReport, REENTERS } from "../convert/report.js";
 import type { ModelSummary } from "../convert/summary.js";
+import type { Preprocess } from "../preprocess/preprocess.js";
 import { columns, formatCount } from "./format.js";
 
 /** Characters of a layer's or an operator's name that are shown. */

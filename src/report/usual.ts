@@ -1,10 +1,10 @@
 /** The usual way from a JPEG file to a network's planes, as a peer: `sharp: decode, resize → crop and normalise here`. */
 import type { ResizeOptions } from "sharp";
-import { geometry } from "../convert/entrance/geometry.js";
-import type { Preprocess, Resample } from "../convert/entrance/preprocess.js";
 import { JpegDomainError } from "../errors.js";
 import { MAX_PIXELS } from "../jpeg/read.js";
-import type { PlaneSize } from "../runtime/entrance.js";
+import { geometry } from "../preprocess/geometry.js";
+import type { Preprocess, Resample } from "../preprocess/preprocess.js";
+import type { PlaneSize } from "../preprocess/preprocessor.js";
 
 /** Pixels as decoders give them: `[height, width, channels]`, 0 to 255. */
 export interface Pixels {

@@ -1,9 +1,9 @@
 /** A folder of a model hub as a model: its ONNX file, its classes' names, and how its images are prepared. */
 import { existsSync, readdirSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
-import type { Preprocess } from "../convert/entrance/preprocess.js";
-import { parsePreprocessorConfig } from "../convert/entrance/processor-config.js";
 import { JpegDomainError } from "../errors.js";
+import type { Preprocess } from "../preprocess/preprocess.js";
+import { parsePreprocessorConfig } from "../preprocess/processors/config.js";
 import { fileFailure } from "./failure.js";
 import { decodeText, labelsOf, parseJson } from "./labels.js";
 import { MOST_BYTES, readRegularFile } from "./read-file.js";

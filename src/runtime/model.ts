@@ -2,15 +2,15 @@
 /** A model that takes JPEG files: `bytes → coefficients → planes → network → outputs`, on as many threads as pay. */
 import { availableParallelism } from "node:os";
 import type { InferenceSession } from "onnxruntime-node";
-import type { Preprocess } from "../convert/entrance/preprocess.js";
 import type { Metadata } from "../convert/metadata.js";
 import type { ConvertOptions } from "../convert/options.js";
 import type { InputValues } from "../convert/other-inputs.js";
 import { loadingBytes } from "../convert/plan.js";
 import { JpegDomainError } from "../errors.js";
+import type { Preprocess } from "../preprocess/preprocess.js";
+import type { PlaneSize } from "../preprocess/preprocessor.js";
 import { type Batcher, batcher } from "./batcher.js";
 import { checkMemory, freeBytes } from "./classifier.js";
-import type { PlaneSize } from "./entrance.js";
 import { describeFailure } from "./failure.js";
 import { openGate } from "./gate.js";
 import { type OpenedNetwork, openNetwork } from "./network.js";

@@ -1,19 +1,19 @@
 /** A model file as what runs behind the entrance: `model file → network on planes or coefficients, its preprocessing`. */
 import { convertGraph } from "../convert/convert.js";
-import { JPEG_INPUTS } from "../convert/entrance/graph.js";
-import { planeSize } from "../convert/entrance/plane-size.js";
-import { preparationFor } from "../convert/entrance/preparation.js";
-import type { Preprocess } from "../convert/entrance/preprocess.js";
 import { findImage, type ImageInput } from "../convert/image-input.js";
 import { type Metadata, readMetadata, readPreprocess } from "../convert/metadata.js";
 import type { ConvertOptions } from "../convert/options.js";
 import { type InputValues, type OtherInput, otherInputs } from "../convert/other-inputs.js";
+import { planeSize } from "../convert/plane-size.js";
+import { preparationFor } from "../convert/preparation.js";
 import { JpegDomainError } from "../errors.js";
 import { writeOnnx } from "../onnx/file.js";
 import type { Dimension, Graph, ValueInfo } from "../onnx/graph.js";
+import { JPEG_INPUTS } from "../preprocess/graph/planes.js";
+import type { Preprocess } from "../preprocess/preprocess.js";
+import type { FillOptions, PlaneSize } from "../preprocess/preprocessor.js";
 import { checkConstants } from "./check-constants.js";
 import { cutAt } from "./cut.js";
-import type { FillOptions, PlaneSize } from "./entrance.js";
 import { type ReadModel, readModel } from "./model-files.js";
 import { type Readable, type ReadOutput, readableOutputs } from "./outputs.js";
 

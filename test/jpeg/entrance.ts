@@ -1,8 +1,8 @@
 import { convertGraph } from "../../src/convert/convert.js";
-import { type Area, channelCount, type Preprocess } from "../../src/convert/entrance/preprocess.js";
 import { type Graph, GraphBuilder, readCoefficients } from "../../src/index.js";
-import { type FillOptions, fillPlanes } from "../../src/runtime/entrance.js";
-import { feedsOf } from "../../src/runtime/feeds.js";
+import { feedsOf } from "../../src/preprocess/feeds.js";
+import { type Area, channelCount, type Preprocess } from "../../src/preprocess/preprocess.js";
+import { type FillOptions, fillPlanes } from "../../src/preprocess/preprocessor.js";
 import { openSession } from "../../src/runtime/session.js";
 import { cjpeg, testPicture } from "./tools.js";
 

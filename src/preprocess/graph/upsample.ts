@@ -1,9 +1,9 @@
 /**
- * Chroma upsampling as nodes, as src/transform/pixels.ts has it: libjpeg's triangle where one axis or both are doubled,
+ * Chroma upsampling as nodes, as reference/pixels.ts has it: libjpeg's triangle where one axis or both are doubled,
  * and repetition elsewhere.
  */
 import type { Arithmetic } from "./arithmetic.js";
-import type { Axes, Axis, Window } from "./window.js";
+import type { Axes, Axis, Window } from "./geometry.js";
 
 /** Added to sixteenths, rounding to the nearest cuts their fraction off. */
 const CUT_OFF = 1 / 32 - 1 / 2;

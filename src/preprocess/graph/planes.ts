@@ -4,14 +4,14 @@
  */
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { float32, int64 } from "../../onnx/graph.js";
-import { FILTERS } from "../../transform/resample.js";
+import { FILTERS } from "../filters.js";
+import { canBeSmaller } from "../geometry.js";
+import { type Area, channelCount, NO_PAD, type Preprocess } from "../preprocess.js";
+import { LUMA } from "../reference/planes.js";
 import { Arithmetic } from "./arithmetic.js";
-import { canBeSmaller } from "./geometry.js";
-import { LUMA } from "./planes.js";
-import { type Area, channelCount, NO_PAD, type Preprocess } from "./preprocess.js";
+import { type Axes, type Axis, type Outputs, outputsOf, windowOf } from "./geometry.js";
+import { componentPixels, layoutOf } from "./inverse.js";
 import { resampled } from "./resample.js";
-import { componentPixels, layoutOf } from "./samples.js";
-import { type Axes, type Axis, type Outputs, outputsOf, windowOf } from "./window.js";
 
 /**
  * The inputs of a graph that takes JPEG files, for one file in each call. They are the same for every network:

@@ -1,7 +1,7 @@
-import { ConvertError } from "../errors.js";
-import { isSized, type Planes, type Size } from "../layers.js";
-import { MAX_SIDE } from "./fields.js";
-import { NO_PAD, type Preprocess, padded, toldResize } from "./preprocess.js";
+import { MAX_SIDE } from "../preprocess/fields.js";
+import { NO_PAD, type Preprocess, padded, toldResize } from "../preprocess/preprocess.js";
+import { ConvertError } from "./errors.js";
+import { isSized, type Planes, type Size } from "./layers.js";
 
 /**
  * The size of a network's planes: its own where it has one, else what the preprocessing comes out at.

@@ -1,3 +1,4 @@
+import { type Sampled, type ScaledComponent, type ScaledLayout, scaledLayout } from "../scaling.js";
 import {
   BLOCKS,
   COLUMN_FIRST,
@@ -12,9 +13,8 @@ import {
   OUTPUTS,
   PIXELS_PLANE,
   SLACK,
-} from "./assembly/pixels-layout.js";
-import { basisFor, type PixelEngine, reserve } from "./pixel-engine.js";
-import { type Sampled, type ScaledComponent, type ScaledLayout, scaledLayout } from "./scaling.js";
+} from "./assembly/layout.js";
+import { basisFor, type PixelEngine, reserve } from "./engine.js";
 
 /** Output `x` of an axis is `Σ_t weights[x · count + t] · input[first[x] + t]`. */
 export interface AxisTaps {

@@ -1,5 +1,6 @@
 /** Coefficients to a network's planes, row of blocks by row of blocks: what the host (../pixels.ts) calls. */
-import { finishRow } from "./pixels-color";
+import { finishRow } from "./color";
+import { transformBlocks } from "./inverse";
 import {
   COMPONENT_BYTES,
   COMPONENT_COUNT,
@@ -11,9 +12,8 @@ import {
   OUT_HEIGHT,
   ROW_FIRST,
   ROW_TAPS,
-} from "./pixels-layout";
-import { resampleRow } from "./pixels-resample";
-import { transformBlocks } from "./pixels-transform";
+} from "./layout";
+import { resampleRow } from "./resample";
 
 /** Transforms the row of blocks at hand of a component, `row` of it. */
 export function transform(index: u32, row: u32): void {

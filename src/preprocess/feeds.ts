@@ -1,10 +1,10 @@
-/** The feeds of a graph that takes JPEG files (src/convert/entrance/graph.ts), from a file's coefficients. */
+/** The feeds of a graph that takes JPEG files (src/preprocess/graph/planes.ts), from a file's coefficients. */
 import { Tensor } from "onnxruntime-node";
-import { seen } from "../convert/entrance/planes.js";
-import type { Preprocess } from "../convert/entrance/preprocess.js";
 import { UnsupportedJpegError } from "../jpeg/errors.js";
 import type { JpegComponent, JpegImage } from "../jpeg/image.js";
 import { smoothed } from "../jpeg/smoothing.js";
+import type { Preprocess } from "./preprocess.js";
+import { seen } from "./reference/planes.js";
 
 /**
  * @param image What `readCoefficients` made of the file; fewer than 64 coefficients of each block will do where the

@@ -1,20 +1,21 @@
 /**
- * Coefficients → pixels of one component as nodes: src/transform/pixels.ts, for a scale and sampling known only at run
+ * Coefficients → pixels of one component as nodes: reference/pixels.ts, for a scale and sampling known only at run
  * time. Samples and pixels are bytes less 128. Along an axis of n units of p pixels, place `n · (i % p) + ⌊i / p⌋` holds
  * pixel i: so what belongs together in all units lies together.
  */
-import { coefficientsFor, type ScaledComponent, scaledLayout } from "../../jpeg/scaling.js";
+
 import { ZIGZAG } from "../../transform/frequency.js";
-import { scaledBasis } from "../../transform/pixels.js";
+import { scaledBasis } from "../reference/pixels.js";
+import { coefficientsFor, type ScaledComponent, scaledLayout } from "../scaling.js";
 import type { Arithmetic } from "./arithmetic.js";
 import { either } from "./branch.js";
+import { type Axes, type Axis, axisOf, type Window } from "./geometry.js";
 import { upsampled } from "./upsample.js";
-import { type Axes, type Axis, axisOf, type Window } from "./window.js";
 
 /** Points in an inverse transform are at most 14, which is scale 7/8 doubled. */
 const POINTS = Array.from({ length: 14 }, (_, i) => i + 1);
 
-/** `a(i, α)` of transform/pixels.ts for every number of points, one below the other: `[105, 8]`, 0 where α is left out. */
+/** `a(i, α)` of ../reference/pixels.ts for every number of points, one below the other: `[105, 8]`, 0 where α is left out. */
 const BASES = POINTS.flatMap(scaledBasis).flatMap((row) => [...row, ...Array(8 - row.length).fill(0)]);
 
 /** Where those of N points begin. */
@@ -29,7 +30,7 @@ const HALF_UP = 1 / 1024;
 /** How many half waves frequency k has: down the file's columns, then along its rows. */
 const WAVES = [...ZIGZAG.map((place) => place >> 3), ...ZIGZAG.map((place) => place & 7)];
 
-/** How many times more points than the scale's a component has that saves upsampling by them: ../jpeg/scaling.ts. */
+/** How many times more points than the scale's a component has that saves upsampling by them: ../scaling.ts. */
 function doubled(largest: number, own: number, scale: number): number {
   const components = [largest, own].map((factor) => ({
     horizontalSampling: factor,
@@ -73,7 +74,7 @@ interface Inputs {
   quantization: string;
 }
 
-/** src/jpeg/scaling.ts for all components. */
+/** src/preprocess/scaling.ts for all components. */
 export function layoutOf(m: Arithmetic, { blocks, sampling, quantization }: Inputs, window: Window): Layout {
   const { int, g } = m;
   const { scale, largest, unit } = window;

@@ -1,14 +1,15 @@
 /**
- * The inverse transform of a row of blocks, N points of each direction (../../transform/pixels.ts):
+ * The inverse transform of a row of blocks, N points of each direction (../../reference/pixels.ts):
  *
  *   sample[i j] = clamp(128 + Σ_α Σ_β a(i, α) a(j, β) X[α β])
  *
  * first over β for every column j, then over α for every row i. a(N-1-i, α) = (-1)^α a(i, α): the sums of even and odd
  * frequencies, added and subtracted, give both ends. Numbers are i16 with i32 sums: a in Q15, columns in Q5. Eight points
- * are libjpeg's own (./pixels-eight.ts).
+ * are libjpeg's own (./inverse-eight.ts).
  */
-import { gatherRows, transformRows } from "./pixels-eight";
-import { gather, gatherSmall } from "./pixels-gather";
+
+import { gather, gatherSmall } from "./gather";
+import { gatherRows, transformRows } from "./inverse-eight";
 import {
   AT_RIGHT_EDGE,
   BASIS,
@@ -24,7 +25,7 @@ import {
   SAMPLES_STRIDE,
   SAMPLES_WIDTH,
   TABLE,
-} from "./pixels-layout";
+} from "./layout";
 
 /** The row of blocks at hand, `row` in the component, becomes rows of samples. */
 export function transformBlocks(component: usize, row: u32): void {

@@ -1,5 +1,5 @@
 /** Values that come from outside, such as from JSON: what each field may be, and a refusal that names it. */
-import { ConvertError } from "../errors.js";
+import { ConvertError } from "../convert/errors.js";
 
 export type Fields = Record<string, unknown>;
 

@@ -1,6 +1,6 @@
-import { wasm } from "./generated/pixels.js";
+import { wasm } from "./generated/planes.js";
 
-/** The functions of assembly/pixels.ts. */
+/** The functions of assembly/planes.ts. */
 interface Exports {
   memory: WebAssembly.Memory;
   transform(component: number, row: number): void;
@@ -21,17 +21,13 @@ const PAGE = 65536;
 const POOL_BYTES = 8 * 2 ** 20;
 
 let module: WebAssembly.Module | undefined;
-let pooled: PixelEngine | undefined;
-
-/** Frees the memory that making pixels keeps from one call to the next. */
-export function releasePixels(): void {
-  pooled = undefined;
-}
+/** Held weakly: the garbage collector frees it where no call comes. */
+let idle: WeakRef<PixelEngine> | undefined;
 
 /** An instance whose memory holds what its last use left there. */
 export function takeEngine(): PixelEngine {
-  const engine = pooled ?? instantiate();
-  pooled = undefined;
+  const engine = idle?.deref() ?? instantiate();
+  idle = undefined;
   return engine;
 }
 
@@ -46,7 +42,7 @@ export function reserve(engine: PixelEngine, bytes: number): void {
 
 /** Keeps an instance for the next image. */
 export function giveBack(engine: PixelEngine): void {
-  if (engine.memory.buffer.byteLength <= POOL_BYTES) pooled = engine;
+  if (engine.memory.buffer.byteLength <= POOL_BYTES) idle = new WeakRef(engine);
 }
 
 function instantiate(): PixelEngine {

@@ -6,15 +6,15 @@
  *   byte(x)     = min(255, max(0, ⌊x + 1/2⌋))
  *
  * of the coefficients, smoothed where scans are missing (src/jpeg/smoothing.ts), with N points (8 at full size;
- * src/jpeg/scaling.ts); then chroma upsampled by libjpeg's triangle, rounding included (jdsample.c); then JFIF's colours
+ * src/preprocess/scaling.ts); then chroma upsampled by libjpeg's triangle, rounding included (jdsample.c); then JFIF's colours
  * (ITU-T T.871, 7), bytes again; then, of CMYK and YCCK, what PIL makes of the inks: `color · black / 255`, as stored,
  * bytes again. What a decoder rounds is rounded here too: networks were trained on it. What is left out: a damaged file's
- * wild numbers overflow libjpeg-turbo's 16 bits, which src/jpeg/assembly/pixels-eight.ts repeats.
+ * wild numbers overflow libjpeg-turbo's 16 bits, which wasm/assembly/inverse-eight.ts repeats.
  */
-import type { ColorSpace, JpegComponent, JpegImage } from "../jpeg/image.js";
-import { type ScaledComponent, scaledLayout } from "../jpeg/scaling.js";
-import { smoothed } from "../jpeg/smoothing.js";
-import { ZIGZAG } from "./frequency.js";
+import type { ColorSpace, JpegComponent, JpegImage } from "../../jpeg/image.js";
+import { smoothed } from "../../jpeg/smoothing.js";
+import { ZIGZAG } from "../../transform/frequency.js";
+import { type ScaledComponent, scaledLayout } from "../scaling.js";
 
 export interface Pixels {
   width: number;

@@ -1,8 +1,5 @@
 /** How photographs are prepared for a network that does not say it: as is usual for networks of its size. */
-import type { ElementType } from "../../onnx/graph.js";
-import { ConvertError } from "../errors.js";
-import { wholeRange } from "../image-types.js";
-import type { Planes } from "../layers.js";
+import type { ElementType } from "../onnx/graph.js";
 import {
   type Area,
   channelCount,
@@ -11,7 +8,10 @@ import {
   type Preprocess,
   TORCHVISION,
   toldResize,
-} from "./preprocess.js";
+} from "../preprocess/preprocess.js";
+import { ConvertError } from "./errors.js";
+import { wholeRange } from "./image-types.js";
+import type { Planes } from "./layers.js";
 
 export interface Preparation {
   preprocess: Preprocess;

@@ -3,7 +3,7 @@
  * otherwise; it imports this file too (../planes-program.ts), so that it may hold nothing but constants.
  */
 
-/** One block on its way through the inverse transform: see ./pixels-gather.ts. */
+/** One block on its way through the inverse transform: see ./gather.ts. */
 export const PAIRS: usize = 1024;
 /** After the first pass: 16 bytes for each of up to 16 columns. */
 export const COLUMNS: usize = 1152;
@@ -60,7 +60,7 @@ export const BLOCK_TO: usize = 12;
 export const POINTS: usize = 16;
 /** i16, zigzag order. */
 export const TABLE: usize = 20;
-/** For each of ceil(points / 2) samples: (a0, a2), (a4, a6), (a1, a3), (a5, a7) of ./pixels-transform.ts, i16 (Q15). */
+/** For each of ceil(points / 2) samples: (a0, a2), (a4, a6), (a1, a3), (a5, a7) of ./inverse.ts, i16 (Q15). */
 export const BASIS: usize = 24;
 /** A ring of rows of samples, 8 bits each, with room for one before and 16 after each. */
 export const SAMPLES: usize = 28;

@@ -1,9 +1,9 @@
 /** Configs of image processors: `preprocessor_config.json → Preprocess`. */
-import { ConvertError } from "../errors.js";
-import { type Fields, number, object, oneOf, perChannel, shown, wrong } from "./fields.js";
-import { type Area, type Preprocess, RESAMPLES, type Resample } from "./preprocess.js";
-import { sizesOf, timmSizes } from "./processor-sizes.js";
-import { IDLE, PROCESSORS, type Processor } from "./processors.js";
+import { ConvertError } from "../../convert/errors.js";
+import { type Fields, number, object, oneOf, perChannel, shown, wrong } from "../fields.js";
+import { type Area, type Preprocess, RESAMPLES, type Resample } from "../preprocess.js";
+import { IDLE, PROCESSORS, type Processor } from "./classes.js";
+import { sizesOf, timmSizes } from "./sizes.js";
 
 /**
  * The preprocessing that a Hugging Face `preprocessor_config.json` describes, as the class that it names reads it

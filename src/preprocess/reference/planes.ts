@@ -1,9 +1,9 @@
 /** What the entrance computes, in float64: `image → pixels → upright → resampled → clamped → padded → planes`. */
 import type { JpegComponent, JpegImage } from "../../jpeg/image.js";
-import { decodePixels, type Pixels } from "../../transform/pixels.js";
-import { spanOf, type Taps, taps } from "../../transform/resample.js";
-import { type Geometry, geometry, isTransposed, type Part, scaleFor } from "./geometry.js";
-import { type Area, channelCount, type Preprocess } from "./preprocess.js";
+import { spanOf, type Taps, taps } from "../filters.js";
+import { type Geometry, geometry, isTransposed, type Part, scaleFor } from "../geometry.js";
+import { type Area, channelCount, type Preprocess } from "../preprocess.js";
+import { decodePixels, type Pixels } from "./pixels.js";
 
 export interface Planes {
   /** `[C, H, W]` */

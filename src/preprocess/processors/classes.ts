@@ -3,7 +3,7 @@
  * (models/<name>/image_processing_<name>.py; feature_extraction_<name>.py before 2023): what a plain number as `size`
  * means, what an absent field is, and what else they do. The names are those of the classes, without `ImageProcessor`.
  */
-import type { Fields } from "./fields.js";
+import type { Fields } from "../fields.js";
 
 export interface Processor {
   /** What a plain number as `size` means; `undefined`: the processor refuses it. */

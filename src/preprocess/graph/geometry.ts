@@ -1,14 +1,14 @@
 /**
- * Where the network's pixels lie in a file, as nodes: ./geometry.ts and src/jpeg/scaling.ts for one file in each call.
+ * Where the network's pixels lie in a file, as nodes: ./geometry.ts and src/preprocess/scaling.ts for one file in each call.
  * Vectors `[2]` hold the file's axes, down and across.
  */
 import { float64 } from "../../onnx/graph.js";
-import { FILTERS } from "../../transform/resample.js";
+import { MAX_SIDE } from "../fields.js";
+import { FILTERS } from "../filters.js";
+import { canBeSmaller } from "../geometry.js";
+import type { Area, Preprocess } from "../preprocess.js";
+import { flips } from "../reference/planes.js";
 import type { Arithmetic } from "./arithmetic.js";
-import { MAX_SIDE } from "./fields.js";
-import { canBeSmaller } from "./geometry.js";
-import { flips } from "./planes.js";
-import type { Area, Preprocess } from "./preprocess.js";
 
 /** One axis of the upright crop, in runs of outputs that are resampled together; the last run may go beyond its end. */
 export interface Outputs {
@@ -97,7 +97,7 @@ export function windowOf(
   const pixels = int.ceilDiv(int.mul(size, scale), 8);
   const backwards = m.shape(m.gather(g.ints(BACKWARDS, [9, 2]), orientation, 0), 2);
 
-  // In eighths of a pixel, as src/transform/resample.ts has it in `spanOf`.
+  // In eighths of a pixel, as filters.ts has it in `spanOf`.
   const beyond = int.mul(backwards, int.sub(int.mul(pixels, 8), int.mul(size, scale)));
   const begin = source ? int.add(int.mul(source.from, scale), beyond) : beyond;
   const span = int.mul(source?.length ?? size, scale);

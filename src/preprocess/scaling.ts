@@ -3,8 +3,8 @@
  * points from the first `points × points` frequencies of each block. A component of lower resolution takes more points
  * where that saves upsampling.
  */
-import { UnsupportedJpegError } from "./errors.js";
-import type { ColorSpace } from "./image.js";
+import { UnsupportedJpegError } from "../jpeg/errors.js";
+import type { ColorSpace } from "../jpeg/image.js";
 
 /** What scaling needs to know of an image. */
 export interface Sampled {

@@ -23,7 +23,7 @@ import {
   SAMPLES_STRIDE,
   SAMPLES_WIDTH,
   UPSAMPLED,
-} from "./pixels-layout";
+} from "./layout";
 
 /** Makes row `y` of the pixels, the columns that are needed of it. */
 export function finishRow(y: u32): void {

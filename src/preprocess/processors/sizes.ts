@@ -1,7 +1,7 @@
 /** What image processors do about sizes: `size, crop_size and the like → precrop, resize and crop`. */
-import { type Fields, number, object, oneOf, whole, wrong } from "./fields.js";
-import type { Area, CropRounding, Preprocess } from "./preprocess.js";
-import type { Processor } from "./processors.js";
+import { type Fields, number, object, oneOf, whole, wrong } from "../fields.js";
+import type { Area, CropRounding, Preprocess } from "../preprocess.js";
+import type { Processor } from "./classes.js";
 
 export type Sizes = Pick<Preprocess, "precrop" | "resize" | "crop" | "cropRounding">;
 type Resize = NonNullable<Preprocess["resize"]>;

@@ -1,17 +1,17 @@
 /** JPEG files into the planes that a network takes: `bytes → coefficients → pixels → planes`. */
 
-import { type Geometry, geometry, isPadded, isTransposed, scaleFor } from "../convert/entrance/geometry.js";
-import { flips, LUMA, seen } from "../convert/entrance/planes.js";
-import { type Area, channelCount, type Preprocess } from "../convert/entrance/preprocess.js";
 import { ConvertError } from "../convert/errors.js";
 import type { BandSink } from "../jpeg/decode.js";
 import type { JpegComponent, JpegDamage, JpegImage, JpegUnfinished } from "../jpeg/image.js";
-import { PlaneWriter } from "../jpeg/pixels.js";
-import type { PlanesRequest } from "../jpeg/planes-program.js";
 import { type JpegHeader, type ReadOptions, readBands } from "../jpeg/read.js";
-import { coefficientsFor, scaledLayout } from "../jpeg/scaling.js";
 import { copyMeans, smoothed, smootherOf } from "../jpeg/smoothing.js";
-import { mirrored, spanOf, taps } from "../transform/resample.js";
+import { mirrored, spanOf, taps } from "./filters.js";
+import { type Geometry, geometry, isPadded, isTransposed, scaleFor } from "./geometry.js";
+import { type Area, channelCount, type Preprocess } from "./preprocess.js";
+import { flips, LUMA, seen } from "./reference/planes.js";
+import { coefficientsFor, scaledLayout } from "./scaling.js";
+import { PlaneWriter } from "./wasm/planes.js";
+import type { PlanesRequest } from "./wasm/program.js";
 
 /** The planes a network takes. */
 export interface PlaneSize {

@@ -1,12 +1,12 @@
 /** A network that takes JPEG files' coefficients: the entrance's nodes before those of the network. */
-import { GraphBuilder, makeNode } from "../../onnx/builder.js";
-import { type Dimension, float32, type Graph, int64, type Node } from "../../onnx/graph.js";
-import { namesOf } from "../../onnx/subgraph.js";
-import { C } from "../../transform/tensors.js";
-import { ConvertError } from "../errors.js";
-import { entranceGraph } from "./graph.js";
+import { GraphBuilder, makeNode } from "../onnx/builder.js";
+import { type Dimension, float32, type Graph, int64, type Node } from "../onnx/graph.js";
+import { namesOf } from "../onnx/subgraph.js";
+import { entranceGraph } from "../preprocess/graph/planes.js";
+import type { Preprocess } from "../preprocess/preprocess.js";
+import { C } from "../transform/tensors.js";
+import { ConvertError } from "./errors.js";
 import { planeSize } from "./plane-size.js";
-import type { Preprocess } from "./preprocess.js";
 
 /** A network behind the entrance. */
 export interface Behind {

@@ -6,7 +6,7 @@
  * each row giving two numbers side by side, as i32x4.dot_i16x8_s takes them. The swizzles follow from T.81, figure A.6:
  * lane by lane, where in eight coefficients the next one stands, -1 where it is not among them.
  */
-import { PAIRS } from "./pixels-layout";
+import { PAIRS } from "./layout";
 
 /** Eight coefficients, dequantised. As libjpeg-turbo in SIMD, 16 bits and no more. */
 export function eight(block: usize, table: usize): v128 {

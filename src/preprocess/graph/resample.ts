@@ -1,8 +1,8 @@
-/** Resampling as nodes: the taps of src/transform/resample.ts, for sizes known only at run time. */
-import { FILTERS } from "../../transform/resample.js";
+/** Resampling as nodes: the taps of filters.ts, for sizes known only at run time. */
+import { FILTERS } from "../filters.js";
+import type { Preprocess, Resample } from "../preprocess.js";
 import type { Arithmetic } from "./arithmetic.js";
-import type { Preprocess, Resample } from "./preprocess.js";
-import { type Axis, firstTap, type Outputs } from "./window.js";
+import { type Axis, firstTap, type Outputs } from "./geometry.js";
 
 /** Farther than any filter reaches. */
 const BEYOND = 1e9;
@@ -77,7 +77,7 @@ function exactCentre(m: Arithmetic, output: string, axis: Axis): string {
 
 /**
  * Whether a pixel is in the box of an output. Often one lies on its edge: then the last digit decides, so that all is
- * float64 here, in the order of transform/resample.ts.
+ * float64 here, in the order of filters.ts.
  */
 function inBox(m: Arithmetic, output: string, pixel: string, axis: Axis): string {
   const { double, int, g } = m;
@@ -92,7 +92,7 @@ function inBox(m: Arithmetic, output: string, pixel: string, axis: Axis): string
   return m.all(isNear, double.less(-support, x), g.node("Not", [double.less(support, x)]));
 }
 
-/** The filters of transform/resample.ts, of |x|. */
+/** The filters of filters.ts, of |x|. */
 function filter(m: Arithmetic, name: Exclude<Resample, "nearest" | "box">, x: string): string {
   const { real, g } = m;
   if (name === "bilinear") return g.node("Max", [real.sub(1, x), g.floats([0])]);

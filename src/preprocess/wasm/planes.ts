@@ -1,13 +1,6 @@
-import {
-  BLOCK_BYTES,
-  COMPONENT_BYTES,
-  COMPONENTS,
-  IMAGE,
-  NEXT_OUT,
-  NEXT_PIXELS,
-} from "./assembly/pixels-layout.js";
-import { giveBack, type PixelEngine, takeEngine } from "./pixel-engine.js";
-import { type Part, type PlanesGeometry, PlanesProgram, type PlanesRequest } from "./planes-program.js";
+import { BLOCK_BYTES, COMPONENT_BYTES, COMPONENTS, IMAGE, NEXT_OUT, NEXT_PIXELS } from "./assembly/layout.js";
+import { giveBack, type PixelEngine, takeEngine } from "./engine.js";
+import { type Part, type PlanesGeometry, PlanesProgram, type PlanesRequest } from "./program.js";
 
 /** What of an image's header the pixels need. */
 export interface PlanesImage extends PlanesGeometry {

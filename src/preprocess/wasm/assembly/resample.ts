@@ -1,5 +1,5 @@
 /**
- * Resampling of finished pixels by the taps of ../../transform/resample.ts, rows first since that is SIMD's direction:
+ * Resampling of finished pixels by the taps of ../../filters.ts, rows first since that is SIMD's direction:
  * pixels → one row of i16 (Q6) → float32 planes, scaled and shifted as the network wants them.
  */
 import {
@@ -24,7 +24,7 @@ import {
   ROW_PLANE,
   ROW_TAPS,
   ROW_WEIGHTS,
-} from "./pixels-layout";
+} from "./layout";
 
 /** Makes row `y` of the output; `planes` of pixels take part. */
 export function resampleRow(y: u32, planes: u32): void {

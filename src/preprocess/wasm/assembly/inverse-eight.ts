@@ -4,8 +4,8 @@
  * overflow its 16 bits. Constants are in Q13. First down the columns, eight side by side, to Q2; then, transposed, along
  * the rows.
  */
-import { eight } from "./pixels-gather";
-import { PAIRS } from "./pixels-layout";
+import { eight } from "./gather";
+import { PAIRS } from "./layout";
 
 /**
  * Puts coefficients times table at PAIRS, row by row of the block. Returns 0 where all but the first are 0, 1 where rows
