@@ -108,10 +108,7 @@ describe("arithmetic coding", () => {
     const { arithmetic: coding, zeroShare } = summarizeJpeg(file);
     expect({ coding, zeroShare }).toEqual({ coding: true, zeroShare: summarizeJpeg(sound).zeroShare });
     const means: number[] = [];
-    readBands(file, () => ({
-      coefficients: 1,
-      start: () => (_from, _to, parts) => means.push(...(parts[0] ?? [])),
-    }));
+    for (const { parts } of readBands(file, () => 1)) means.push(...(parts[0] ?? []));
     const luminance = expected.components[0]?.coefficients as Int16Array;
     expect(means).toEqual([...luminance].filter((_, at) => at % 64 === 0));
     // Written, it has Huffman codes.
@@ -327,6 +324,29 @@ describe("hostile files", () => {
     expect((user + system) / 1e6).toBeLessThan(1);
   });
 
+  test("bands: whoever stops early gives the decoder back, and two may read at once", () => {
+    const memory = () => {
+      for (const { parts } of readBands(sound, () => 64)) return parts[0]?.buffer;
+      return undefined;
+    };
+    const first = memory();
+    expect(first).toBeDefined();
+    expect(memory()).toBe(first);
+    expect(() => {
+      for (const _ of readBands(sound, () => 64)) throw new Error("the reader's own");
+    }).toThrow("the reader's own");
+    expect(memory()).toBe(first);
+
+    const luminance = (band: { parts: readonly Int16Array[] } | undefined) => [...(band?.parts[0] ?? [])];
+    const suspended = readBands(sound, () => 64);
+    const own: number[] = [];
+    for (let step = suspended.next(); !step.done; step = suspended.next()) {
+      own.push(...luminance(step.value));
+      expect(memory()).not.toBe(step.value.parts[0]?.buffer);
+    }
+    expect(own).toEqual([...(readCoefficients(sound).components[0]?.coefficients ?? [])]);
+  });
+
   test("maxPixels, sharp's by default, holds in every function", async () => {
     const tall = (width: number, height: number) => {
       const file = sound.slice();
@@ -339,7 +359,7 @@ describe("hostile files", () => {
       readCoefficients,
       summarizeJpeg,
       readBands: (file: Uint8Array, options?: { maxPixels?: number }) =>
-        readBands(file, () => ({ coefficients: 1, start: () => () => {} }), options),
+        Array.from(readBands(file, () => 1, options)),
     };
     const { width, height } = readHeader(sound);
     for (const [name, read] of Object.entries(functions)) {

@@ -29,10 +29,10 @@ import {
   TOLERANT_AT,
 } from "./assembly/decode-layout.js";
 import { type DamageList, note } from "./damage.js";
-import type { Engine } from "./engine.js";
+import { countZeros, type Engine } from "./engine.js";
 import { JpegError } from "./errors.js";
 import type { Frame, ScanHeader } from "./headers.js";
-import type { JpegUnfinished } from "./image.js";
+import type { JpegImage, JpegUnfinished } from "./image.js";
 import { probabilityTable } from "./probability.js";
 import { damage } from "./scan-damage.js";
 import type { ScanFinder } from "./scan-finder.js";
@@ -53,28 +53,37 @@ export interface Decoding {
   unfinished: JpegUnfinished | undefined;
   /** Arrays that may be overwritten. */
   reuse: Int16Array[];
-  /** Takes the coefficients instead of result arrays. */
-  sink?: BandSink | undefined;
+  /** The image whose bands are yielded, if no result arrays are wanted. */
+  streamed: JpegImage | undefined;
 }
 
-/**
- * Takes rows `from` to `to` of whole MCUs: for each component its rows of blocks, `[rows, blocksWide, kept]`, in memory
- * that is used again after the call.
- */
-export type BandSink = (from: number, to: number, parts: readonly Int16Array[], kept: number) => void;
+/** Some rows of an image's blocks. */
+export interface Band {
+  /** The image without coefficients. Its damage is known after the last band. */
+  image: JpegImage;
+  /** Rows of whole MCUs: the first, and the one after the last. */
+  from: number;
+  to: number;
+  /** For each component its rows of blocks, `[rows, blocksWide, kept]`. The next band uses their memory again. */
+  parts: readonly Int16Array[];
+  /** Coefficients of each block. */
+  kept: number;
+  /** How many coefficients of a part are zero. */
+  countZeros(part: Int16Array): number;
+}
 
 /**
  * Decodes the scans, and returns each component's coefficients, `[blocksHigh, blocksWide, kept]`.
  *
  * The image is decoded band by band: all scans of some rows of blocks, then all scans of the next. Each scan keeps its
  * place in the file meanwhile. So the coefficients that a progressive file's scans build up are in the cache while they
- * do, and memory holds no more than the result, the file and one band. With a sink there is no result (unless the scans
- * are too many for one go): the arrays that come back are empty.
+ * do, and memory holds no more than the result, the file and one band. If bands are yielded, the arrays that come back
+ * are empty, unless the scans are too many to decode side by side: then all rows are one band.
  */
-export function decodeScans(engine: Engine, decoding: Decoding): Int16Array[] {
-  const { frame, scans, kept, tolerant, sink } = decoding;
+export function* decodeScans(engine: Engine, decoding: Decoding): Generator<Band, Int16Array[]> {
+  const { frame, scans, kept, tolerant, streamed } = decoding;
   const groups = groupScans(scans);
-  const streams = sink !== undefined && groups.length === 1;
+  const streams = streamed !== undefined && groups.length === 1;
   // Between groups all coefficients are needed, and the band is filled from the result.
   const held = groups.length > 1 ? 64 : kept;
   const results: (Int16Array | undefined)[] = frame.components.map(({ blocksWide, blocksHigh }, index) => {
@@ -86,14 +95,22 @@ export function decodeScans(engine: Engine, decoding: Decoding): Int16Array[] {
   const dcOnly = kept === 1 && scans.every(({ mode }) => [DC_FIRST, DC_REFINE, SEQUENTIAL].includes(mode));
   const blockBytes = held === 1 && dcOnly ? 2 : 128;
   u32[BLOCK_BYTES_AT / 4] = blockBytes;
-  groups.forEach((group, index) => {
-    decodeGroup(engine, decoding, group, streams ? undefined : results, blockBytes, held, index > 0);
-  });
+  for (const [index, group] of groups.entries())
+    yield* decodeGroup(engine, decoding, group, streams ? undefined : results, blockBytes, held, index > 0);
   if (streams) return results.map(() => new Int16Array(0));
   const whole = results as Int16Array[];
-  sink?.(0, decoding.finder.rows, whole, held);
+  if (streamed) yield bandOf(engine, streamed, 0, decoding.finder.rows, whole, held);
   return held === kept ? whole : whole.map((result) => truncate(result, kept));
 }
+
+const bandOf = (
+  engine: Engine,
+  image: JpegImage,
+  from: number,
+  to: number,
+  parts: readonly Int16Array[],
+  kept: number,
+): Band => ({ image, from, to, parts, kept, countZeros: (part) => countZeros(engine, part) });
 
 /** Scans that are decoded side by side: as many as there is room for, and for their tables. */
 function groupScans(scans: readonly Scan[]): Scan[][] {
@@ -116,7 +133,7 @@ function groupScans(scans: readonly Scan[]): Scan[][] {
   return groups;
 }
 
-function decodeGroup(
+function* decodeGroup(
   engine: Engine,
   decoding: Decoding,
   group: readonly Scan[],
@@ -124,7 +141,7 @@ function decodeGroup(
   blockBytes: number,
   held: number,
   goesOn: boolean,
-): void {
+): Generator<Band, void> {
   const { frame, finder } = decoding;
   const { exports } = engine;
   beginScans(engine, decoding, group);
@@ -165,7 +182,7 @@ function decodeGroup(
       return i16.subarray(band / 2, band / 2 + blocks * held);
     });
     if (results === undefined) {
-      decoding.sink?.(row, to, parts, held);
+      yield bandOf(engine, decoding.streamed as JpegImage, row, to, parts, held);
       continue;
     }
     for (const { blocksWide, blocksHigh, verticalSampling, index } of components) {

@@ -36,24 +36,16 @@ function instantiate(): Engine {
   return { exports, u8: new Uint8Array(buffer), u32: new Uint32Array(buffer) };
 }
 
-/**
- * Calls `use` with an engine, which holds whatever the last reading left. Afterwards it is kept for the next reading,
- * unless its memory is large, or something other than the file went wrong.
- */
-export function withEngine<Result>(use: (engine: Engine) => Result): Result {
+/** An engine, which holds whatever the last reading left there. */
+export function takeEngine(): Engine {
   const engine = pooled ?? instantiate();
   pooled = undefined;
-  const release = () => {
-    if (engine.u8.length <= POOL_BYTES) pooled = engine;
-  };
-  try {
-    const result = use(engine);
-    release();
-    return result;
-  } catch (error) {
-    if (error instanceof JpegError) release();
-    throw error;
-  }
+  return engine;
+}
+
+/** Keeps an engine for the next reading, unless its memory is large. */
+export function giveBack(engine: Engine): void {
+  if (engine.u8.length <= POOL_BYTES) pooled = engine;
 }
 
 /** How many of the coefficients are zero; fast where they lie in the engine's memory. */

@@ -1,7 +1,7 @@
 import { colorSpaceOf } from "./color-space.js";
 import { note } from "./damage.js";
-import { type BandSink, decodeScans } from "./decode.js";
-import { countZeros, withEngine } from "./engine.js";
+import { type Band, decodeScans } from "./decode.js";
+import { type Engine, giveBack, takeEngine } from "./engine.js";
 import { JpegError, unexpected } from "./errors.js";
 import { type Frame, type Headers, nextScan, type ScanHeader, startHeaders } from "./headers.js";
 import type { ColorSpace, JpegComponent, JpegImage, JpegScan, JpegSegment, JpegUnfinished } from "./image.js";
@@ -99,12 +99,19 @@ export function readHeader(bytes: Uint8Array, options: HeaderOptions = {}): Jpeg
   return headerOf(headers, frame, first);
 }
 
-/** Everything before the first scan's data. No other way leads into a file, so that no function lacks the limit. */
+/** A file up to the first scan's data. */
+interface Start {
+  headers: Headers;
+  frame: Frame;
+  first: ScanHeader;
+}
+
+/** Reads everything before the first scan's data. No other way leads into a file, so that no function lacks the limit. */
 function readToFirstScan(
   bytes: Uint8Array,
   { tolerant = false, maxPixels = MAX_PIXELS }: HeaderOptions,
   keepSegments: boolean,
-): { headers: Headers; frame: Frame; first: ScanHeader } {
+): Start {
   const headers = startHeaders(bytes, tolerant, keepSegments);
   const first = nextScan(headers);
   const { frame } = headers;
@@ -153,87 +160,91 @@ function headerOf(headers: Headers, frame: Frame, scan: ScanHeader): JpegHeader 
  * @throws {UnsupportedJpegError} where its coding is not supported
  */
 export function readCoefficients(bytes: Uint8Array, options: ReadOptions = {}): JpegImage {
-  return read(bytes, options);
-}
-
-/** How {@link readBands} reads a file, once its header is known. */
-export interface BandPlan {
-  /** How many coefficients of each block to keep, the first ones in zigzag order. */
-  coefficients: number;
-  /**
-   * Is given the image without coefficients before the first band, and makes the sink; `zeros` counts a part's
-   * coefficients that are zero.
-   */
-  start(image: JpegImage, zeros: (part: Int16Array) => number): BandSink;
+  // Without bands to yield, the first step is the whole way.
+  return read(bytes, options).next().value as JpegImage;
 }
 
 /**
- * {@link readCoefficients} for who needs each row of blocks but once: they go to a sink, band by band, as they are
- * decoded, and the memory that all of them would take is saved.
+ * Reads a JPEG file band by band, for a caller that needs each row of blocks only once: the memory that all of them
+ * would take is saved. A caller that stops early gives the decoder back, as `for … of` does.
  *
- * @returns the image without coefficients
+ * @param coefficients says how many coefficients of each block to keep, the first ones in zigzag order
+ * @returns after the last band, the image without coefficients
  */
 export function readBands(
   bytes: Uint8Array,
-  plan: (header: JpegHeader) => BandPlan,
+  coefficients: (header: JpegHeader) => number,
   options: Pick<ReadOptions, "tolerant" | "maxPixels" | "maxScans" | "keepSegments"> = {},
-): JpegImage {
-  return read(bytes, options, plan);
+): Generator<Band, JpegImage> {
+  return read(bytes, options, coefficients);
 }
 
-function read(bytes: Uint8Array, options: ReadOptions, plan?: (header: JpegHeader) => BandPlan): JpegImage {
-  const { tolerant = false, keepSegments = false } = options;
+function* read(
+  bytes: Uint8Array,
+  options: ReadOptions,
+  coefficients?: (header: JpegHeader) => number,
+): Generator<Band, JpegImage> {
   if (options.coefficients !== undefined) checkKept(options.coefficients);
-  const { headers, frame, first } = readToFirstScan(bytes, options, keepSegments);
-  const { missing } = headers;
-  const bands = plan?.(headerOf(headers, frame, first));
-  const kept = bands?.coefficients ?? options.coefficients ?? 64;
+  const start = readToFirstScan(bytes, options, options.keepSegments ?? false);
+  const kept =
+    coefficients?.(headerOf(start.headers, start.frame, start.first)) ?? options.coefficients ?? 64;
+  const engine = takeEngine();
+  let isSound = true;
+  try {
+    return yield* decode(engine, start, kept, options, coefficients !== undefined);
+  } catch (error) {
+    // What else than the file went wrong may have left the engine in any state.
+    isSound = error instanceof JpegError;
+    throw error;
+  } finally {
+    if (isSound) giveBack(engine);
+  }
+}
 
-  return withEngine((engine) => {
-    const finder = new ScanFinder(engine, headers, first.offset, frame);
-    const { scans, quantization, unfinished } = collectScans(headers, frame, first, finder, kept, options);
-    const image: JpegImage = {
-      width: frame.width,
-      height: frame.height,
-      progressive: frame.progressive,
-      ...(frame.arithmetic && { arithmetic: true }),
-      colorSpace: colorSpace(headers, frame),
-      components: frame.components.map((component, index) => ({
-        id: component.id,
-        horizontalSampling: component.horizontalSampling,
-        verticalSampling: component.verticalSampling,
-        blocksWide: component.blocksWide,
-        blocksHigh: component.blocksHigh,
-        quantization: quantization[index] as Uint16Array,
-        coefficients: NONE,
-      })),
-      coefficientsPerBlock: kept,
-      restartInterval: scans.at(-1)?.restartInterval ?? 0,
-      scans: scans.map(({ header }) => describe(header)),
-      ...metadata(headers),
-      ...(keepSegments && { segments: headers.segments }),
-      ...(tolerant && { missing: missing.described, missingCount: 0 }),
-      ...(unfinished && { unfinished }),
-    };
-    const reuse = options.reuse?.components.map((component) => component.coefficients) ?? [];
-    const decoding = {
-      bytes: headers.bytes,
-      frame,
-      scans,
-      finder,
-      kept,
-      tolerant,
-      missing,
-      unfinished,
-      reuse,
-      sink: bands?.start(image, (part) => countZeros(engine, part)),
-    };
-    decodeScans(engine, decoding).forEach((coefficients, index) => {
-      (image.components[index] as JpegComponent).coefficients = coefficients;
-    });
-    if (tolerant) image.missingCount = missing.count;
-    return image;
+function* decode(
+  engine: Engine,
+  { headers, frame, first }: Start,
+  kept: number,
+  options: ReadOptions,
+  streams: boolean,
+): Generator<Band, JpegImage> {
+  const { tolerant = false, keepSegments = false } = options;
+  const { missing } = headers;
+  const finder = new ScanFinder(engine, headers, first.offset, frame);
+  const { scans, quantization, unfinished } = collectScans(headers, frame, first, finder, kept, options);
+  const image: JpegImage = {
+    width: frame.width,
+    height: frame.height,
+    progressive: frame.progressive,
+    ...(frame.arithmetic && { arithmetic: true }),
+    colorSpace: colorSpace(headers, frame),
+    components: frame.components.map((component, index) => ({
+      id: component.id,
+      horizontalSampling: component.horizontalSampling,
+      verticalSampling: component.verticalSampling,
+      blocksWide: component.blocksWide,
+      blocksHigh: component.blocksHigh,
+      quantization: quantization[index] as Uint16Array,
+      coefficients: NONE,
+    })),
+    coefficientsPerBlock: kept,
+    restartInterval: scans.at(-1)?.restartInterval ?? 0,
+    scans: scans.map(({ header }) => describe(header)),
+    ...metadata(headers),
+    ...(keepSegments && { segments: headers.segments }),
+    ...(tolerant && { missing: missing.described, missingCount: 0 }),
+    ...(unfinished && { unfinished }),
+  };
+  const arrays = yield* decodeScans(engine, {
+    ...{ bytes: headers.bytes, frame, scans, finder, kept, tolerant, missing, unfinished },
+    reuse: options.reuse?.components.map((component) => component.coefficients) ?? [],
+    streamed: streams ? image : undefined,
   });
+  arrays.forEach((coefficients, index) => {
+    (image.components[index] as JpegComponent).coefficients = coefficients;
+  });
+  if (tolerant) image.missingCount = missing.count;
+  return image;
 }
 
 const NONE = new Int16Array(0);

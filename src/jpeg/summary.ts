@@ -1,8 +1,8 @@
 /** What there is to say about a JPEG file at a glance. */
-import type { ColorSpace, JpegDamage } from "./image.js";
+import type { ColorSpace, JpegDamage, JpegImage } from "./image.js";
 import { APP0, COM } from "./markers.js";
 import { type EstimatedQuality, estimateQuality } from "./quality.js";
-import { type BandPlan, type HeaderOptions, readBands } from "./read.js";
+import { type HeaderOptions, readBands } from "./read.js";
 import type { Scan } from "./scan-script.js";
 
 export interface JpegSummary {
@@ -62,12 +62,13 @@ const SUBSAMPLINGS: Record<string, string> = {
  */
 export function summarizeJpeg(bytes: Uint8Array, options: HeaderOptions = {}): JpegSummary {
   const counts: number[] = [];
-  const start: BandPlan["start"] = (_image, countZeros) => (_from, _to, parts) => {
-    parts.forEach((part, c) => {
-      counts[c] = (counts[c] ?? 0) + countZeros(part);
+  let image = {} as JpegImage;
+  for (const band of readBands(bytes, () => 64, { ...options, keepSegments: true })) {
+    image = band.image;
+    band.parts.forEach((part, c) => {
+      counts[c] = (counts[c] ?? 0) + band.countZeros(part);
     });
-  };
-  const image = readBands(bytes, () => ({ coefficients: 64, start }), { ...options, keepSegments: true });
+  }
   const { width, height, progressive, arithmetic = false, colorSpace, orientation, iccProfile } = image;
   const tables: number[][] = [];
   let [zeros, values] = [0, 0];

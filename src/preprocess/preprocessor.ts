@@ -1,7 +1,7 @@
 /** JPEG files into the planes that a network takes: `bytes → coefficients → pixels → planes`. */
 
 import { ConvertError } from "../convert/errors.js";
-import type { BandSink } from "../jpeg/decode.js";
+import type { Band } from "../jpeg/decode.js";
 import type { JpegComponent, JpegDamage, JpegImage, JpegUnfinished } from "../jpeg/image.js";
 import { type JpegHeader, type ReadOptions, readBands } from "../jpeg/read.js";
 import { copyMeans, smoothed, smootherOf } from "../jpeg/smoothing.js";
@@ -54,82 +54,74 @@ export function fillPlanes(
   out: Float32Array,
   options: FillOptions = {},
 ): Filled {
-  const work: { job?: Job; writer?: PlaneWriter; means?: Int16Array[] } = {};
-  // A file whose blocks are to be smoothed is read twice: for what lies around each block, then for the blocks.
-  const read = (smoothing?: JpegUnfinished): JpegImage =>
+  let job: Job | undefined;
+  let writer: PlaneWriter | undefined;
+  const bands = () =>
     readBands(
       bytes,
       (header) => {
-        const job = planJob(header, preprocess, size);
-        work.job = job;
-        const start = (head: JpegImage): BandSink => {
-          if (head.unfinished !== undefined && smoothing === undefined) {
-            work.means = meansOf(head);
-            return meansSink(work.means, head.components);
-          }
-          const image = seen(head, preprocess);
-          work.writer = new PlaneWriter(image, job.request);
-          const sink = sinkOf(work.writer, image.components);
-          return smoothing ? smoothedSink(sink, image, smoothing, work.means as Int16Array[]) : sink;
-        };
-        return { coefficients: job.kept, start };
+        job = planJob(header, preprocess, size);
+        return job.kept;
       },
       options,
     );
   try {
-    let image = read();
-    if (work.means !== undefined) image = read(image.unfinished);
-    const { job, writer } = work as Required<typeof work>;
-    finish(writer, job, preprocess, out);
+    // A file whose blocks are to be smoothed is read twice: for what lies around each block, then for the blocks.
+    let means: Int16Array[] | undefined;
+    let image = {} as JpegImage;
+    for (const band of bands()) {
+      image = band.image;
+      const { unfinished } = image;
+      if (unfinished !== undefined) means = keepMeans(band, means);
+      else {
+        writer ??= new PlaneWriter(seen(image, preprocess), (job as Job).request);
+        writer.addBand(band);
+      }
+    }
+    const { unfinished } = image;
+    if (unfinished !== undefined)
+      for (const band of bands()) {
+        image = band.image;
+        writer ??= new PlaneWriter(seen(image, preprocess), (job as Job).request);
+        smoothBand(band, unfinished, means as Int16Array[]);
+        writer.addBand(band);
+      }
+    finish(writer as PlaneWriter, job as unknown as Job, preprocess, out);
     const { width, height, missing = [] } = image;
-    return { width, height, scale: job.request.scale, ...(missing.length > 0 && { damage: missing }) };
+    return {
+      ...{ width, height, scale: (job as unknown as Job).request.scale },
+      ...(missing.length > 0 && { damage: missing }),
+    };
   } finally {
-    work.writer?.release();
+    writer?.release();
   }
 }
 
-/** Gives a writer the rows that it needs of each band. */
-const sinkOf =
-  (writer: PlaneWriter, components: readonly JpegComponent[]): BandSink =>
-  (from, to, parts, kept) => {
-    for (let row = Math.max(from, writer.firstRow); row < Math.min(to, writer.endRow); row++)
-      writer.add(row, (component, blockRow) => {
-        const { blocksWide, verticalSampling } = components[component] as JpegComponent;
-        const start = (blockRow - from * verticalSampling) * blocksWide * kept;
-        return { data: parts[component] as Int16Array, start, kept };
-      });
-  };
+/** Keeps each block's DC coefficient. */
+function keepMeans({ image, from, parts, kept }: Band, means = meansOf(image)): Int16Array[] {
+  image.components.forEach(({ blocksWide, verticalSampling }, index) => {
+    const first = from * verticalSampling * blocksWide;
+    copyMeans(parts[index] as Int16Array, kept, means[index] as Int16Array, first);
+  });
+  return means;
+}
 
 const meansOf = ({ components }: JpegImage): Int16Array[] =>
   components.map(({ blocksWide, blocksHigh }) => new Int16Array(blocksWide * blocksHigh));
 
-/** Keeps each block's DC coefficient. */
-const meansSink =
-  (means: Int16Array[], components: readonly JpegComponent[]): BandSink =>
-  (from, _, parts, kept) => {
-    components.forEach(({ blocksWide, verticalSampling }, index) => {
-      const first = from * verticalSampling * blocksWide;
-      copyMeans(parts[index] as Int16Array, kept, means[index] as Int16Array, first);
-    });
-  };
-
-/** Smooths the blocks of each band before `sink` gets them. */
-function smoothedSink(
-  sink: BandSink,
-  image: JpegImage,
+/** Smooths the blocks of a band. */
+function smoothBand(
+  { image, from, parts, kept }: Band,
   unfinished: JpegUnfinished,
-  means: readonly Int16Array[],
-): BandSink {
+  means: Int16Array[],
+): void {
   const smooth = smootherOf(image, unfinished);
-  return (from, to, parts, kept) => {
-    image.components.forEach(({ blocksWide, verticalSampling }, index) => {
-      const part = parts[index] as Int16Array;
-      const length = blocksWide * kept;
-      for (let at = 0, row = from * verticalSampling; at < part.length; at += length, row++)
-        smooth(index, row, part.subarray(at, at + length), kept, means[index] as Int16Array);
-    });
-    sink(from, to, parts, kept);
-  };
+  image.components.forEach(({ blocksWide, verticalSampling }, index) => {
+    const part = parts[index] as Int16Array;
+    const length = blocksWide * kept;
+    for (let at = 0, row = from * verticalSampling; at < part.length; at += length, row++)
+      smooth(index, row, part.subarray(at, at + length), kept, means[index] as Int16Array);
+  });
 }
 
 /** The same from coefficients that are read already: all of them, or as many as {@link planJob} says. */

@@ -1,3 +1,5 @@
+import type { Band } from "../../jpeg/decode.js";
+import type { JpegComponent } from "../../jpeg/image.js";
 import { BLOCK_BYTES, COMPONENT_BYTES, COMPONENTS, IMAGE, NEXT_OUT, NEXT_PIXELS } from "./assembly/layout.js";
 import { giveBack, type PixelEngine, takeEngine } from "./engine.js";
 import { type Part, type PlanesGeometry, PlanesProgram, type PlanesRequest } from "./program.js";
@@ -60,6 +62,16 @@ export class PlaneWriter {
     // The last row of samples waits for the next one, which its upsampling needs.
     const waits = parts.some(({ scaled }) => scaled.fancy && scaled.expandY === 2);
     this.#engine.advance(isLast ? layout.height : (row + 1) * rowHeight - (waits ? 1 : 0));
+  }
+
+  /** Takes what is needed of a band. */
+  addBand({ image, from, to, parts, kept }: Band): void {
+    for (let row = Math.max(from, this.firstRow); row < Math.min(to, this.endRow); row++)
+      this.add(row, (component, blockRow) => {
+        const { blocksWide, verticalSampling } = image.components[component] as JpegComponent;
+        const start = (blockRow - from * verticalSampling) * blocksWide * kept;
+        return { data: parts[component] as Int16Array, start, kept };
+      });
   }
 
   #addPart(
