@@ -427,7 +427,7 @@ describe("labels", () => {
     ["an empty name", '["a",""]', /found "" as the name of class 1/],
     ["nothing for id2label", '{"id2label":null}', /found id2label: null/],
     ["no JSON", "[1,", /JSON/],
-    ["bytes that are no text", Buffer.from([0xff, 0xfe, 0x41, 0x00]), /no UTF-8/],
+    ["bytes that are not text", Buffer.from([0xff, 0xfe, 0x41, 0x00]), /not UTF-8/],
     ["too few", '["a"]', /1 labels?|1 name/],
   ])("%s is told in a line", LIMIT, async (_, content, said) => {
     const name = `${Math.random()}.labels`;
@@ -461,7 +461,7 @@ test.each<[string[], RegExp, number]>([
   [["eval", "m.onnx", "--data", ""], /Expected a folder/, 2],
   [["convert", "m.onnx", "none/"], /it is a folder, expected a file/, 1],
   [["classify", "m.onnx", "a.jpg", "--batch", "1000000000"], /batch is 1000000000, expected at most \d+/, 1],
-  [["bench", "relu-error", "--blocks", "1000000000000"], /it takes more memory than there is/, 1],
+  [["bench", "relu-error", "--blocks", "1000000000000"], /it needs more memory than there is/, 1],
 ])("%j is told in a line", LIMIT, async (args, said, code) => {
   const ended = await jpegDomain(args);
   expect(errorsIn(ended)).toEqual([expect.stringMatching(said)]);
@@ -474,7 +474,7 @@ test("train with a batch of more images than there are", LIMIT, async () => {
   expect(ended.code, ended.stderr).toBe(0);
 });
 
-test("names that begin with a hyphen, hold spaces, or are no UTF-8", LIMIT, async () => {
+test("names that begin with a hyphen, hold spaces, or are not UTF-8", LIMIT, async () => {
   await mkdir(join(folder, "names"));
   const at = (name: string) => Buffer.concat([Buffer.from(`${folder}/names/`), Buffer.from(name, "latin1")]);
   const image = await readFile(join(folder, "a.jpg"));
@@ -494,6 +494,6 @@ test("names that begin with a hyphen, hold spaces, or are no UTF-8", LIMIT, asyn
   const all = await jpegDomain(["classify", "m.onnx", "names", ...NOTEBOOK]);
   expect(all.stdout.toString().split("\n")).toHaveLength(3);
   expect(errorsIn(all)).toEqual([
-    expect.stringMatching(/^error: names\/.*: no such file; files whose names are no UTF-8/),
+    expect.stringMatching(/^error: names\/.*: no such file; files whose names are not UTF-8/),
   ]);
 });

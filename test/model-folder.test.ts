@@ -143,11 +143,7 @@ describe("loadModel", () => {
   });
 
   test.each([
-    [
-      "no ONNX file",
-      { "config.json": CONFIG },
-      /: it is a model's folder, with config.json and no ONNX file/,
-    ],
+    ["no ONNX file", { "config.json": CONFIG }, /: it is a model folder with config.json but no ONNX file/],
     ["nothing", { "notes.txt": "" }, /: it is a folder, expected a file$/],
     [
       "several",

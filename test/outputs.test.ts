@@ -402,7 +402,7 @@ describe("the batch of an output", () => {
     );
     for (const way of [odd, api.convert(odd)])
       await expect(load(way)).rejects.toThrow(
-        'the model takes 2 images at once, and its output "det" is [num, 6], so it cannot be told which part is whose; expected 2 as its first length, or a batch of 1',
+        'the model takes 2 images at once, but its output "det" is [num, 6], which cannot be split by image; expected 2 as its first length, or a batch of 1',
       );
   });
 
@@ -414,7 +414,7 @@ describe("the batch of an output", () => {
     const model = await load(wrong);
     const [result] = await model.run(FILES.slice(0, 1));
     expect(result?.error?.message).toMatch(
-      /^output "y" is \[3, 1\] for 1 image; expected 1 as its first length, the batch, as the model declares it$/,
+      /^output "y" is \[3, 1\] for 1 image; expected 1 as its first length, because the model declares it as the batch$/,
     );
     await model.close();
   });
@@ -449,7 +449,7 @@ describe("which output holds the classes", () => {
     expect(() => best({ numbers }, { output: "toString" })).toThrow('no output "toString"');
     expect(() => best({ numbers }, { output: "y" })).toThrow('no output "y"; expected one of numbers');
     expect(() => best({ numbers }, { labels: ["a"] })).toThrow("there are 1 labels, the model has 2 classes");
-    expect(() => best({})).toThrow("no output is a list of classes: there is none");
+    expect(() => best({})).toThrow("no output is a list of classes: the model has no output");
   });
 
   test("classify takes it, says so, and takes another by name", async () => {

@@ -155,7 +155,7 @@ describe("a command line", { timeout: 240_000 }, () => {
     const refused = await ask(long, env);
     if (process.platform === "linux")
       expect(refused.text).toMatch(
-        /^the process's command line has 6\d+ bytes, by which ONNX Runtime's telemetry would fail in a worker thread; expected ORT_DISABLE_TELEMETRY=1 in the process's environment\n$/,
+        /^the process's command line has 6\d+ bytes, with which ONNX Runtime's telemetry would crash in a worker thread; expected ORT_DISABLE_TELEMETRY=1 in the process's environment\n$/,
       );
     expect(refused.end).toBe(0);
     expect(await ask(long, { ...env, ORT_DISABLE_TELEMETRY: "1" })).toEqual({ text: "loaded\n", end: 0 });

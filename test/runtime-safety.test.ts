@@ -140,7 +140,7 @@ describe.each([1, 2])("with %i threads", (threads) => {
     const model = await open();
     for (const [list, found] of [
       [undefined, "undefined"],
-      ["a.jpg", "a text"],
+      ["a.jpg", "a string"],
       [new Uint8Array(4), "an Uint8Array"],
       [5, "5"],
       [{}, "an Object"],

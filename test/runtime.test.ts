@@ -7,7 +7,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type * as Api from "../src/index.js";
-import { cutAt } from "../src/runtime/cut.js";
+import { extractSubgraph } from "../src/runtime/extract-subgraph.js";
 import type { JpegResult } from "../src/runtime/pipeline.js";
 import type * as PoolModule from "../src/runtime/pool.js";
 import { inOrder } from "../src/runtime/stream.js";
@@ -267,11 +267,11 @@ describe("models", () => {
     const weights = g.constant("weights", api.float32([1, 2]));
     const middle = g.node("Mul", [x, g.constant("unused later", api.float32([3]))]);
     g.output(g.node("Add", [middle, weights]), "y", "float32", ["N", 2]);
-    const cut = cutAt(g.build(), middle, ["N", 2]);
+    const cut = extractSubgraph(g.build(), middle, ["N", 2]);
     expect(cut.inputs).toEqual([{ name: middle, type: "float32", shape: ["N", 2] }]);
     expect(cut.nodes.map(({ op }) => op)).toEqual(["Add"]);
     expect([...cut.initializers.keys()]).toEqual([weights]);
-    expect(() => cutAt(g.build(), weights, [2])).toThrow('output needs "x" beside');
+    expect(() => extractSubgraph(g.build(), weights, [2])).toThrow('the outputs need "x" as well as');
   });
 });
 
@@ -383,8 +383,10 @@ describe("threads", () => {
     );
     const results = await Promise.all(files.map((file) => pool.submit(file)));
     for (const [i, { planes, error }] of results.entries()) {
-      if (i === 7 || i === 8) expect(error?.message).toBe("the thread that read it ended with status 3");
-      else if (i === 30) expect(error?.message).toBe("the thread that read it ended with status 1: a fault");
+      if (i === 7 || i === 8)
+        expect(error?.message).toBe("the thread that read this file ended with status 3");
+      else if (i === 30)
+        expect(error?.message).toBe("the thread that read this file ended with status 1: a fault");
       else expect(planes).toEqual(Float32Array.of(i));
     }
     await pool.close();

@@ -6,7 +6,7 @@ import { geometry } from "../../src/preprocess/geometry.js";
 import type { Preprocess } from "../../src/preprocess/preprocess.js";
 import { usualWay } from "../../src/report/usual.js";
 import type { Network } from "../../src/runtime/network.js";
-import { enter, type Fill, type Pipeline } from "../../src/runtime/pipeline.js";
+import { type Fill, fillFromFile, type Pipeline } from "../../src/runtime/pipeline.js";
 import { openSession } from "../../src/runtime/session.js";
 
 /** Milliseconds. */
@@ -52,7 +52,7 @@ export async function ways(network: Network, pipeline: Pipeline): Promise<Way[]>
       run: (bytes) =>
         timed(
           () => bytes,
-          (file, planes) => enter(file, network, planes),
+          (file, planes) => fillFromFile(file, network, planes),
         ),
     },
     {

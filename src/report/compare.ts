@@ -6,7 +6,7 @@ import type { JpegDamage } from "../jpeg/image.js";
 import type { Preprocess } from "../preprocess/preprocess.js";
 import { classesOutput } from "../runtime/classes.js";
 import { type NetworkOptions, openNetwork } from "../runtime/network.js";
-import { enter, fromPlanes, openPipeline, type Pipeline, planeLength } from "../runtime/pipeline.js";
+import { fillFromFile, fromPlanes, openPipeline, type Pipeline, planeLength } from "../runtime/pipeline.js";
 import { median } from "./measure.js";
 import { usualWay } from "./usual.js";
 
@@ -74,7 +74,7 @@ export async function compareWays(options: {
 
   async function turnOfOurs(bytes: Uint8Array) {
     const start = performance.now();
-    const { error, damage } = enter(bytes, network, ourPlanes);
+    const { error, damage } = fillFromFile(bytes, network, ourPlanes);
     if (error) throw error;
     const entered = performance.now();
     const logits = await logitsOf(ours, ourPlanes, output);

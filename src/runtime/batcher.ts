@@ -1,4 +1,4 @@
-/** Collects single items into batches while the batch before them runs. */
+/** Collects single items into batches while the previous batch runs. */
 export interface Batcher<T, R> {
   submit(item: T): Promise<R>;
 }
@@ -22,7 +22,7 @@ export function batcher<T, R>(limit: number, run: (items: T[]) => Promise<R[]>):
       } catch (error) {
         for (const { reject } of batch) reject(error);
       }
-      // Whoever waits for these results may submit the next items before the next batch is taken.
+      // Callers that get these results may submit more items before the next batch is taken.
       await new Promise((next) => setImmediate(next));
     }
     isRunning = false;

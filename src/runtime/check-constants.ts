@@ -5,9 +5,9 @@ import type { Graph } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
 
 /**
- * Refuses a model of which ONNX Runtime would make constants of any size when it loads it.
- * @param metadata Of a converted model: it says what its operators take, and must have been checked.
- * @throws {LimitError} naming the node that makes too large a constant.
+ * Refuses a model whose constants would grow without bound when ONNX Runtime folds them at load time.
+ * @param metadata - of a converted model: it says how much memory the operators take, and must have been checked
+ * @throws {LimitError} that names the node whose constant is too large
  */
 export function checkConstants(graph: Graph, metadata: Metadata | undefined): void {
   const budget = metadata ? new Budget(loadingBytes(metadata)) : budgetOf(graph);

@@ -1,23 +1,23 @@
-/** Which output of a model holds its classes, and which of them are the most probable. */
+/** Finds the output that holds a model's classes, and ranks the classes. */
 import { JpegDomainError } from "../errors.js";
 import type { Dimension } from "../onnx/graph.js";
 import type { ModelOutput, OutputInfo, Outputs } from "./outputs.js";
 
 /** A class that a classifier ranks. */
 export interface RankedClass {
-  /** Its place among the model's outputs. */
+  /** Its index in the model's output. */
   index: number;
   /** 0 to 1. */
   probability: number;
-  /** Its name, where names are given. */
+  /** Its name, if names are given. */
   label?: string;
 }
 
 /** How {@link topClasses} reads the outputs. */
 export interface ClassesOptions {
-  /** The name of the output that holds the classes; by default the one that looks like it. */
+  /** The name of the output that holds the classes; by default the one that looks like classes. */
   output?: string | undefined;
-  /** The classes' names, in the order of the model's outputs. */
+  /** The classes' names, in the order of the model's output. */
   labels?: readonly string[] | undefined;
 }
 
@@ -25,15 +25,16 @@ export interface ClassesOptions {
 const ROUNDING = 1e-3;
 
 /**
- * The most probable classes of a classifier, the best first.
+ * The most probable classes of a classifier, best first.
  *
- * Of several outputs the one is taken that looks like classes: a list `[classes]` of numbers, of as many as there are
- * labels; among several lists the one whose name says so (logits, probabilities, scores, …), else the first.
+ * If there are several outputs, this takes the one that looks like classes: a list `[classes]` of numbers, as long as
+ * the list of labels. Among several such lists it takes the one whose name says so (logits, probabilities, scores, …),
+ * else the first.
  *
- * Values that are probabilities already (none below 0, their sum 1) stay; logits go through softmax:
+ * Values that are already probabilities (none below 0, sum 1) stay as they are. Logits go through softmax:
  * p[i] = exp(x[i]) / Σ exp(x[j]).
- * @throws {JpegDomainError} where no output, or not the one that is named, is a list of two numbers or more, or there
- *   are more or fewer labels
+ * @throws {JpegDomainError} if no output, or not the named one, is a list of two or more numbers, or the number of
+ *   labels differs from the number of classes
  */
 export function topClasses(
   outputs: Outputs,
@@ -66,19 +67,19 @@ export function topClasses(
 const wrongLabels = (labels: number, classes: number) =>
   new JpegDomainError(`there are ${labels} labels, the model has ${classes} classes`);
 
-/** Names that outputs of classes have. */
+/** Names that outputs with classes usually have. */
 const NAMES = /logit|prob|score|softmax|class|pred/i;
 const FLOATS: ReadonlySet<string> = new Set(["float32", "float16", "float64", "bfloat16"]);
 
 /**
- * The output that looks like classes, `undefined` where none does. One whose shape is not known may be it.
- * @param outputs - as declared for one image, or as a run gave them
- * @param labels - how many classes there are, where it is known
+ * The output that looks like classes, or `undefined`. An output of unknown shape may be it.
+ * @param outputs - as declared for one image, or as a run returned them
+ * @param labels - the number of classes, if known
  */
 export function classesOutput(outputs: readonly OutputInfo[], labels?: number): OutputInfo | undefined {
   const lists = outputs.filter(({ type, shape }) => type !== "string" && mayBeList(shape));
   const fitting = lists.filter(({ shape }) => labels === undefined || classCount(shape) === labels);
-  // A mismatch of all is told as such.
+  // If none has the right length, the caller reports the mismatch.
   const candidates = fitting.length > 0 ? fitting : lists;
   const worth = ({ name, type = "float32", shape }: OutputInfo) =>
     (shape ? 4 : 0) + (FLOATS.has(type) ? 2 : 0) + (NAMES.test(name) ? 1 : 0);
@@ -88,20 +89,20 @@ export function classesOutput(outputs: readonly OutputInfo[], labels?: number): 
   );
 }
 
-/** `[classes]`, with sides of 1 as some exports leave them. */
+/** `[classes]`; some exports leave axes of length 1 beside it. */
 const sidesOf = (shape: readonly Dimension[]) => shape.filter((side) => side !== 1);
 const mayBeList = (shape: readonly Dimension[] | undefined) =>
   shape === undefined || sidesOf(shape).length === 1;
 
-/** How many classes a list has, where that is known. */
+/** The number of classes in a list, if known. */
 function classCount(shape: readonly Dimension[] | undefined): number | undefined {
   const [side] = shape === undefined ? [] : sidesOf(shape);
   return typeof side === "number" ? side : undefined;
 }
 
 /**
- * {@link classesOutput}, as it must be.
- * @throws {JpegDomainError} where there is none, or it is known to have another number of classes
+ * {@link classesOutput}, or an error.
+ * @throws {JpegDomainError} if there is none, or it is known to have a different number of classes
  */
 export function pickClasses(outputs: readonly OutputInfo[], labels?: number): OutputInfo {
   const found = classesOutput(outputs, labels) ?? refuse(outputs, labels);
@@ -110,13 +111,13 @@ export function pickClasses(outputs: readonly OutputInfo[], labels?: number): Ou
   return found;
 }
 
-/** That no output looks like classes. */
+/** Throws: no output looks like classes. */
 function refuse(outputs: readonly OutputInfo[], labels?: number): never {
   const [first, ...others] = outputs;
   if (first !== undefined && others.length === 0) throw noList(first.name, first.type, first.shape);
   const found = outputs.map(({ name, type, shape }) => `${name}: ${type ?? "?"} ${shown(shape)}`);
   throw new JpegDomainError(
-    `no output is a list of classes: ${found.join("; ") || "there is none"}; expected numbers [${labels ?? "classes"}]`,
+    `no output is a list of classes: ${found.join("; ") || "the model has no output"}; expected numbers [${labels ?? "classes"}]`,
   );
 }
 

@@ -14,25 +14,25 @@ import { openSession, type SessionOptions } from "./session.js";
 
 /** A classifier of image planes, on pixels or on coefficients, ready to run. */
 export interface Classifier {
-  /** What the file says of its conversion; `undefined` for a spatial model. */
+  /** What the file says about its conversion; `undefined` for a spatial model. */
   metadata: Metadata | undefined;
-  /** The planes it was made for. */
+  /** The size of the planes it takes. */
   channels: number;
   height: number;
   width: number;
   /**
-   * Planes `[N, C, H, W]` as the model's own input: the same values for a spatial model, their coefficient tensor for
-   * a converted one.
+   * Turns planes `[N, C, H, W]` into the model's input: the same values for a spatial model, their coefficient tensor
+   * for a converted one.
    */
   prepare(planes: Float32Array): Tensor;
-  /** Logits `[N, classes]` of what {@link prepare} made. */
+  /** Logits `[N, classes]` for an input from {@link prepare}. */
   run(input: Tensor): Promise<Float32Array>;
   close(): Promise<void>;
 }
 
 /**
- * Opens a spatial or a converted classifier, its bytes or its path, as {@link loadModel} takes them.
- * @throws {JpegDomainError} where the file is no such model, or would not fit into memory.
+ * Opens a spatial or converted classifier from its bytes or its path, as {@link loadModel} does.
+ * @throws {JpegDomainError} if the file is not such a model, or would not fit into memory
  */
 export async function openClassifier(
   model: Uint8Array | string,
@@ -43,11 +43,11 @@ export async function openClassifier(
   const refusal = metadata && checkMemory(`the ${metadata.plan} model`, metadata);
   if (refusal) throw new JpegDomainError(refusal);
   checkConstants(graph, metadata);
-  // Of a spatial model, its input of planes float32, whatever its own is.
+  // For a spatial model `findImage` gives a graph that takes float32 planes, whatever its own input is.
   const { source, image } = metadata ? { source: graph, image: metadata } : findImage(graph);
   const { channels, height, width } = spatialSize(image);
   const batch = image.batch ?? source.inputs[0]?.shape?.[0] ?? 1;
-  // Operators of gigabytes are read once a batch: packing them first saves no time and costs as much memory again.
+  // Operators of several gigabytes are read once per batch: prepacking saves no time and doubles the memory.
   const unpacked = { extra: { session: { disable_prepacking: "1" } } };
   const { name } = pickClasses(readableOutputs(source, batch).outputs);
   const readable = readableOutputs(source, batch, [name]);
@@ -95,15 +95,15 @@ function spatialSize(image: Planes): Size {
   );
 }
 
-/** Memory that this process can still have, as the system or its container limits it. */
+/** Bytes that this process can still allocate within the limits of the system or its container. */
 export const freeBytes = (): number => process.availableMemory?.() ?? freemem();
 
-/** Why a model does not fit into memory, `undefined` where it does. */
+/** Why a model does not fit into memory; `undefined` if it does. */
 export function checkMemory(
   name: string,
   cost: Pick<Cost, "operatorBytes" | "largestOperatorBytes">,
 ): string | undefined {
   const [needed, free] = [loadingBytes(cost), freeBytes()];
   if (needed <= free) return undefined;
-  return `${name} needs ${gigabytes(needed)} while loading, ${gigabytes(free)} are free; plans fused and blockwise need far less`;
+  return `${name} needs ${gigabytes(needed)} while loading, ${gigabytes(free)} are free; the plans fused and blockwise need far less`;
 }

@@ -18,7 +18,7 @@ export interface Score {
 }
 
 export interface Evaluation extends Score {
-  /** Of the network alone: its input tensors are made before the clock starts. */
+  /** For the network alone: its input tensors are made before the clock starts. */
   imagesPerSecond: number;
 }
 
@@ -66,7 +66,7 @@ export function score(logits: Float32Array, labels: ArrayLike<number>): Score {
   return { correct, total: labels.length, meanLoss: loss / labels.length };
 }
 
-/** How far logits `[N, classes]` are from others of the same images. */
+/** Compares two sets of logits `[N, classes]` for the same images. */
 export function compareLogits(
   a: Float32Array,
   b: Float32Array,

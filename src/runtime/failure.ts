@@ -2,7 +2,7 @@ import { JpegDomainError } from "../errors.js";
 import { JpegError, UnsupportedJpegError } from "../jpeg/errors.js";
 import { FileKindError } from "./read-file.js";
 
-/** What the system's error codes mean for a file. */
+/** What the system's error codes mean for a file operation. */
 const REASONS: Record<string, string> = {
   ENOENT: "no such file",
   EISDIR: "it is a folder, expected a file",
@@ -15,7 +15,7 @@ const REASONS: Record<string, string> = {
   EDQUOT: "no space left for this user",
   EFBIG: "the file would be larger than is allowed",
   EIO: "the device failed",
-  ELOOP: "its links lead round in a circle",
+  ELOOP: "its links form a loop",
   EMFILE: "too many files are open",
   ENAMETOOLONG: "its name is too long",
   ENXIO: "it is a socket or a device, expected a file",
@@ -24,37 +24,37 @@ const REASONS: Record<string, string> = {
   ERR_INVALID_ARG_VALUE: "its name holds a zero, expected a path",
 };
 
-/** What JavaScript says of arrays and strings that are too large; a length below 0 would be a mistake of ours. */
+/** JavaScript's messages for arrays and strings that are too large. (A negative length would be our bug.) */
 const TOO_LARGE = /allocation failed|Invalid (typed array|array buffer|string) length(: \d+)?$/;
 
-/** The reason of a failed file operation in a few words, where it is a usual one. */
+/** Why a file operation failed, in a few words; `undefined` for an unknown reason. */
 function systemReason(error: unknown): string | undefined {
   if (error instanceof FileKindError) return error.message;
   if (error instanceof RangeError && TOO_LARGE.test(error.message))
-    return "it takes more memory than there is";
+    return "it needs more memory than there is";
   const { code = "", path } = error as NodeJS.ErrnoException;
-  // Node gives names that are no UTF-8 with this character in place of what it cannot tell, and finds no file by them.
+  // Node puts this character in place of bytes that are not UTF-8, and then cannot find the file.
   if (code === "ENOENT" && path?.includes("\ufffd"))
-    return "no such file; files whose names are no UTF-8 cannot be read";
+    return "no such file; files whose names are not UTF-8 cannot be read";
   return REASONS[code];
 }
 
-/** A failure of the file system as one line; any other as it is. */
+/** A file system error as one line with the path; any other error as it is. */
 export function fileFailure(error: unknown, path: string): unknown {
   const reason = systemReason(error);
   return reason === undefined ? error : new JpegDomainError(`${path}: ${reason}`);
 }
 
-/** Anything thrown, as the error of one file. */
+/** Turns anything thrown into the error of one file. */
 export function describeFailure(thrown: unknown): Error {
-  // Of one kind on every thread: a pool does not send the class.
+  // A pool does not send the class FileKindError, so the error has the same class on every thread.
   if (thrown instanceof JpegDomainError && !(thrown instanceof FileKindError)) return thrown;
   const reason = systemReason(thrown);
   if (reason !== undefined) return new JpegDomainError(reason);
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
-/** An error as fields: what structured cloning would drop. */
+/** An error as plain fields, some of which structured cloning would drop. */
 export interface SentError {
   kind: string;
   message: string;

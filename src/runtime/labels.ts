@@ -1,17 +1,17 @@
-/** Classes' names, as files have them. */
+/** Reads class names from files. */
 import { JpegDomainError } from "../errors.js";
 
 /**
- * Classes' names from a file's text: a line each, a JSON array, or a JSON object from index to name, which Hugging
- * Face's `config.json` has as `id2label`.
- * @throws {JpegDomainError} where it is none of these, or a class lacks its name
+ * Reads class names from a file's text: one per line, a JSON array, or a JSON object from index to name (`id2label` in
+ * Hugging Face's `config.json`).
+ * @throws {JpegDomainError} if it is none of these, or a class has no name
  */
 export function parseLabels(bytes: Uint8Array): string[] {
   const text = decodeText(bytes);
   return /^\s*[[{]/.test(text) ? labelsOf(parseJson(text)) : fromLines(text);
 }
 
-/** @throws {JpegDomainError} where it is no JSON */
+/** @throws {JpegDomainError} if the text is not JSON */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -20,13 +20,13 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** @throws {JpegDomainError} where bytes are no text */
+/** @throws {JpegDomainError} if the bytes are not UTF-8 text */
 export function decodeText(bytes: Uint8Array): string {
   try {
-    // Takes a byte order mark away.
+    // This also removes a byte order mark.
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw new JpegDomainError("found bytes that are no UTF-8, expected text");
+    throw new JpegDomainError("found bytes that are not UTF-8, expected text");
   }
 }
 
@@ -36,13 +36,13 @@ function fromLines(text: string): string[] {
   if (empty >= 0)
     throw new JpegDomainError(
       lines.length === 1
-        ? "found no names, expected a name a line"
+        ? "found no names, expected one name per line"
         : `line ${empty + 1} is empty, expected a name`,
     );
   return lines;
 }
 
-/** Names from parsed JSON: an array, an object from index to name, or one that has either as `id2label`. */
+/** Names from parsed JSON: an array, an object from index to name, or an object with either one as `id2label`. */
 export function labelsOf(value: unknown): string[] {
   const { id2label = value } = value as { id2label?: unknown };
   if (typeof id2label !== "object" || id2label === null)
@@ -54,7 +54,7 @@ export function labelsOf(value: unknown): string[] {
   return names as string[];
 }
 
-/** Names by their indices, which are all from 0 on: that many and no more, whatever the largest is. */
+/** Names sorted by index. The indices must be 0 to count - 1, so a huge index never makes a huge array. */
 function inOrder(names: ReadonlyMap<string, unknown>): unknown[] {
   const missing = Array.from({ length: names.size }, (_, index) => index).find(
     (index) => !names.has(String(index)),
@@ -70,5 +70,5 @@ function inOrder(names: ReadonlyMap<string, unknown>): unknown[] {
 
 const wrong = (found: string) =>
   new JpegDomainError(
-    `found ${found}, expected an array of names, or an object from each index to its name, from 0 on`,
+    `found ${found}, expected an array of names, or an object from each index (0, 1, …) to its name`,
   );

@@ -8,9 +8,9 @@ import { fileFailure } from "./failure.js";
 import { type FoundModel, findModel } from "./model-folder.js";
 import { readRegularFile } from "./read-file.js";
 
-/** A model that was read. */
+/** A model file, read and parsed. */
 export interface ReadModel extends Omit<FoundModel, "model"> {
-  /** What ONNX Runtime opens: the path, since constants may lie beside it, or the bytes. */
+  /** What ONNX Runtime opens: the path, because constants may be in files beside it, or the bytes. */
   file: Uint8Array | string;
   bytes: Uint8Array;
   graph: Graph;
@@ -18,7 +18,7 @@ export interface ReadModel extends Omit<FoundModel, "model"> {
 
 /**
  * Reads a model: an ONNX file's bytes, its path, or the path of a folder that {@link findModel} takes.
- * @throws {JpegDomainError} where it cannot be read, or is no model
+ * @throws {JpegDomainError} if it cannot be read, or is not a model
  */
 export function readModel(model: Uint8Array | string): ReadModel {
   if (typeof model !== "string") return { file: model, bytes: model, graph: readOnnx(model) };
@@ -36,15 +36,15 @@ function read(path: string): Uint8Array {
 }
 
 /**
- * Reads a model whose bytes were read from `path`, and the files beside it that hold its constants; none that a link
- * would have outside its folder.
- * @param beside is given each of those files, once
+ * Parses a model whose bytes were read from `path`, and reads the files beside it that hold its constants. A link to a
+ * file outside the model's folder is refused.
+ * @param onExternal - gets each of those files once
  */
-export function parseModel(path: string, bytes: Uint8Array, beside?: (file: Uint8Array) => void): Graph {
-  return readOnnx(bytes, { external: filesBeside(path, beside) });
+export function parseModel(path: string, bytes: Uint8Array, onExternal?: (file: Uint8Array) => void): Graph {
+  return readOnnx(bytes, { external: externalFiles(path, onExternal) });
 }
 
-function filesBeside(path: string, beside: (file: Uint8Array) => void = () => {}): ExternalFiles {
+function externalFiles(path: string, onExternal: (file: Uint8Array) => void = () => {}): ExternalFiles {
   const read = new Map<string, Uint8Array>();
   const folder = dirname(resolve(path));
   return (location) => {
@@ -59,7 +59,7 @@ function filesBeside(path: string, beside: (file: Uint8Array) => void = () => {}
         );
       const bytes = readRegularFile(real);
       read.set(location, bytes);
-      beside(bytes);
+      onExternal(bytes);
       return bytes;
     } catch (error) {
       throw fileFailure(error, `external file "${location}"`);

@@ -1,4 +1,4 @@
-/** A folder of a model hub as a model: its ONNX file, its classes' names, and how its images are prepared. */
+/** Reads a model folder as model hubs lay it out: the ONNX file, the class names, and the preprocessing. */
 import { existsSync, readdirSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { JpegDomainError } from "../errors.js";
@@ -8,24 +8,24 @@ import { fileFailure } from "./failure.js";
 import { decodeText, labelsOf, parseJson } from "./labels.js";
 import { MOST_BYTES, readRegularFile } from "./read-file.js";
 
-/** What a path leads to. */
+/** What was found at a path. */
 export interface FoundModel {
   /** The ONNX file. */
   model: string;
-  /** The classes' names: `id2label` of config.json. */
+  /** The class names: `id2label` of config.json. */
   labels?: string[];
-  /** Of preprocessor_config.json. */
+  /** From preprocessor_config.json. */
   preprocess?: Preprocess;
 }
 
-/** Where the ONNX file lies in a folder, the first that is there: full precision before what was made of it. */
+/** Where the ONNX file may be in a folder. The first one found is taken, full precision before smaller variants. */
 const PLACES = ["onnx", ""];
 const VARIANTS = ["", "_fp16", "_quantized", "_int8", "_uint8", "_q8", "_q4", "_q4f16", "_bnb4"];
 
 /**
- * Finds the model that a path means: a file itself, or that of a folder as model hubs have them, with `config.json`,
- * `preprocessor_config.json` and `onnx/model.onnx` or `model.onnx`. What of the two JSON files is not there is not known.
- * @throws {JpegDomainError} where a folder has no ONNX file or several, or a JSON file of it cannot be read
+ * Finds the model at a path: the file itself, or the model in a folder laid out as model hubs do, with `config.json`,
+ * `preprocessor_config.json` and `onnx/model.onnx` or `model.onnx`. Both JSON files are optional.
+ * @throws {JpegDomainError} if a folder has no ONNX file or several, or one of its JSON files cannot be read
  */
 export function findModel(path: string): FoundModel {
   if (!statsOf(path)?.isDirectory()) return { model: path };
@@ -41,17 +41,17 @@ export function findModel(path: string): FoundModel {
 }
 
 function onnxFile(folder: string): string {
-  const usual = VARIANTS.flatMap((variant) =>
+  const candidates = VARIANTS.flatMap((variant) =>
     PLACES.map((place) => join(folder, place, `model${variant}.onnx`)),
   );
-  const found = usual.find(isFile);
+  const found = candidates.find(isFile);
   if (found !== undefined) return found;
   const others = PLACES.flatMap((place) => onnxFilesIn(join(folder, place)));
   const [only, ...more] = others;
   if (only === undefined)
     throw new JpegDomainError(
       isFile(join(folder, "config.json"))
-        ? "it is a model's folder, with config.json and no ONNX file; expected onnx/model.onnx or model.onnx in it"
+        ? "it is a model folder with config.json but no ONNX file; expected onnx/model.onnx or model.onnx in it"
         : "it is a folder, expected a file",
     );
   if (more.length > 0)
@@ -75,7 +75,7 @@ function onnxFilesIn(folder: string): string[] {
 
 const isFile = (path: string): boolean => statsOf(path)?.isFile() ?? false;
 
-/** What is there, `undefined` where nothing is, or nothing that can be seen: reading it tells the reason. */
+/** `undefined` if nothing is there or it cannot be seen; reading it then gives the reason. */
 function statsOf(path: string): Stats | undefined {
   try {
     return statSync(path);
@@ -84,12 +84,11 @@ function statsOf(path: string): Stats | undefined {
   }
 }
 
-/** Of a model that tells its classes. */
 function labelsIn({ id2label }: Record<string, unknown>): string[] | undefined {
   return id2label === undefined || id2label === null ? undefined : labelsOf(id2label);
 }
 
-/** Where a folder says how images are prepared, and which field tells that a file does; timm's are in its config. */
+/** The files that may describe the preprocessing, and the field that shows that they do. timm writes it to config.json. */
 const PREPARATIONS: readonly [file: string, field?: string][] = [
   ["preprocessor_config.json"],
   ["processor_config.json", "image_processor"],
@@ -105,7 +104,7 @@ function preprocessOf(folder: string, config: Record<string, unknown> | undefine
   return undefined;
 }
 
-/** An object of a JSON file, `undefined` where there is no such file. */
+/** The object in a JSON file; `undefined` if there is no such file. */
 function readJson(folder: string, name: string): Record<string, unknown> | undefined {
   const path = join(folder, name);
   if (!existsSync(path)) return undefined;
@@ -117,7 +116,7 @@ function readJson(folder: string, name: string): Record<string, unknown> | undef
   });
 }
 
-/** What fails in it is told with the file's name. */
+/** Puts the file's name in front of the errors of `work`. */
 function inFile<T>(name: string, work: () => T): T {
   try {
     return work();

@@ -1,5 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-/** A model that takes JPEG files: `bytes → coefficients → planes → network → outputs`, on as many threads as pay. */
+/** A model that takes JPEG files: `bytes → coefficients → planes → network → outputs`, on several threads. */
 import { availableParallelism } from "node:os";
 import type { InferenceSession } from "onnxruntime-node";
 import type { Metadata } from "../convert/metadata.js";
@@ -12,10 +12,11 @@ import type { PlaneSize } from "../preprocess/preprocessor.js";
 import { type Batcher, batcher } from "./batcher.js";
 import { checkMemory, freeBytes } from "./classifier.js";
 import { describeFailure } from "./failure.js";
-import { openGate } from "./gate.js";
+
 import { type OpenedNetwork, openNetwork } from "./network.js";
 import type { OutputInfo } from "./outputs.js";
 import {
+  type Fill,
   fromFiles,
   fromPlanes,
   type JpegResult,
@@ -24,46 +25,47 @@ import {
   type PlanesResult,
   planeLength,
 } from "./pipeline.js";
-import { closed, openPool, type Pool, type PoolResult } from "./pool.js";
+import { closedError, openPool, type Pool, type PoolResult } from "./pool.js";
 import type { SessionOptions } from "./session.js";
 import { checkFiles } from "./source.js";
 import { inOrder } from "./stream.js";
+import { trackTasks } from "./task-tracker.js";
 
 /** How {@link loadModel} opens a model. */
 export interface ModelOptions extends Pick<ConvertOptions, "plan" | "relu"> {
   /**
-   * How photographs are prepared, all of it or parts. The other parts are as the model's metadata say, else as
-   * torchvision does it, which {@link JpegModel.assumed} tells.
+   * How photographs are prepared, all of it or parts. The other parts come from the model's metadata. Without metadata
+   * they are torchvision's, and {@link JpegModel.assumed} says so.
    */
   preprocess?: Partial<Preprocess>;
   /**
-   * Images that go through the network at once; by default as many as measured best for their size. It is 1 whatever is
-   * asked for where an output's first axis is not the batch, as in `[detections, 6]`.
+   * Images that go through the network at once; the default depends on their size, and was measured. It is always 1 if
+   * the first axis of an output is not the batch, as in `[detections, 6]`.
    */
   batch?: number;
   /**
-   * Threads that work on files side by side: by default one for each core. With 1, all is done on the calling thread.
+   * Threads that process files in parallel; by default one per core. With 1, the calling thread does everything.
    */
   threads?: number;
-  /** Files that may be in work or waiting for the consumer at a time; by default enough for all threads. */
+  /** Files that may be in progress, or waiting for the consumer, at a time; by default enough for all threads. */
   window?: number;
   /**
-   * Values of the model's inputs beside the image, such as `{ scale_factor: [1, 1] }`. Of an input whose first axis is
-   * the batch, those of one image; every image gets them. A model that has such inputs is refused without them.
+   * Values for the model's inputs other than the image, such as `{ scale_factor: [1, 1] }`. If the first axis of an input
+   * is the batch, give the values for one image; every image gets them. A model with such inputs needs their values.
    */
   inputs?: InputValues;
-  /** The names of the outputs that are computed and given; by default all. */
+  /** The names of the outputs to compute and return; by default all. */
   outputs?: readonly string[];
   /**
-   * Damaged files are errors. By default they are read as libjpeg reads them, and `damage` of their result says what was
+   * Makes damaged files errors. By default they are read as libjpeg reads them, and `damage` of the result says what was
    * missing.
    */
   strict?: boolean;
-  /** The largest file, in pixels of its full size; a larger one is an error. 268 million by default, as sharp's. */
+  /** The largest file, in pixels at full size; a larger one is an error. The default is 268 million, as in sharp. */
   maxPixels?: number;
-  /** ONNX Runtime's: `["cuda"]`, `["webgpu"]`, `["coreml"]`, `["dml"]`; by default the CPU. */
+  /** ONNX Runtime's execution providers: `["cuda"]`, `["webgpu"]`, `["coreml"]`, `["dml"]`; by default the CPU. */
   executionProviders?: InferenceSession.SessionOptions["executionProviders"];
-  /** Other settings of ONNX Runtime's sessions. */
+  /** Other options for ONNX Runtime's sessions. */
   session?: SessionOptions;
 }
 
@@ -73,54 +75,54 @@ export interface JpegModel {
   planes: PlaneSize;
   preprocess: Preprocess;
   outputNames: readonly string[];
-  /** What the model gives for an image, as it declares it. */
+  /** The outputs for one image, as the model declares them. */
   outputs: readonly OutputInfo[];
-  /** What the file says of its conversion; `undefined` for a spatial model. */
+  /** What the file says about its conversion; `undefined` for a spatial model. */
   metadata: Metadata | undefined;
   /** What the model did not say and was assumed, as a sentence. */
   assumed: string | undefined;
-  /** The classes' names, where the model is a folder that has them. */
+  /** The class names, if the model is a folder that has them. */
   labels: readonly string[] | undefined;
   /** Images that go through the network at once, at most. */
   batch: number;
   threads: number;
   /**
-   * Files of any sizes and samplings to outputs, one result a file, in their order. A file that fails has its error in
-   * its place. A few files are done on the calling thread, many by all threads.
+   * Runs the model on files of any sizes and samplings. Returns one result per file, in order; a file that fails has
+   * its error in its place. The calling thread does a few files itself; many files go to all threads.
    */
   run(jpegs: readonly JpegSource[]): Promise<JpegResult[]>;
   /**
-   * The same for any number of files: takes them from `jpegs` as it goes, and yields the results in their order. At
-   * most a window of files is in memory.
+   * The same for any number of files: takes them from `jpegs` as it goes, and yields the results in order. At most
+   * `window` files are in memory.
    */
   stream(
     jpegs: Iterable<JpegSource> | AsyncIterable<JpegSource>,
   ): AsyncGenerator<JpegResult, void, undefined>;
   /**
-   * Ends the threads and frees the model. Files in work are finished, those not begun get an error in their place;
-   * `run` and `stream` are refused from then on. Closing again is no mistake, and waits for the same end.
+   * Ends the threads and frees the model. Files in progress are finished; files not yet started get an error in their
+   * place. After that, `run` and `stream` throw. Closing twice is allowed; the second call waits for the first.
    */
   close(): Promise<void>;
   /** {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Floats of planes that a batch should hold at least: small images cost more to hand over than to compute. */
+/** Floats that the planes of a batch should have at least: handing over small images costs more than computing them. */
 const BATCH_FLOATS = 2 ** 17;
 const MAX_BATCH = 64;
 const MAX_THREADS = 64;
-/** On an accelerator. */
+/** The default batch on an accelerator. */
 const DEVICE_BATCH = 16;
-/** So many batches a thread are worth starting threads for. */
+/** The number of batches per thread from which it pays to start threads. */
 const WORTH_THREADS = 8;
 
 /**
  * Opens a model for JPEG files.
  *
- * @param model - an ONNX file, converted or spatial: its bytes or its path; or the path of a folder as model hubs have
- *   them: `onnx/model.onnx` or `model.onnx`, with the classes' names in `config.json` and the preprocessing in
+ * @param model - an ONNX file, converted or spatial: its bytes or its path; or the path of a folder laid out as model
+ *   hubs do: `onnx/model.onnx` or `model.onnx`, with the class names in `config.json` and the preprocessing in
  *   `preprocessor_config.json`
- * @throws {JpegDomainError} where it is no model of images, or ONNX Runtime refuses it
+ * @throws {JpegDomainError} if it is not an image model, or ONNX Runtime refuses it
  */
 export async function loadModel(model: Uint8Array | string, options: ModelOptions = {}): Promise<JpegModel> {
   const network = await openNetwork(model, options);
@@ -130,30 +132,26 @@ export async function loadModel(model: Uint8Array | string, options: ModelOption
   const settings = settingsOf(network, options, onCpu);
   const { batch, threads, window, session } = settings;
   const pipeline = await openPipeline(network, batch, session);
-  const gate = openGate();
-  const instead = (items: readonly unknown[]) => items.map(() => ({ error: closed() }));
-  const runFiles = (files: readonly JpegSource[]) =>
-    gate.pass<JpegResult[]>(
-      () => pipeline.run(files, fromFiles(network)),
-      () => instead(files),
+  const tasks = trackTasks();
+  const run = <T>(items: readonly T[], fill: Fill<T>) =>
+    tasks.run<JpegResult[]>(
+      () => pipeline.run(items, fill),
+      () => items.map(() => ({ error: closedError() })),
     );
-  const runPlanes = (images: readonly PlanesResult[]) =>
-    gate.pass<JpegResult[]>(
-      () => pipeline.run(images, fromPlanes),
-      () => instead(images),
-    );
-  const here = oneByOne(batcher(batch, runFiles));
-  const pool = threads > 1 ? lazyPool(keep(network), settings, onCpu) : undefined;
-  const submit = pool ? submitter(pool, oneByOne(batcher(batch, runPlanes))) : here;
-  const open = (name: string, files: unknown) => {
-    if (gate.isClosed) throw new JpegDomainError(`the model is closed, expected ${name} before close`);
+  const runFiles = (files: readonly JpegSource[]) => run(files, fromFiles(network));
+  const onThisThread = errorPerItem(batcher(batch, runFiles));
+  const pool = threads > 1 ? lazyPool(shareModel(network), settings, onCpu) : undefined;
+  const runPlanes = errorPerItem(batcher(batch, (images: PlanesResult[]) => run(images, fromPlanes)));
+  const submit = pool ? submitter(pool, runPlanes) : onThisThread;
+  const checkOpen = (name: string, files: unknown) => {
+    if (tasks.isClosed) throw new JpegDomainError(`the model is closed, expected ${name} before close`);
     checkFiles(name, files);
   };
-  let ending: Promise<void> | undefined;
+  let closing: Promise<void> | undefined;
   const close = async () => {
-    await Promise.all([gate.close(), pool?.close()]);
-    // What the threads made last may still be on its way to the network.
-    await gate.close();
+    await Promise.all([tasks.close(), pool?.close()]);
+    // The threads' last planes may still be on their way to the network.
+    await tasks.close();
     await pipeline.close();
   };
   return {
@@ -167,28 +165,28 @@ export async function loadModel(model: Uint8Array | string, options: ModelOption
     batch,
     threads,
     async run(jpegs) {
-      open("run", jpegs);
+      checkOpen("run", jpegs);
       if (jpegs.length === 1) return runFiles(jpegs);
       const isMany = pool !== undefined && jpegs.length >= WORTH_THREADS * threads * batch;
-      const work = isMany || pool?.isOpen() ? submit : here;
+      const work = isMany || pool?.isOpen() ? submit : onThisThread;
       const results: JpegResult[] = [];
       for await (const result of inOrder(jpegs, window, work)) results.push(result);
       return results;
     },
     async *stream(jpegs) {
-      open("stream", jpegs);
+      checkOpen("stream", jpegs);
       yield* inOrder(jpegs, window, submit);
     },
-    close: () => (ending ??= close()),
-    [Symbol.asyncDispose]: () => (ending ??= close()),
+    close: () => (closing ??= close()),
+    [Symbol.asyncDispose]: () => (closing ??= close()),
   };
 }
 
 /**
- * The model's bytes in memory that is ours, which all threads share: the pool opens with its first files, when the
- * caller may long have used his for something else.
+ * Copies the model's bytes into memory that all threads share. The pool opens later, with its first files; by then the
+ * caller may have reused the original memory.
  */
-function keep(network: OpenedNetwork): OpenedNetwork {
+function shareModel(network: OpenedNetwork): OpenedNetwork {
   const { model } = network;
   if (typeof model === "string") return network;
   const kept = new Uint8Array(new SharedArrayBuffer(model.length));
@@ -210,31 +208,31 @@ interface Settings {
 
 function settingsOf(network: OpenedNetwork, options: ModelOptions, onCpu: boolean): Settings {
   const { executionProviders } = options;
-  const usual = onCpu ? cpuBatch(network) : DEVICE_BATCH;
-  const asked = whole("batch", options.batch ?? network.fixedBatch ?? usual);
-  const batch = network.isTogether ? asked : 1;
-  const threads = Math.min(MAX_THREADS, whole("threads", options.threads ?? availableParallelism()));
+  const defaultBatch = onCpu ? cpuBatch(network) : DEVICE_BATCH;
+  const requested = positiveInteger("batch", options.batch ?? network.fixedBatch ?? defaultBatch);
+  const batch = network.isBatchable ? requested : 1;
+  const threads = positiveInteger("threads", options.threads ?? availableParallelism());
   return {
     batch,
-    threads,
-    // Two batches at every thread, and as many being collected or waiting to be consumed.
-    window: whole("window", options.window ?? 4 * batch * threads),
+    threads: Math.min(MAX_THREADS, threads),
+    // Two batches at every thread, and as many again that are being collected or wait for the consumer.
+    window: positiveInteger("window", options.window ?? 4 * batch * Math.min(MAX_THREADS, threads)),
     session: { ...options.session, ...(executionProviders && { executionProviders }) },
   };
 }
 
-/** Images at a time that are fastest on a CPU: large ones one by one, which stay in its caches. */
+/** The fastest batch on a CPU: large images go one at a time, because they then stay in its caches. */
 export const cpuBatch = (network: OpenedNetwork): number =>
   Math.max(1, Math.min(MAX_BATCH, Math.floor(BATCH_FLOATS / planeLength(network))));
 
-function whole(name: string, value: number): number {
+function positiveInteger(name: string, value: number): number {
   if (Number.isInteger(value) && value >= 1) return value;
   throw new JpegDomainError(`${name} is ${value}, expected a whole number from 1`);
 }
 
 /**
- * The network on the CPU runs in every thread of the pool, on one core each: that keeps all cores busy with no waiting
- * for one another. Copies of a large network may not fit; then fewer threads have one, with more cores each.
+ * How many threads get a copy of the network. On the CPU every thread of the pool runs its own copy on one core, so that
+ * no core waits for another. If that many copies do not fit into memory, fewer threads have one, with more cores each.
  */
 function replicas(network: OpenedNetwork, threads: number): number {
   const bytes = network.metadata
@@ -275,7 +273,7 @@ function lazyPool(network: OpenedNetwork, { batch, threads, session }: Settings,
   };
 }
 
-/** The way of a file through the pool and, where that gives planes only, through the network on this thread. */
+/** Sends a file to the pool; if the pool only makes its planes, runs the network on them on this thread. */
 function submitter(pool: LazyPool, network: (planes: PlanesResult) => Promise<JpegResult>) {
   return async (source: JpegSource): Promise<JpegResult> => {
     const result = await pool.submit(source);
@@ -283,8 +281,8 @@ function submitter(pool: LazyPool, network: (planes: PlanesResult) => Promise<Jp
   };
 }
 
-/** A batcher whose failures are those of the images, so that the others keep their answers. */
-const oneByOne =
+/** Turns a batch's failure into the error of each of its items, so that other batches keep their results. */
+const errorPerItem =
   <T>({ submit }: Batcher<T, JpegResult>) =>
   (item: T): Promise<JpegResult> =>
     submit(item).catch((error: unknown) => ({ error: describeFailure(error) }));

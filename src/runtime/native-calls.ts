@@ -1,27 +1,27 @@
 /**
- * Keeps a process that ends from cutting off native calls. Node ends the threads of a process that exits wherever they
- * are. A call into ONNX Runtime goes on until it is done, finds that it may no longer make JavaScript values, and its
- * binding answers with an exception that nothing catches: the process aborts (status 134). So a thread says when it is
- * inside, and an ending process waits for it to come out, and lets it in no more.
+ * Makes an exiting process wait for native calls. When a process exits, Node stops its threads wherever they are. A call
+ * into ONNX Runtime still runs to its end, then may no longer create JavaScript values, and its binding throws an
+ * exception that nothing catches: the process aborts (status 134). So each thread marks when it is inside a native call.
+ * An exiting process waits until the call returns, and lets the thread start no other.
  *
- * This module has to be the first that a thread imports: loading the binding is such a call as well.
+ * A thread must import this module first, because loading the binding is such a call too.
  */
 import { isMainThread, Worker, workerData } from "node:worker_threads";
 
-/** What a thread and the one that started it share: one of these states. */
+/** Shared by a thread and the thread that started it; holds one of these states. */
 type CallState = Int32Array<SharedArrayBuffer>;
 const [OUTSIDE, INSIDE, ENDING] = [0, 1, 2];
 
-/** A call that takes longer is cut off all the same: an exit that never comes is worse than its status. */
+/** A longer call is cut off: a wrong exit status is better than no exit. */
 const PATIENCE_MS = 30_000;
 
-/** Of this thread, if {@link startThread} started it. */
+/** The state of this thread, if {@link startThread} started it. */
 const own = isMainThread ? undefined : (workerData as { callState?: CallState } | null)?.callState;
 let depth = 0;
 
 function enter(state: CallState): void {
   if (depth++ > 0) return;
-  // Whoever ends the process ends this wait with it.
+  // While the process is ending, this waits until it has ended.
   while (Atomics.compareExchange(state, 0, OUTSIDE, INSIDE) === ENDING) Atomics.wait(state, 0, ENDING);
 }
 
@@ -31,8 +31,8 @@ function leave(state: CallState): void {
   Atomics.notify(state, 0);
 }
 
-/** Work that must not be cut off. On other threads than a pool's it is not: nobody ends them. */
-export async function uncut<T>(work: () => Promise<T>): Promise<T> {
+/** Runs work that must not be cut off. Only a pool's threads need it: nothing stops other threads. */
+export async function uninterrupted<T>(work: () => Promise<T>): Promise<T> {
   if (own === undefined) return work();
   enter(own);
   try {
@@ -42,29 +42,29 @@ export async function uncut<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The thread's modules are loading, up to {@link loaded}. */
+/** The thread is inside while its modules load, until {@link modulesLoaded}. */
 if (own !== undefined) {
   enter(own);
-  // A thread that fails on its own leaves nobody waiting.
+  // If the thread itself fails, nobody must wait for it.
   process.once("exit", () => {
     Atomics.store(own, 0, OUTSIDE);
     Atomics.notify(own, 0);
   });
 }
 
-export function loaded(): void {
+export function modulesLoaded(): void {
   if (own !== undefined) leave(own);
 }
 
 const states = new Set<CallState>();
 
 /**
- * Starts a thread, and has the end of the process wait for its native calls. `data` is its workerData.
- * @throws {Error} where the system gives no more threads
+ * Starts a thread whose native calls the process waits for when it exits. `data` is its workerData.
+ * @throws {Error} if the system gives no more threads
  */
 export function startThread(module: URL, data: object): Worker {
   const callState: CallState = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-  // Flags that the process has for a script of its own, as --input-type, would end a thread.
+  // Flags for the process's own script, such as --input-type, would end a thread.
   const worker = new Worker(module, { workerData: { ...data, callState }, execArgv: [] });
   if (states.size === 0) process.on("exit", endCalls);
   states.add(callState);

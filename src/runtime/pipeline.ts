@@ -1,4 +1,4 @@
-/** One thread's way from files to outputs: `bytes → planes → (coefficients →) network`. */
+/** What one thread does from files to outputs: `bytes → planes → (coefficients →) network`. */
 import { type InferenceSession, Tensor } from "onnxruntime-node";
 import { repeated } from "../convert/other-inputs.js";
 import { JpegDomainError } from "../errors.js";
@@ -7,7 +7,7 @@ import { fillPlanes } from "../preprocess/preprocessor.js";
 import { compress } from "../transform/images.js";
 import { describeFailure } from "./failure.js";
 import type { Network } from "./network.js";
-import { fits, type Outputs, outputsOf, type ReadOutput } from "./outputs.js";
+import { hasBatch, type Outputs, outputsOf, type ReadOutput } from "./outputs.js";
 import { MOST_BYTES, readRegularFile } from "./read-file.js";
 import { openSession, type SessionOptions } from "./session.js";
 import { sourceFailure } from "./source.js";
@@ -15,7 +15,7 @@ import { sourceFailure } from "./source.js";
 /** A JPEG file: its bytes, or its path. */
 export type JpegSource = Uint8Array | string;
 
-/** What became of one file. `damage`: what of it was damaged or missing; absent for a sound file. */
+/** The result for one file. `damage` says what was damaged or missing; it is absent for an undamaged file. */
 export type JpegResult =
   | { outputs: Outputs; damage?: JpegDamage[]; error?: never }
   | { outputs?: never; damage?: never; error: Error };
@@ -25,11 +25,11 @@ export type PlanesResult =
   | { planes: Float32Array; damage?: JpegDamage[]; error?: never }
   | { planes?: never; damage?: never; error: Error };
 
-/** What became of a file on its way to planes. */
-export type Entered = { damage?: JpegDamage[]; error?: never } | { damage?: never; error: Error };
+/** What {@link Fill} says about a file: its damage, or why it has no planes. */
+export type FillResult = { damage?: JpegDamage[]; error?: never } | { damage?: never; error: Error };
 
 /** Reads a file and writes its planes to `out`. */
-export function enter(source: JpegSource, network: Network, out: Float32Array): Entered {
+export function fillFromFile(source: JpegSource, network: Network, out: Float32Array): FillResult {
   const error = sourceFailure(source);
   if (error) return { error };
   try {
@@ -40,30 +40,30 @@ export function enter(source: JpegSource, network: Network, out: Float32Array): 
   }
 }
 
-/** The damage alone, where there is some. */
-export const damageOf = ({ damage }: { damage?: JpegDamage[] }): { damage?: JpegDamage[] } =>
+/** The `damage` field alone, if there is one. */
+const damageOf = ({ damage }: { damage?: JpegDamage[] }): { damage?: JpegDamage[] } =>
   damage ? { damage } : {};
 
-/** Enters a file into memory of its own. */
+/** Reads a file into new planes. */
 export function planesOf(source: JpegSource, network: Network): PlanesResult {
   const planes = new Float32Array(planeLength(network));
-  const entered = enter(source, network, planes);
-  return entered.error ? entered : { planes, ...damageOf(entered) };
+  const result = fillFromFile(source, network, planes);
+  return result.error ? result : { planes, ...damageOf(result) };
 }
 
 export const planeLength = ({ planes: { channels, height, width } }: Network): number =>
   channels * height * width;
 
-/** Nothing to say of a sound image may be `undefined`. */
-export type Fill<T> = (image: T, planes: Float32Array) => Entered | undefined;
+/** Writes an image's planes. `undefined` means that the image is undamaged. */
+export type Fill<T> = (image: T, planes: Float32Array) => FillResult | undefined;
 
-/** Fills in the planes of files, on this thread. */
+/** Fills planes from files, on this thread. */
 export const fromFiles =
   (network: Network): Fill<JpegSource> =>
   (source, planes) =>
-    enter(source, network, planes);
+    fillFromFile(source, network, planes);
 
-/** Fills in planes that were made elsewhere. */
+/** Copies planes that another thread made. */
 export const fromPlanes: Fill<PlanesResult> = (image, out) => {
   if (image.error) return image;
   out.set(image.planes);
@@ -71,12 +71,12 @@ export const fromPlanes: Fill<PlanesResult> = (image, out) => {
 };
 
 export interface Pipeline {
-  /** Images, at most a batch of them, to outputs. `fill` writes the planes of one, or says why it cannot. */
+  /** Runs the network on at most a batch of images. `fill` writes the planes of one image, or says why it cannot. */
   run<T>(images: readonly T[], fill: Fill<T>): Promise<JpegResult[]>;
   close(): Promise<void>;
 }
 
-/** Bytes of planes that go through a network at once, at most. */
+/** The most bytes of planes that go through a network at once. */
 const MOST_BATCH_BYTES = 2 ** 31;
 
 function checkBatch(network: Network, batch: number): void {
@@ -87,7 +87,7 @@ function checkBatch(network: Network, batch: number): void {
     );
 }
 
-/** Opens a network on this thread. `batch` is the most images that will be run at once. */
+/** Opens a network on this thread. `batch` is the most images that will run at once. */
 export async function openPipeline(
   network: Network,
   batch: number,
@@ -99,24 +99,24 @@ export async function openPipeline(
   const length = planeLength(network);
   const fixed = network.fixedBatch ?? 1;
   const capacity = Math.ceil(batch / fixed) * fixed;
-  /** Batches' planes that no run uses at the moment; new memory would cost more time than a small network does. */
+  /** Memory for a batch's planes that no run is using. Allocating it anew would take longer than a small network. */
   const spare: Float32Array[] = [];
 
   async function run<T>(images: readonly T[], fill: Fill<T>) {
     const planes = spare.pop() ?? new Float32Array(capacity * length);
     try {
-      const entries: Entered[] = [];
+      const filled: FillResult[] = [];
       let count = 0;
       for (const image of images) {
-        const entered = fill(image, planes.subarray(count * length, (count + 1) * length)) ?? {};
-        if (!entered.error) count++;
-        entries.push(entered);
+        const result = fill(image, planes.subarray(count * length, (count + 1) * length)) ?? {};
+        if (!result.error) count++;
+        filled.push(result);
       }
       const rows = count === 0 ? [] : await runRows(planes, count);
-      return entries.map((entered) => {
-        if (entered.error) return entered;
+      return filled.map((result) => {
+        if (result.error) return result;
         const row = rows.shift() as JpegResult;
-        return row.error ? row : { ...row, ...damageOf(entered) };
+        return row.error ? row : { ...row, ...damageOf(result) };
       });
     } finally {
       spare.push(planes);
@@ -129,7 +129,7 @@ export async function openPipeline(
   };
 }
 
-/** The outputs of the first `count` planes. A failure of the network is every file's that it was run on. */
+/** Runs the first `count` images in `planes`. If the network fails, every file in that run gets the error. */
 type RunRows = (planes: Float32Array, count: number) => Promise<JpegResult[]>;
 
 function rowRunner(session: InferenceSession, network: Network): RunRows {
@@ -137,9 +137,9 @@ function rowRunner(session: InferenceSession, network: Network): RunRows {
   const length = planeLength(network);
   const fetches = outputs.map(({ value }) => value);
   const others = otherFeeds(network);
-  let isTogether = network.isTogether;
+  let { isBatchable } = network;
 
-  /** The outputs of the `rows` images from `from` on, or why there are none. */
+  /** The outputs for `rows` images, the first of them number `from`, or why there are none. */
   async function run(
     planes: Float32Array,
     from: number,
@@ -158,26 +158,26 @@ function rowRunner(session: InferenceSession, network: Network): RunRows {
     const results: JpegResult[] = [];
     while (results.length < count) {
       const from = results.length;
-      const rows = fixedBatch ?? (isTogether ? count : 1);
-      const made = await run(planes, from, rows);
-      const isOff = made instanceof Error || !fits(made, outputs, rows);
-      if (isOff && rows > 1 && fixedBatch === undefined) {
-        // The model says that it takes any number of images, and does not: one by one, it may.
-        isTogether = false;
+      const rows = fixedBatch ?? (isBatchable ? count : 1);
+      const tensors = await run(planes, from, rows);
+      const hasFailed = tensors instanceof Error || !hasBatch(tensors, outputs, rows);
+      if (hasFailed && rows > 1 && fixedBatch === undefined) {
+        // The model declares any batch but does not take it. Single images may work.
+        isBatchable = false;
         continue;
       }
       for (let row = 0; row < Math.min(rows, count - from); row++)
-        results.push(made instanceof Error ? { error: made } : partOf(made, outputs, row, rows));
+        results.push(tensors instanceof Error ? { error: tensors } : partOf(tensors, outputs, row, rows));
     }
     return results;
   };
 }
 
-/** The tensors of the inputs beside the image, for so many images. */
+/** The tensors for the inputs other than the image, for a number of images. */
 function otherFeeds({ others }: Network): (rows: number) => Record<string, Tensor> {
-  const made = new Map<number, Record<string, Tensor>>();
+  const known = new Map<number, Record<string, Tensor>>();
   return (rows) => {
-    let feeds = made.get(rows);
+    let feeds = known.get(rows);
     if (feeds === undefined) {
       feeds = Object.fromEntries(
         others.map((input) => {
@@ -185,20 +185,20 @@ function otherFeeds({ others }: Network): (rows: number) => Record<string, Tenso
           return [input.name, new Tensor(type as Tensor.Type, data as never, dims)];
         }),
       );
-      made.set(rows, feeds);
+      known.set(rows, feeds);
     }
     return feeds;
   };
 }
 
 function partOf(
-  made: Record<string, Tensor>,
+  tensors: Record<string, Tensor>,
   outputs: readonly ReadOutput[],
   row: number,
   rows: number,
 ): JpegResult {
   try {
-    return { outputs: outputsOf(made, outputs, row, rows) };
+    return { outputs: outputsOf(tensors, outputs, row, rows) };
   } catch (error) {
     return { error: describeFailure(error) };
   }

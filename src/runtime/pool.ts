@@ -1,4 +1,4 @@
-/** Worker threads that take single files, and are given them in batches. */
+/** A pool of worker threads: callers submit single files, threads get them in batches. */
 import type { Worker } from "node:worker_threads";
 import { JpegDomainError } from "../errors.js";
 import type { JpegDamage } from "../jpeg/image.js";
@@ -9,16 +9,16 @@ import type { JpegSource } from "./pipeline.js";
 import { ownBytes, sourceFailure } from "./source.js";
 import type { Reply, Request, WorkerSettings } from "./worker.js";
 
-/** What a thread gave for a file. */
+/** A thread's result for one file. */
 export type PoolResult =
   | { outputs: Outputs; damage?: JpegDamage[]; planes?: never; error?: never }
   | { planes: Float32Array; damage?: JpegDamage[]; outputs?: never; error?: never }
   | { error: Error; damage?: never; outputs?: never; planes?: never };
 
 export interface Pool {
-  /** Never rejects: what goes wrong is the file's result. */
+  /** Never rejects: a failure is the file's result. */
   submit(source: JpegSource): Promise<PoolResult>;
-  /** Ends the threads; files not begun get an error. */
+  /** Ends the threads; files not yet started get an error. */
   close(): Promise<void>;
 }
 
@@ -30,18 +30,18 @@ export interface PoolOptions extends WorkerSettings {
 
 interface Job {
   source: JpegSource;
-  /** A thread ended while it had this file among others: next time, alone, so that it is clear whose fault it is. */
+  /** A thread ended while it had this file among others. It runs alone next time, to show which file caused it. */
   isSuspect: boolean;
   resolve(result: PoolResult): void;
 }
 
 interface Thread {
   worker: Worker;
-  /** Batches sent and not answered, in order. */
+  /** Batches that were sent but not yet answered, in order. */
   sent: Job[][];
 }
 
-/** Batches at a thread: one in work, and the next, so that it never waits for this thread. */
+/** Batches at a thread: the one in progress and the next, so that it never waits for this thread. */
 const AHEAD = 2;
 
 export function openPool({ threads, url, ...settings }: PoolOptions): Pool {
@@ -59,7 +59,7 @@ export function openPool({ threads, url, ...settings }: PoolOptions): Pool {
     worker.on("message", (reply: Reply) => {
       const jobs = thread.sent.shift() as Job[];
       for (const [i, { resolve }] of jobs.entries()) resolve(received(reply[i]));
-      // Whoever closes the pool waits for the thread's end.
+      // While the pool closes, the process must stay alive until the thread ends.
       if (thread.sent.length === 0 && !isClosed) worker.unref();
       schedule();
     });
@@ -72,13 +72,13 @@ export function openPool({ threads, url, ...settings }: PoolOptions): Pool {
       const [only] = current;
       if (current.length === 1 && only)
         only.resolve({
-          error: new JpegDomainError(`the thread that read it ended with status ${code}${reason}`),
+          error: new JpegDomainError(`the thread that read this file ended with status ${code}${reason}`),
         });
       else queue.unshift(...current.map((job) => ({ ...job, isSuspect: true })));
       queue.unshift(...next.flat());
       schedule();
     });
-    // Only work keeps the process alive.
+    // Only a thread with work keeps the process alive.
     worker.unref();
     pool.add(thread);
     return thread;
@@ -97,14 +97,14 @@ export function openPool({ threads, url, ...settings }: PoolOptions): Pool {
     try {
       while (queue.length > 0 && pool.size < Math.min(threads, queue.length)) start();
     } catch (error) {
-      // The system gives no more threads: those that run take the work.
+      // The system gives no more threads: the running ones take the work.
       if (pool.size === 0) for (const { resolve } of queue.splice(0)) resolve(failed(error));
     }
     for (let ahead = 0; ahead < AHEAD; ahead++)
       for (const thread of pool) {
-        // A batch in waiting is worth it only when full: a part of one may still grow.
-        const isWorth = ahead === 0 || queue.length >= settings.batch;
-        if (thread.sent.length !== ahead || queue.length === 0 || !isWorth) continue;
+        // Only full batches are sent ahead: a smaller one may still grow.
+        const isReady = ahead === 0 || queue.length >= settings.batch;
+        if (thread.sent.length !== ahead || queue.length === 0 || !isReady) continue;
         send(thread, take());
       }
   }
@@ -113,7 +113,7 @@ export function openPool({ threads, url, ...settings }: PoolOptions): Pool {
     const [jobs, files]: [Job[], JpegSource[]] = [[], []];
     for (const job of taken)
       try {
-        // What is sent is moved, and the caller's memory must stay his.
+        // Sending transfers the memory, so the caller's bytes are copied first.
         files.push(typeof job.source === "string" ? job.source : ownBytes(job.source));
         jobs.push(job);
       } catch (error) {
@@ -130,10 +130,10 @@ export function openPool({ threads, url, ...settings }: PoolOptions): Pool {
   }
 
   function schedule(): void {
-    if (isClosed) for (const { resolve } of queue.splice(0)) resolve({ error: closed() });
+    if (isClosed) for (const { resolve } of queue.splice(0)) resolve({ error: closedError() });
     if (isScheduled || queue.length === 0) return;
     isScheduled = true;
-    // Later, so that all that is submitted now goes out as one.
+    // Later, so that all files submitted now go out together.
     setImmediate(dispatch);
   }
 
@@ -141,8 +141,8 @@ export function openPool({ threads, url, ...settings }: PoolOptions): Pool {
     async submit(source) {
       const error = sourceFailure(source);
       if (error) return { error };
-      // Not at once: whoever asks in a loop must let other work go on.
-      if (isClosed) return new Promise((resolve) => setImmediate(resolve, { error: closed() }));
+      // Not at once, so that a caller in a loop lets other work run.
+      if (isClosed) return new Promise((resolve) => setImmediate(resolve, { error: closedError() }));
       return new Promise((resolve) => {
         queue.push({ source, isSuspect: false, resolve });
         schedule();
@@ -162,11 +162,12 @@ export function openPool({ threads, url, ...settings }: PoolOptions): Pool {
   };
 }
 
-export const closed = () => new JpegDomainError("the model was closed before this file was read");
+export const closedError = () => new JpegDomainError("the model was closed before this file was read");
 
 const failed = (error: unknown): PoolResult => ({ error: describeFailure(error) });
 
 function received(entry: Reply[number] | undefined): PoolResult {
-  if (entry === undefined) return { error: new JpegDomainError("the thread that read it gave no answer") };
+  if (entry === undefined)
+    return { error: new JpegDomainError("the thread that read this file gave no answer") };
   return "failed" in entry ? { error: receiveError(entry.failed) } : entry;
 }

@@ -1,22 +1,22 @@
-/** Files that come from outside: regular ones of a bounded size, so that none hangs or fills the memory. */
+/** Reads files from outside: only regular files of bounded size, so that none hangs or fills the memory. */
 import { closeSync, constants, openSync, readSync, type Stats, statSync } from "node:fs";
 import { JpegDomainError } from "../errors.js";
 
-/** The most bytes that are read of a file. */
+/** The largest file of each kind, in bytes. */
 export const MOST_BYTES = {
-  /** ONNX files cannot be larger, and Node's arrays hold no more of one file. */
+  /** ONNX files cannot be larger, and Node cannot read more into one array. */
   model: 2 ** 31 - 1,
   jpeg: 2 ** 30,
-  /** Names of classes, settings. */
+  /** Class names and settings. */
   text: 2 ** 24,
 } as const;
 
-/** It is no regular file, or one of too many bytes. */
+/** The file is not a regular file, or it is too large. */
 export class FileKindError extends JpegDomainError {
   override name = "FileKindError";
 }
 
-/** What it is, where it is no regular file. */
+/** What it is, if it is not a regular file. */
 export function otherKind(stats: Stats): string | undefined {
   if (stats.isFile()) return undefined;
   if (stats.isDirectory()) return "a folder";
@@ -24,22 +24,22 @@ export function otherKind(stats: Stats): string | undefined {
   return stats.isSocket() ? "a socket" : "a device";
 }
 
-/** @throws {FileKindError} where it is no regular file */
+/** @throws {FileKindError} if it is not a regular file */
 export function checkRegular(stats: Stats): void {
   const kind = otherKind(stats);
   if (kind !== undefined) throw new FileKindError(`it is ${kind}, expected a file`);
 }
 
-/** For opening what may have become something else since it was looked at: no waiting, and no terminal is taken over. */
+/** Flags to open a path that may have changed since it was checked: never waits, never takes over a terminal. */
 export const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
 
 /**
- * Reads a regular file whole.
- * @param most - bytes it may have
- * @throws {FileKindError} where it is something else, such as a pipe or a device, or larger
+ * Reads a whole regular file.
+ * @param most - the most bytes it may have
+ * @throws {FileKindError} if it is something else, such as a pipe or a device, or larger
  */
 export function readRegularFile(path: string, most: number = MOST_BYTES.model): Uint8Array {
-  // Before it is opened, since opening some devices does something. What takes its place in between is read no further.
+  // Before it is opened, because opening some devices has effects. If it is replaced meanwhile, no more than `most` is read.
   const stats = statSync(path);
   checkRegular(stats);
   checkSize(stats.size, most);
@@ -58,9 +58,9 @@ function checkSize(bytes: number, most: number): void {
     );
 }
 
-/** Into memory of its own, since it may be sent to another thread. */
+/** Reads into new memory, because it may be sent to another thread. */
 function readToEnd(file: number, size: number, most: number): Uint8Array {
-  // Files of /proc say that they have no bytes.
+  // Files in /proc report a size of 0.
   let bytes = Buffer.allocUnsafeSlow(size || 4096);
   let filled = 0;
   for (;;) {

@@ -7,9 +7,9 @@ import { disableTelemetry } from "./telemetry.js";
 export type SessionOptions = InferenceSession.SessionOptions;
 
 /**
- * Opens a model in ONNX Runtime: operators one after another, each on every core, with the arena that keeps
- * memory between runs (both measured faster than the alternatives on networks of this size).
- * @throws {JpegDomainError} where ONNX Runtime refuses the model, or would crash: see ./telemetry.ts.
+ * Opens a model in ONNX Runtime. Operators run one after another, each on all cores, and an arena keeps memory between
+ * runs: both measured faster than the alternatives on networks of this size.
+ * @throws {JpegDomainError} if ONNX Runtime refuses the model, or would crash: see ./telemetry.ts
  */
 export async function openSession(
   model: Uint8Array | string | Graph,
@@ -21,14 +21,14 @@ export async function openSession(
   const defaults: SessionOptions = {
     executionMode: "sequential",
     enableCpuMemArena: true,
-    // Errors are thrown; ONNX Runtime would print them as well.
+    // Errors are thrown; by default ONNX Runtime prints them too.
     logSeverityLevel: 4,
   };
-  // Between runs its threads would go on looking for work for a while, and take the cores from whatever else runs.
+  // By default its threads spin for a while after a run, and take the cores from other work.
   const session = { force_spinning_stop: "1", ...(options.extra?.session as object | undefined) };
   try {
     const settings = { ...defaults, ...options, extra: { ...options.extra, session } };
-    // Two overloads, one for each.
+    // One overload for each type.
     return await (typeof file === "string"
       ? InferenceSession.create(file, settings)
       : InferenceSession.create(file, settings));

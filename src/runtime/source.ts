@@ -1,17 +1,17 @@
-/** What callers hand over as files: told apart before any of it is used, and copied before it leaves a thread. */
+/** Checks what callers pass as files before it is used, and copies it before it goes to another thread. */
 import { types } from "node:util";
 import { JpegDomainError } from "../errors.js";
 
-/** Why an item is no file, `undefined` where it is one. Callers without types hand over anything. */
+/** Why an item is not a file; `undefined` if it is one. JavaScript callers may pass anything. */
 export function sourceFailure(source: unknown): JpegDomainError | undefined {
-  // Not instanceof: arrays of another realm (node:vm, a test runner) are as good.
+  // Not instanceof: arrays from another realm (node:vm, a test runner) are valid too.
   const isBytes = types.isUint8Array(source);
   if (typeof source === "string" || (isBytes && !wasMoved(source))) return undefined;
   const found = isBytes ? "bytes whose memory was transferred elsewhere" : describe(source);
   return new JpegDomainError(`the item is ${found}, expected a JPEG file: a Uint8Array or a path`);
 }
 
-/** Whether postMessage or `transfer` took the memory: the array is empty then, and its memory cannot be looked at. */
+/** Whether postMessage or `transfer` took the memory. The array is then empty, and using its buffer throws. */
 function wasMoved({ length, buffer }: Uint8Array): boolean {
   if (length > 0) return false;
   try {
@@ -21,7 +21,7 @@ function wasMoved({ length, buffer }: Uint8Array): boolean {
   }
 }
 
-/** The list of files that was asked for. A text or bytes could be walked as well, letter by letter. */
+/** Checks that `files` is a list of files. Strings and byte arrays are iterable too, so they are refused by name. */
 export function checkFiles(name: string, files: unknown): void {
   const isList =
     typeof files === "object" &&
@@ -32,24 +32,24 @@ export function checkFiles(name: string, files: unknown): void {
 }
 
 /**
- * The bytes in memory of their own, whatever they are a view of: the pool that Node's small Buffers share, shared
- * memory, a part of a larger array. A Buffer's `slice` would be a view.
- * @throws {TypeError} where they were transferred to another thread.
+ * Copies bytes into new memory. They may be a view of Node's Buffer pool, of shared memory, or of a larger array. (A
+ * Buffer's `slice` would be a view.)
+ * @throws {TypeError} if they were transferred to another thread
  */
 export const ownBytes = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array(bytes);
 
 function describe(value: unknown): string {
   if (typeof value === "number" || value === null || value === undefined) return String(value);
-  if (typeof value === "string") return "a text";
+  if (typeof value === "string") return "a string";
   if (typeof value !== "object") return `a ${typeof value}`;
   const name = classOf(value);
   return `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name}`;
 }
 
-/** What an object calls itself, without running code of its own. */
+/** The name of an object's class, found without running the object's code. */
 function classOf(value: object): string {
   if (types.isProxy(value)) return "Proxy";
-  const owner = Object.getPrototypeOf(value) as object | null;
-  const made: unknown = owner && Object.getOwnPropertyDescriptor(owner, "constructor")?.value;
-  return (typeof made === "function" && made.name) || "Object";
+  const prototype = Object.getPrototypeOf(value) as object | null;
+  const maker: unknown = prototype && Object.getOwnPropertyDescriptor(prototype, "constructor")?.value;
+  return (typeof maker === "function" && maker.name) || "Object";
 }

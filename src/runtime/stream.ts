@@ -1,6 +1,6 @@
 /**
- * Works on items side by side and yields the results in their order. At most `window` items are taken from the source
- * beyond what was yielded, so that memory stays bounded whatever the source and the consumer do.
+ * Processes items in parallel and yields the results in order. At most `window` items are taken from the source ahead of
+ * the consumer, so memory stays bounded.
  */
 export async function* inOrder<T, R>(
   source: Iterable<T> | AsyncIterable<T>,
@@ -16,7 +16,7 @@ export async function* inOrder<T, R>(
       if (!isOver && running.length < window) next ??= Promise.resolve(items.next());
       const [first] = running;
       const item = next?.then((value) => ({ value }));
-      // Results do not wait for a slow source, and the source does not wait for results until the window is full.
+      // Results do not wait for a slow source. The source waits for results only while the window is full.
       const arrived = await Promise.race(
         [item, first?.then(() => undefined)].filter((each) => each !== undefined),
       );
@@ -29,7 +29,7 @@ export async function* inOrder<T, R>(
       else running.push(work(arrived.value.value));
     }
   } finally {
-    // A source that is at work on its next item would only return after it.
+    // If the source is still producing an item, `return` would wait for that item.
     if (!isOver && next === undefined) await items.return?.();
     await Promise.allSettled(running);
   }

@@ -1,27 +1,27 @@
 /**
- * ONNX Runtime from 1.29 on sends what models and machines it runs on to its makers, other than on Windows, unless
- * ORT_DISABLE_TELEMETRY is set before the process's first session. What collects that also fails: it matches the whole
- * command line (/proc/self/cmdline) with a recursive std::regex, so that from about 24 kB on, as of `*.jpg` in a folder
- * of photographs, the stack overflows and the process ends with a segmentation fault.
+ * Turns off ONNX Runtime's telemetry. From version 1.29 on, except on Windows, it reports models and machines to its
+ * makers unless ORT_DISABLE_TELEMETRY is set before the process's first session. It can also crash: it matches the whole
+ * command line (/proc/self/cmdline) with a recursive std::regex. From about 24 kB on, which `*.jpg` reaches in a large
+ * folder, the stack overflows and the process ends with a segmentation fault.
  */
 import { readFileSync } from "node:fs";
 import { isMainThread } from "node:worker_threads";
 import { JpegDomainError } from "../errors.js";
 
 const SWITCH = "ORT_DISABLE_TELEMETRY";
-/** Bytes of a command line that fit on the stack of any thread, with a margin. */
+/** The longest command line, in bytes, that is safe on any thread's stack, with a margin. */
 const SAFE_BYTES = 8192;
 
 /**
- * To be called before a session is made.
- * @throws {JpegDomainError} where it would end the process: a thread cannot change the process's own environment.
+ * Call this before a session is created.
+ * @throws {JpegDomainError} if the session would crash the process: a thread cannot change the process's environment
  */
 export function disableTelemetry(): void {
   if (process.env[SWITCH] === "1") return;
   const bytes = isMainThread ? 0 : commandLineBytes();
   if (bytes > SAFE_BYTES)
     throw new JpegDomainError(
-      `the process's command line has ${bytes} bytes, by which ONNX Runtime's telemetry would fail in a worker thread; expected ${SWITCH}=1 in the process's environment`,
+      `the process's command line has ${bytes} bytes, with which ONNX Runtime's telemetry would crash in a worker thread; expected ${SWITCH}=1 in the process's environment`,
     );
   process.env[SWITCH] = "1";
 }
@@ -30,7 +30,7 @@ function commandLineBytes(): number {
   try {
     return readFileSync("/proc/self/cmdline").length;
   } catch {
-    // Only Linux has it, and only there it is read.
+    // Only Linux has this file, and telemetry reads it only there.
     return 0;
   }
 }

@@ -1,10 +1,10 @@
-/** A thread of a pool: files in; outputs out, or planes where the network runs elsewhere. */
-// First: see there.
+/** A thread of a pool: takes files, and returns outputs, or planes if the network runs elsewhere. */
+// This import must come first; native-calls.ts says why.
 import "./native-calls.js";
 import { parentPort, workerData } from "node:worker_threads";
 import type { JpegDamage } from "../jpeg/image.js";
 import { type SentError, sendError } from "./failure.js";
-import { loaded, uncut } from "./native-calls.js";
+import { modulesLoaded, uninterrupted } from "./native-calls.js";
 import type { Network } from "./network.js";
 import type { Outputs } from "./outputs.js";
 import { fromFiles, type JpegSource, openPipeline, planesOf } from "./pipeline.js";
@@ -13,13 +13,13 @@ import type { SessionOptions } from "./session.js";
 export interface WorkerSettings {
   network: Network;
   batch: number;
-  /** Of the network in this thread; without it, the thread makes planes only. */
+  /** For the network in this thread; without it, the thread only makes planes. */
   session: SessionOptions | undefined;
 }
 
 /** Files to work on, or the end. */
 export type Request = { files: JpegSource[] } | "close";
-/** One entry a file, in their order. */
+/** One entry per file, in order. */
 export type Reply = (
   | { outputs: Outputs; damage?: JpegDamage[] }
   | { planes: Float32Array; damage?: JpegDamage[] }
@@ -29,8 +29,8 @@ export type Reply = (
 const port = parentPort;
 if (port === null) throw new Error("this module runs in a worker thread only");
 const { network, batch, session } = workerData as WorkerSettings;
-const opened = session && uncut(() => openPipeline(network, batch, session));
-// A refusal is told with the files it concerns.
+const opened = session && uninterrupted(() => openPipeline(network, batch, session));
+// If opening fails, each file gets the error.
 opened?.catch(() => undefined);
 
 async function work(files: JpegSource[]): Promise<Reply> {
@@ -48,7 +48,7 @@ async function work(files: JpegSource[]): Promise<Reply> {
   }
 }
 
-/** The memory that goes with a reply: once each, and whole; of a part of something larger, the part is copied. */
+/** The buffers to transfer with a reply, each once. An array that is only part of a buffer is copied instead. */
 function buffers(reply: Reply): ArrayBuffer[] {
   const all = reply.flatMap((entry): unknown[] => {
     if ("planes" in entry) return [entry.planes];
@@ -60,7 +60,7 @@ function buffers(reply: Reply): ArrayBuffer[] {
   return Array.from(new Set(whole.map(({ buffer }) => buffer as ArrayBuffer)));
 }
 
-/** A reply that cannot be sent is its files' error. */
+/** Sends a reply. If it cannot be sent, each of its files gets the error. */
 function answer(reply: Reply): void {
   try {
     parentPort?.postMessage(reply, buffers(reply));
@@ -70,18 +70,18 @@ function answer(reply: Reply): void {
   }
 }
 
-// One request at a time: the next one may come while this one runs.
+// One request at a time: the next may arrive while this one runs.
 let last: Promise<void> = Promise.resolve();
 port.on("message", (request: Request) => {
   last = last.then(async () => {
     if (request === "close") {
       const pipeline = await opened?.catch(() => undefined);
-      if (pipeline) await uncut(() => pipeline.close());
-      // The thread ends when nothing keeps it.
+      if (pipeline) await uninterrupted(() => pipeline.close());
+      // The thread ends when nothing keeps it alive.
       port.unref();
       return;
     }
-    answer(await uncut(() => work(request.files)));
+    answer(await uninterrupted(() => work(request.files)));
   });
 });
-loaded();
+modulesLoaded();

@@ -1,4 +1,4 @@
-/** Files that are written whole or not at all. */
+/** Writes files whole or not at all. */
 import { randomBytes } from "node:crypto";
 import {
   closeSync,
@@ -14,21 +14,21 @@ import {
 import { dirname, join, resolve } from "node:path";
 import { fileFailure } from "./failure.js";
 
-/** Writes all of the bytes, however few the system takes at a time. */
+/** Writes all bytes, even if the system takes only some at a time. */
 export function writeAll(file: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length; ) done += writeSync(file, bytes, done, bytes.length - done);
 }
 
 /**
- * Writes a file beside `path` and moves it there once it is on the disk: what is there is complete or, if this fails or
- * is cut off, as it was before. Where `path` is a link, the file that it points to is replaced, and keeps its permissions.
- * @throws {JpegDomainError} one line, with the path
+ * Writes a file beside `path` and moves it there once it is on the disk. So `path` holds the complete new file or, after
+ * a failure or interruption, the old one. If `path` is a link, this replaces its target, which keeps its permissions.
+ * @throws {JpegDomainError} with the path and the reason
  */
 export function writeAtomically(path: string, bytes: Uint8Array): void {
   try {
     const target = targetOf(path);
     const mode = statSync(target, { throwIfNoEntry: false })?.mode;
-    const temporary = besides(target);
+    const temporary = temporaryPath(target);
     try {
       const file = openSync(temporary, "wx", mode === undefined ? 0o666 : mode & 0o777);
       try {
@@ -47,18 +47,18 @@ export function writeAtomically(path: string, bytes: Uint8Array): void {
   }
 }
 
-/** Throws what {@link writeAtomically} would before the first byte. */
+/** Throws now if {@link writeAtomically} could not create the file. */
 export function checkCreatable(path: string): void {
-  const temporary = besides(targetOf(path));
+  const temporary = temporaryPath(targetOf(path));
   closeSync(openSync(temporary, "wx"));
   rmSync(temporary);
 }
 
-/** A new name in the same folder, whatever the length of the file's own. */
-const besides = (path: string): string =>
+/** A new name in the same folder, short even if the file's own name is long. */
+const temporaryPath = (path: string): string =>
   join(dirname(path), `.jpeg-domain-${process.pid}-${randomBytes(4).toString("hex")}.tmp`);
 
-/** The file that a path stands for: links are followed, also one that points to what is not there yet. */
+/** The file that a path stands for. Links are followed, even to a file that does not exist yet. */
 export function targetOf(path: string): string {
   try {
     return realpathSync(path);

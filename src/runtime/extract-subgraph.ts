@@ -3,27 +3,29 @@ import { OnnxError, producers } from "../onnx/graph.js";
 import { reads } from "../onnx/subgraph.js";
 
 /**
- * The part of a graph behind a value: the value becomes the first input, and what led to it goes.
- * @param before - the inputs that go with it, by default all; others stay
- * @throws {OnnxError} where the outputs also need an input of the graph in another way.
+ * Extracts the subgraph from a value to the outputs: the value becomes the first input, and the nodes before it go.
+ * @param before - the graph inputs that go too, by default all; the others stay
+ * @throws {OnnxError} if the outputs also need one of these inputs by another path
  */
-export function cutAt(
+export function extractSubgraph(
   graph: Graph,
   value: string,
   shape: Dimension[],
   before: readonly string[] = graph.inputs.map(({ name }) => name),
 ): Graph {
-  const makers = producers(graph);
+  const producerOf = producers(graph);
   const [needed, kept] = [new Set<string>(), new Set<unknown>()];
   const queue = graph.outputs.map(({ name }) => name);
   const others = graph.inputs.filter(({ name }) => !before.includes(name));
   for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
     if (name === "" || name === value || needed.has(name)) continue;
     needed.add(name);
-    const node = makers.get(name);
+    const node = producerOf.get(name);
     const isGiven = graph.initializers.has(name) || others.some((input) => input.name === name);
     if (node === undefined && !isGiven)
-      throw new OnnxError(`output needs "${name}" beside "${value}", so the graph cannot begin there`);
+      throw new OnnxError(
+        `the outputs need "${name}" as well as "${value}", so the graph cannot start there`,
+      );
     if (node === undefined) continue;
     kept.add(node);
     for (const read of reads(node)) queue.push(read);
