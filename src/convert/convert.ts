@@ -3,9 +3,9 @@ import { batchedOutputs } from "../onnx/batch.js";
 import { type Budget, budgetOf } from "../onnx/budget.js";
 import { GraphBuilder } from "../onnx/builder.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
-import { foldConstants } from "../onnx/fold.js";
 import type { Graph } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
+import { rewrite } from "../onnx/rewrite.js";
 import { subgraphNames } from "../onnx/subgraph.js";
 import { JPEG_INPUTS } from "../preprocess/graph/planes.js";
 import { checkPreprocess, type Preprocess } from "../preprocess/preprocess.js";
@@ -25,11 +25,8 @@ import { exploded, operatorBytes } from "./plans/exploded.js";
 import { fused } from "./plans/fused.js";
 import { isWhole, preparationFor } from "./preparation.js";
 import { approximations, exactOnes, type NodeReport, onPlanes, onPlanesAnew } from "./report.js";
-import { channelsFirst } from "./rewrites/channels-first.js";
-import { foldBatchNormalization } from "./rewrites/fold-batch-normalization.js";
-import { foldChannels } from "./rewrites/fold-channels.js";
-import { foldZeros } from "./rewrites/fold-zeros.js";
 import { freeNames } from "./rewrites/free-names.js";
+import { rewritesFor } from "./rewrites/list.js";
 
 const PLANS: Record<PlanName, PlanFactory> = { fused, blockwise, exploded } as Record<PlanName, PlanFactory>;
 
@@ -82,7 +79,7 @@ export function convertGraph(model: Graph, options: ConvertOptions = {}): Conver
   const converted =
     options.input === "jpeg"
       ? fromJpeg(found, budget, options, known)
-      : fromPlanes(prepare(found, budget), options, known);
+      : fromPlanes(prepare(found, budget, options), options, known);
   checkApproximations(converted.report, options);
   const outputs = model.outputs.flatMap(({ name }) => {
     const now = names.get(name);
@@ -124,7 +121,7 @@ function fromJpeg(
 ): Converted {
   const { preprocess, assumed } = preparationFor(found.image, known, options.preprocess);
   const sized = atSize(found, planeSize(found.image, preprocess));
-  const prepared = prepare(sized, budget);
+  const prepared = prepare(sized, budget, options);
   const { source, image } = prepared;
   const converted = fromPlanes(prepared, options);
   const metadata = readMetadata(converted.graph) as Metadata;
@@ -144,12 +141,11 @@ function fromJpeg(
 
 /** @param known The model's own preprocessing, which its converted form says too, if no other is given. */
 function fromPlanes(
-  { source: folded, image, budget }: Prepared,
+  { source, image, budget }: Prepared,
   options: ConvertOptions,
   known?: Preprocess,
 ): Converted {
   const chosen = settings(options);
-  const source = chosen.plan === "blockwise" ? foldZeros(foldChannels(folded, budget), budget) : folded;
   const strict = chosen.plan === "exploded";
   if (strict) checkMemory({ source, image, budget }, options.memoryLimit);
   const cost: Cost = { multiplyAdds: 0, operatorBytes: 0, largestOperatorBytes: 0 };
@@ -197,12 +193,9 @@ interface Prepared extends ImageModel {
   budget: Budget;
 }
 
-/** Constants and batch normalisation folded, channels first. */
-const prepare = ({ source, image }: ImageModel, budget: Budget): Prepared => ({
-  source: foldBatchNormalization(
-    channelsFirst(foldConstants(source, { partial: true, budget }), budget),
-    budget,
-  ),
+/** The model rewritten for the plan. */
+const prepare = ({ source, image }: ImageModel, budget: Budget, options: ConvertOptions): Prepared => ({
+  source: rewrite(source, rewritesFor(settings(options).plan), { partial: true, budget }).graph,
   image,
   budget,
 });

@@ -33,11 +33,8 @@ export const namesOf = ({ inputs, outputs, initializers, nodes }: Graph): Set<st
     ...nodes.flatMap((node) => [node.name, ...node.outputs, ...subgraphNames(node).made]),
   ]);
 
-/** Gives names that nothing in a graph has, like those that are asked for. */
-export function uniqueNames(graph: Graph): (hint: string) => string {
-  const names = new Names(namesOf(graph));
-  return (hint) => names.unique(hint);
-}
+/** Gives names that nothing in a graph has yet. */
+export const freshNames = (graph: Graph): Names => new Names(namesOf(graph));
 
 /** All that a node reads: its inputs, and what its subgraphs read from around it. */
 export const reads = (node: Node): string[] =>

@@ -1,74 +1,72 @@
-/** Channels of zeros that are concatenated to a map, as networks that grow by them have it, as one `Pad`. */
-import { budgetOf } from "../../onnx/budget.js";
 import { makeNode } from "../../onnx/builder.js";
-import type { Facts } from "../../onnx/facts.js";
-import { removeUnused } from "../../onnx/fold.js";
-import { type Constant, type Graph, int64, intAttribute, type Node, producers } from "../../onnx/graph.js";
-import { inferShapes } from "../../onnx/infer.js";
-import { uniqueNames } from "../../onnx/subgraph.js";
+import { float32, int64, intAttribute, type Node } from "../../onnx/graph.js";
+import type { EditableGraph, GraphRewrite, Replacement } from "../../onnx/rewrite.js";
 
-/** The same graph with such a `Pad` for each concatenation of maps with zeros before or after them. */
-export function foldZeros(graph: Graph, budget = budgetOf(graph)): Graph {
-  const facts = inferShapes(graph, { partial: true, budget: budget.whole() });
-  const makers = producers(graph);
-  const unique = uniqueNames(graph);
-  const known = new Map<string, number | undefined>();
-  const zeros = (name: string) => {
-    if (!known.has(name))
-      known.set(name, zeroChannels(facts.get(name), graph.initializers.get(name), makers.get(name)));
-    return known.get(name);
-  };
-  const initializers = new Map(graph.initializers);
-  const nodes = graph.nodes.flatMap((node) => {
-    const isMap = facts.get(node.outputs[0] ?? "")?.shape.length === 4;
-    const split = isMap && joinsChannels(node) ? splitOff(node.inputs.map(zeros)) : undefined;
-    if (split === undefined) return node;
-    const { from, to, pads } = split;
-    const maps = node.inputs.slice(from, to);
-    const [output] = node.outputs as [string];
-    const joined = maps.length === 1 ? (maps[0] as string) : unique(`${output}.maps`);
-    const joining = maps.length === 1 ? [] : [makeNode("Concat", maps, [joined], { axis: 1 })];
-    // Operator sets before 11 have the numbers as an attribute.
-    const asAttribute = (graph.opsets.get("") ?? 0) < 11;
-    const list = asAttribute ? "" : unique(`${output}.pads`);
-    if (!asAttribute) initializers.set(list, int64(pads));
-    const inputs = asAttribute ? [joined] : [joined, list];
-    const padding = makeNode("Pad", inputs, [output], asAttribute ? { pads } : {});
-    return [...joining, { ...padding, name: node.name }];
-  });
-  return removeUnused({ ...graph, nodes, initializers });
+/** The maps of a concatenation, and the zeros around them. */
+interface Padding {
+  maps: string[];
+  pads: number[];
 }
 
-function joinsChannels(node: Node): boolean {
-  return node.op === "Concat" && node.domain === "" && [1, -3].includes(intAttribute(node, "axis", 0));
+/**
+ * Concat(0, x, y, 0) = Pad(Concat(x, y)) along the channels, of maps `[N, C, H, W]`: networks that grow by channels of
+ * zeros have it.
+ */
+export const foldZeros: GraphRewrite = {
+  name: "channels of zeros",
+  analyse(graph) {
+    const known = new Map<string, number | undefined>();
+    const zeros = (name: string) => {
+      if (!known.has(name)) known.set(name, zeroChannels(name, graph));
+      return known.get(name);
+    };
+    const check = ([node]: readonly Node[]): Padding | undefined =>
+      node && joinsChannels(node, graph) ? paddingOf(node, node.inputs.map(zeros)) : undefined;
+    return { pattern: ["Concat"], check, replace };
+  },
+};
+
+function replace({ maps, pads }: Padding, [node]: [Node], graph: EditableGraph): Replacement {
+  const { name, outputs } = node;
+  const [map, ...others] = maps as [string, ...string[]];
+  const isOne = others.length === 0;
+  const joined = isOne ? map : graph.unique(`${outputs[0]}.maps`);
+  // Operator sets before 11 have the numbers as an attribute.
+  const padding =
+    graph.opset < 11
+      ? makeNode("Pad", [joined], outputs, { pads })
+      : makeNode("Pad", [joined, graph.constant(`${outputs[0]}.pads`, int64(pads))], outputs, {});
+  return [...(isOne ? [] : [makeNode("Concat", maps, [joined], { axis: 1 })]), { ...padding, name }];
 }
 
-/** Where the maps among the parts of a concatenation begin and end, if there are zeros before or after them alone. */
-function splitOff(zeros: (number | undefined)[]): { from: number; to: number; pads: number[] } | undefined {
+const joinsChannels = (node: Node, graph: EditableGraph): boolean =>
+  graph.shape(node.outputs[0]).length === 4 && [1, -3].includes(intAttribute(node, "axis", 0));
+
+/** The maps, if there are zeros before or after them alone. */
+function paddingOf({ inputs }: Node, zeros: (number | undefined)[]): Padding | undefined {
   const [from, to] = [zeros.indexOf(undefined), zeros.lastIndexOf(undefined) + 1];
   const isAround = from >= 0 && to - from < zeros.length;
   if (!isAround || zeros.slice(from, to).some((count) => count !== undefined)) return undefined;
   const sum = (counts: (number | undefined)[]) => counts.reduce<number>((all, count = 0) => all + count, 0);
-  return { from, to, pads: [0, sum(zeros.slice(0, from)), 0, 0, 0, sum(zeros.slice(to)), 0, 0] };
+  const pads = [0, sum(zeros.slice(0, from)), 0, 0, 0, sum(zeros.slice(to)), 0, 0];
+  return { maps: inputs.slice(from, to), pads };
 }
 
 /** How many channels of zeros a value is, if it is that. */
-function zeroChannels(
-  facts: Facts | undefined,
-  constant: Constant | undefined,
-  maker: Node | undefined,
-): number | undefined {
-  const channels = facts?.shape[1];
-  const filling = maker?.op === "ConstantOfShape" && maker.domain === "" ? fillingOf(maker) : constant;
+function zeroChannels(name: string, graph: EditableGraph): number | undefined {
+  const channels = graph.shape(name)[1];
+  const values = fillingOf(graph.producer(name)) ?? graph.constants.get(name);
   const isZero =
-    filling !== undefined &&
-    (filling.data as Float32Array).every((value: number | bigint) => Number(value) === 0);
+    values !== undefined &&
+    (values.data as Float32Array).every((value: number | bigint) => Number(value) === 0);
   return isZero && typeof channels === "number" ? channels : undefined;
 }
 
-const ZERO: Constant = { type: "float32", dims: [1], data: new Float32Array(1) };
+const ZERO = float32([0]);
 
-function fillingOf({ attributes }: Node): Constant {
-  const value = attributes.get("value");
+/** The value that a `ConstantOfShape` repeats. */
+function fillingOf(node: Node | undefined) {
+  if (node?.op !== "ConstantOfShape" || node.domain !== "") return undefined;
+  const value = node.attributes.get("value");
   return value?.kind === "tensor" ? value.value : ZERO;
 }

@@ -1,6 +1,6 @@
 /** The names of a converted model's inputs, kept free: what a model calls by them gives way. */
 import type { Graph, Node } from "../../onnx/graph.js";
-import { namesOf, renameWithinSubgraphs, uniqueNames } from "../../onnx/subgraph.js";
+import { freshNames, namesOf, renameWithinSubgraphs } from "../../onnx/subgraph.js";
 import { ConvertError } from "../errors.js";
 
 export interface Freed {
@@ -16,11 +16,12 @@ export interface Freed {
  */
 export function freeNames(graph: Graph, reserved: readonly string[]): Freed {
   const taken = namesOf(graph);
-  const unique = uniqueNames(graph);
+  const fresh = freshNames(graph);
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   const names = new Map<string, string>();
   for (const name of reserved)
-    if (taken.has(name)) names.set(name, unique(outputs.has(name) ? `${name}_output` : `${name}_inner`));
+    if (taken.has(name))
+      names.set(name, fresh.unique(outputs.has(name) ? `${name}_output` : `${name}_inner`));
   if (names.size === 0) return { graph, names };
   for (const { name } of graph.inputs.slice(1))
     if (names.has(name))
