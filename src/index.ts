@@ -16,7 +16,7 @@ export type {
   JpegSegment,
   JpegUnfinished,
 } from "./jpeg/image.js";
-export { releasePool } from "./jpeg/pool.js";
+export { releasePool } from "./jpeg/program.js";
 export { type EstimatedQuality, estimateQuality, qualityTable, type TableRole } from "./jpeg/quality.js";
 export {
   type HeaderComponent,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { JpegImageError } from "../src/jpeg/errors.js";
 import type { JpegComponent, JpegImage, JpegScan } from "../src/jpeg/image.js";
-import { releasePool } from "../src/jpeg/pool.js";
+import { releasePool } from "../src/jpeg/program.js";
 import { readCoefficients, readHeader } from "../src/jpeg/read.js";
 import { type WriteOptions, writeCoefficients } from "../src/jpeg/write.js";
 import { encodeJpeg } from "../src/transform/encode.js";

@@ -7,9 +7,7 @@ import {
   COMPONENT_BYTES,
   DAMAGE_COUNT,
   DC_AREA,
-  DC_FIRST,
   DC_LOWER,
-  DC_REFINE,
   DC_UPPER,
   END_ROW,
   MAX_SCANS,
@@ -22,12 +20,12 @@ import {
   RAW,
   SCAN_BYTES,
   SCANS,
-  SEQUENTIAL,
   STAGING,
   TABLE_BYTES,
   TABLES,
   TOLERANT_AT,
 } from "./assembly/decode-layout.js";
+import { DC_FIRST, DC_REFINE, SEQUENTIAL } from "./assembly/scan-kinds.js";
 import { type DamageList, note } from "./damage.js";
 import { countZeros, type Engine } from "./engine.js";
 import { JpegError } from "./errors.js";
@@ -146,7 +144,7 @@ function* decodeGroup(
   const { exports } = engine;
   beginScans(engine, decoding, group);
   const { rows, rowsInBand } = finder;
-  const i16 = new Int16Array(engine.u8.buffer);
+  const { i16 } = engine;
   const components = frame.components.map((component, index) => {
     const { blocksWide, blocksHigh, horizontalSampling, verticalSampling } = component;
     const at = (index * COMPONENT_BYTES) / 4;

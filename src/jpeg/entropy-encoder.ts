@@ -1,7 +1,19 @@
 /** Feeds the blocks of a scan to the WebAssembly program of assembly/encode.ts, a batch at a time. */
+import {
+  CAPACITY,
+  CODES,
+  COUNTS,
+  INPUT,
+  MEMORY_BYTES,
+  OUTPUT,
+  SYMBOLS,
+  TABLES,
+} from "./assembly/encode-layout.js";
 import { JpegImageError } from "./errors.js";
 import { wasm } from "./generated/encode.js";
 import type { JpegComponent } from "./image.js";
+import { type Instance, program, reserve } from "./program.js";
+import { scanKind } from "./scan-kind.js";
 import type { Scan } from "./scan-script.js";
 
 /** A scan with all that its coding depends on. */
@@ -17,23 +29,8 @@ export interface CodedScan extends Scan {
   tables: readonly (0 | 1)[];
 }
 
-interface Constant {
-  value: number;
-}
-
-/** What assembly/encode.ts exports. */
-interface Program {
-  memory: WebAssembly.Memory;
-  INPUT: Constant;
-  OUTPUT: Constant;
-  COUNTS: Constant;
-  CODES: Constant;
-  CAPACITY: Constant;
-  SEQUENTIAL: Constant;
-  DC_FIRST: Constant;
-  DC_REFINE: Constant;
-  AC_FIRST: Constant;
-  AC_REFINE: Constant;
+/** The functions of assembly/encode.ts. */
+interface Exports {
   begin(kind: number, count: number, start: number, end: number, low: number, interval: number): void;
   assign(c: number, dc: number, ac: number): void;
   place(
@@ -52,28 +49,13 @@ interface Program {
   finishEmit(): number;
 }
 
-const TABLES = 4;
-const SYMBOLS = 256;
+/** One instance of the encoder. Its memory is laid out as assembly/encode-layout.ts says. */
+type Coder = Instance<Exports>;
+
+const encoder = program<Exports>("encoder", wasm, 2 ** 20);
+
 /** The largest of 8-bit samples' values. T.81, tables F.1 and F.2 */
 const [MAX_DIFFERENCE, MAX_AC] = [2047, 1023];
-
-/**
- * One instance serves all calls: its memory has a fixed size, under a megabyte, and holds nothing between calls that
- * matters. A call never yields to another.
- */
-let instance: Program | undefined;
-
-function program(): Program {
-  if (instance) return instance;
-  const module = new WebAssembly.Module(Uint8Array.from(atob(wasm), (character) => character.charCodeAt(0)));
-  instance = new WebAssembly.Instance(module).exports as Program;
-  return instance;
-}
-
-/** Lets go of what writing keeps between calls; the next call makes it anew. */
-export function releaseEncoder(): void {
-  instance = undefined;
-}
 
 /**
  * How often the scan needs each symbol.
@@ -81,16 +63,16 @@ export function releaseEncoder(): void {
  * @throws {JpegImageError} for a value that Huffman coding of 8-bit samples has no code for.
  */
 export function countSymbols(scan: CodedScan): Uint32Array {
-  const coder = program();
-  const counts = new Uint32Array(coder.memory.buffer, coder.COUNTS.value, TABLES * SYMBOLS);
-  counts.fill(0);
-  begin(coder, scan);
-  feed(coder, scan, (mcus, locate) => {
-    coder.gather(mcus);
-    checkFailure(coder, scan, locate);
+  return withCoder(scan, (coder) => {
+    const counts = coder.u32.subarray(COUNTS / 4, COUNTS / 4 + TABLES * SYMBOLS);
+    counts.fill(0);
+    feed(coder, scan, (mcus, locate) => {
+      coder.exports.gather(mcus);
+      checkFailure(coder, scan, locate);
+    });
+    coder.exports.finishGather();
+    return counts.slice();
   });
-  coder.finishGather();
-  return counts.slice();
 }
 
 /**
@@ -99,37 +81,42 @@ export function countSymbols(scan: CodedScan): Uint32Array {
  * @throws {JpegImageError} as {@link countSymbols} does.
  */
 export function encodeScan(scan: CodedScan, codes: Uint32Array, write: (bytes: Uint8Array) => void): void {
-  const coder = program();
-  const { buffer } = coder.memory;
-  new Uint32Array(buffer, coder.CODES.value, TABLES * SYMBOLS).set(codes);
-  begin(coder, scan);
-  feed(coder, scan, (mcus, locate) => {
-    const bytes = coder.emit(mcus);
-    checkFailure(coder, scan, locate);
-    write(new Uint8Array(buffer, coder.OUTPUT.value, bytes));
+  withCoder(scan, (coder) => {
+    coder.u32.set(codes, CODES / 4);
+    const writeOutput = (length: number) => write(coder.u8.subarray(OUTPUT, OUTPUT + length));
+    feed(coder, scan, (mcus, locate) => {
+      const length = coder.exports.emit(mcus);
+      checkFailure(coder, scan, locate);
+      writeOutput(length);
+    });
+    writeOutput(coder.exports.finishEmit());
   });
-  write(new Uint8Array(buffer, coder.OUTPUT.value, coder.finishEmit()));
 }
 
-function checkFailure(coder: Program, scan: CodedScan, locate: (inputBlock: number) => BlockPlace): void {
-  const failed = coder.failure();
+/** Calls `use` with an instance that has begun the scan. Its memory has a fixed size, so it is always kept. */
+function withCoder<Result>(scan: CodedScan, use: (coder: Coder) => Result): Result {
+  const coder = encoder.take();
+  try {
+    reserve(coder, MEMORY_BYTES);
+    begin(coder, scan);
+    return use(coder);
+  } finally {
+    encoder.giveBack(coder);
+  }
+}
+
+function checkFailure(coder: Coder, scan: CodedScan, locate: (inputBlock: number) => BlockPlace): void {
+  const failed = coder.exports.failure();
   if (failed >= 0) throw tooLarge(scan, locate(failed));
 }
 
-function begin(coder: Program, scan: CodedScan): void {
+function begin({ exports }: Coder, scan: CodedScan): void {
   const { components, spectralStart, spectralEnd, approximationLow, restartInterval, tables } = scan;
-  const kind = kindOf(coder, scan).value;
-  coder.begin(kind, components.length, spectralStart, spectralEnd, approximationLow, restartInterval);
+  const kind = scanKind(!scan.sequential, scan);
+  exports.begin(kind, components.length, spectralStart, spectralEnd, approximationLow, restartInterval);
   components.forEach((c, at) => {
-    coder.assign(at, tables[c] as number, tables[c] as number);
+    exports.assign(at, tables[c] as number, tables[c] as number);
   });
-}
-
-function kindOf(coder: Program, { sequential, spectralStart, approximationHigh }: CodedScan): Constant {
-  if (sequential) return coder.SEQUENTIAL;
-  const isFirst = approximationHigh === 0;
-  if (spectralStart === 0) return isFirst ? coder.DC_FIRST : coder.DC_REFINE;
-  return isFirst ? coder.AC_FIRST : coder.AC_REFINE;
 }
 
 /** A block: its component's place in the image, and its number in that component. */
@@ -139,30 +126,30 @@ interface BlockPlace {
 }
 type Step = (mcus: number, locate: (inputBlock: number) => BlockPlace) => void;
 
-function feed(coder: Program, scan: CodedScan, step: Step): void {
-  const input = new Int16Array(coder.memory.buffer, coder.INPUT.value, coder.CAPACITY.value * 64);
+function feed(coder: Coder, scan: CodedScan, step: Step): void {
+  const input = coder.i16.subarray(INPUT / 2, INPUT / 2 + CAPACITY * 64);
   if (scan.components.length === 1) feedBlocks(coder, input, scan, step);
   else feedMcus(coder, input, scan, step);
 }
 
 /** One component: an MCU is a block, and there is no padding, so rows do not matter. T.81, A.2.2 */
-function feedBlocks(coder: Program, input: Int16Array, scan: CodedScan, step: Step): void {
+function feedBlocks(coder: Coder, input: Int16Array, scan: CodedScan, step: Step): void {
   const component = scan.components[0] as number;
   const { coefficients } = scan.frame[component] as JpegComponent;
   const blocks = coefficients.length / 64;
-  for (let at = 0; at < blocks; at += coder.CAPACITY.value) {
-    const count = Math.min(coder.CAPACITY.value, blocks - at);
+  for (let at = 0; at < blocks; at += CAPACITY) {
+    const count = Math.min(CAPACITY, blocks - at);
     input.set(coefficients.subarray(at * 64, (at + count) * 64));
-    coder.place(0, 0, 1, 1, count, 1, count);
+    coder.exports.place(0, 0, 1, 1, count, 1, count);
     step(count, (block) => ({ component, block: at + block }));
   }
 }
 
 /** Interleaved components: as many MCUs of a row as fit. T.81, A.2.3 */
-function feedMcus(coder: Program, input: Int16Array, scan: CodedScan, step: Step): void {
+function feedMcus(coder: Coder, input: Int16Array, scan: CodedScan, step: Step): void {
   const used = scan.components.map((c) => scan.frame[c] as JpegComponent);
   const perMcu = used.reduce((sum, c) => sum + c.horizontalSampling * c.verticalSampling, 0);
-  const batch = Math.floor(coder.CAPACITY.value / perMcu);
+  const batch = Math.floor(CAPACITY / perMcu);
   for (let row = 0; row < scan.mcusHigh; row++) {
     for (let first = 0; first < scan.mcusWide; first += batch) {
       const mcus = Math.min(batch, scan.mcusWide - first);
@@ -181,7 +168,7 @@ interface Span {
 }
 
 function placeMcus(
-  coder: Program,
+  coder: Coder,
   input: Int16Array,
   used: readonly JpegComponent[],
   row: number,
@@ -194,7 +181,7 @@ function placeMcus(
     const { horizontalSampling: wide, verticalSampling: high, blocksWide, blocksHigh } = component;
     const columns = Math.min(mcus * wide, blocksWide - first * wide);
     const rows = Math.min(high, blocksHigh - row * high);
-    coder.place(index, at, wide, high, columns, rows, columns);
+    coder.exports.place(index, at, wide, high, columns, rows, columns);
     for (let y = 0; y < rows; y++, at += columns) {
       const block = (row * high + y) * blocksWide + first * wide;
       input.set(component.coefficients.subarray(block * 64, (block + columns) * 64), at * 64);

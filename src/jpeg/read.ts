@@ -1,7 +1,7 @@
 import { colorSpaceOf } from "./color-space.js";
 import { note } from "./damage.js";
 import { type Band, decodeScans } from "./decode.js";
-import { type Engine, giveBack, takeEngine } from "./engine.js";
+import { decoder, type Engine } from "./engine.js";
 import { JpegError, unexpected } from "./errors.js";
 import { type Frame, type Headers, nextScan, type ScanHeader, startHeaders } from "./headers.js";
 import type { ColorSpace, JpegComponent, JpegImage, JpegScan, JpegSegment, JpegUnfinished } from "./image.js";
@@ -188,7 +188,7 @@ function* read(
   const start = readToFirstScan(bytes, options, options.keepSegments ?? false);
   const kept =
     coefficients?.(headerOf(start.headers, start.frame, start.first)) ?? options.coefficients ?? 64;
-  const engine = takeEngine();
+  const engine = decoder.take();
   let isSound = true;
   try {
     return yield* decode(engine, start, kept, options, coefficients !== undefined);
@@ -197,7 +197,7 @@ function* read(
     isSound = error instanceof JpegError;
     throw error;
   } finally {
-    if (isSound) giveBack(engine);
+    if (isSound) decoder.giveBack(engine);
   }
 }
 

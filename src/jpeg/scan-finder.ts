@@ -1,6 +1,7 @@
 import { BAND, SLACK } from "./assembly/decode-layout.js";
-import { type Engine, reserve } from "./engine.js";
+import type { Engine } from "./engine.js";
 import type { Frame, Headers, ScanHeader } from "./headers.js";
+import { reserve } from "./program.js";
 
 /** Rows of blocks that are decoded together, all scans of them, so that they stay in the processor's cache. */
 const BAND_BYTES = 2 ** 18;

@@ -1,7 +1,8 @@
-import { AC_FIRST, AC_REFINE, DC_FIRST, DC_REFINE, SEQUENTIAL } from "./assembly/decode-layout.js";
+import { AC_FIRST, AC_REFINE, DC_FIRST, SEQUENTIAL } from "./assembly/scan-kinds.js";
 import { type JpegError, unexpected } from "./errors.js";
 import type { Frame, Headers, ScanHeader } from "./headers.js";
 import { SOS } from "./markers.js";
+import { scanKind } from "./scan-kind.js";
 import type { Conditioning } from "./table-segments.js";
 import { type HuffmanTable, standardAcTables, standardDcTables, tableDefect } from "./tables.js";
 
@@ -43,15 +44,7 @@ export function prepareScan(headers: Headers, frame: Frame, header: ScanHeader):
     if ((ah !== 0 && al !== ah - 1) || al > 13)
       throw unexpected(at + 2, SOS, `bit positions ${ah} to ${al}`, "one bit at a time, and at most 13");
   }
-  const mode = !frame.progressive
-    ? SEQUENTIAL
-    : ss === 0
-      ? ah === 0
-        ? DC_FIRST
-        : DC_REFINE
-      : ah === 0
-        ? AC_FIRST
-        : AC_REFINE;
+  const mode = scanKind(frame.progressive, header);
 
   const only =
     members.length === 1 ? frame.components[(members[0] as { component: number }).component] : undefined;

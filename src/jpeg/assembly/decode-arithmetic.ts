@@ -8,9 +8,7 @@
  */
 import {
   AC_BINS,
-  AC_FIRST,
   AC_LIMIT,
-  AC_REFINE,
   AL,
   BITS,
   BLOCK_BYTES_AT,
@@ -19,9 +17,7 @@ import {
   BUFFER,
   CONTEXTS,
   DC_BINS,
-  DC_FIRST,
   DC_LOWER,
-  DC_REFINE,
   DC_UPPER,
   EVEN,
   EVEN_BIN,
@@ -37,7 +33,6 @@ import {
   SCAN_COMPONENTS,
   SE,
   SEGMENT_END,
-  SEQUENTIAL,
   SS,
   STOPPED,
   TOLERANT_AT,
@@ -46,6 +41,7 @@ import {
 } from "./decode-layout";
 import { stretch } from "./decode-rows";
 import { damaged, load64 } from "./decode-segments";
+import { AC_FIRST, AC_REFINE, DC_FIRST, DC_REFINE, SEQUENTIAL } from "./scan-kinds";
 
 // The decoder at work. Of `code`, the bits above the lowest `spare` ones are the register Cx of the standard.
 let code: u64 = 0;

@@ -84,13 +84,7 @@ export const STOPPED: u32 = TAIL + 72;
 
 export const END_MARKER: u32 = 0x100;
 
-/** T.81, table B.2: what a scan codes. */
-export const SEQUENTIAL: u32 = 0;
-export const DC_FIRST: u32 = 1;
-export const AC_FIRST: u32 = 2;
-export const DC_REFINE: u32 = 3;
-export const AC_REFINE: u32 = 4;
-/** Added to the others. */
+/** Added to a scan's kind (./scan-kinds.ts) where it is arithmetic coded. */
 export const ARITHMETIC: u32 = 8;
 
 export const BAD_CODE: u32 = 1;

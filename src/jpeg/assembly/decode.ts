@@ -2,8 +2,6 @@
 
 import { arithmeticRow, beginArithmetic } from "./decode-arithmetic";
 import {
-  AC_FIRST,
-  AC_REFINE,
   ARITHMETIC,
   BLOCK_BYTES_AT,
   BLOCK_RECORD,
@@ -11,8 +9,6 @@ import {
   COMPONENT_BYTES,
   COMPONENTS,
   DAMAGE_COUNT,
-  DC_FIRST,
-  DC_REFINE,
   EOB_RUN,
   EXTRA_BYTES,
   MARKER,
@@ -29,6 +25,7 @@ import {
 import { acFirstRow, acRefineRow, dcFirstRow, dcRefineRow } from "./decode-progressive";
 import { damaged, hasBytesLeft, nextSegment } from "./decode-segments";
 import { sequentialRow } from "./decode-sequential";
+import { AC_FIRST, AC_REFINE, DC_FIRST, DC_REFINE } from "./scan-kinds";
 
 export { findScanEnd } from "./decode-segments";
 export { buildTable } from "./decode-tables";

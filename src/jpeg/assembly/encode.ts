@@ -11,31 +11,28 @@
  * That makes it 1.3 to 1.8 times as fast; biome cannot parse the decorator for it, and leaves this file out.
  */
 
-export const SEQUENTIAL = 0;
-export const DC_FIRST = 1;
-export const DC_REFINE = 2;
-export const AC_FIRST = 3;
-export const AC_REFINE = 4;
-
-/** Blocks of a batch at most. */
-export const CAPACITY: i32 = 1024;
-
-/**
- * Bytes a block can take: 64 codes of 16 bits and values of 16 (too many, but `failure` is asked only after a batch),
- * every byte stuffed, and a restart marker before it.
- * What a run of end-of-bands leaves pending comes once a batch.
- */
-const WORST_BLOCK: i32 = 2 * ((64 * 32) / 8) + 8;
-const WORST_PENDING: i32 = 512;
-
-export const INPUT: usize = memory.data(1024 * 128, 16);
-export const OUTPUT: usize = memory.data(WORST_BLOCK * CAPACITY + WORST_PENDING, 16);
-/** Four tables, DC 0, DC 1, AC 0, AC 1: how often each of 256 symbols occurs, u32. */
-export const COUNTS: usize = memory.data(4 * 256 * 4, 16);
-/** The same four: `code | length << 16` of each symbol, u32. */
-export const CODES: usize = memory.data(4 * 256 * 4, 16);
-
-const TABLE_BYTES: usize = 256 * 4;
+import {
+  AC_TABLE,
+  AT,
+  BLOCKS_HIGH,
+  BLOCKS_WIDE,
+  CODES,
+  COMPONENT_BYTES,
+  COMPONENTS,
+  CORRECTIONS,
+  COUNTS,
+  DC_TABLE,
+  INPUT,
+  MAX_CORRECTIONS,
+  OUTPUT,
+  PADDING,
+  PREDICTION,
+  REAL_COLUMNS,
+  REAL_ROWS,
+  STRIDE,
+  TABLE_BYTES,
+} from "./encode-layout";
+import { AC_FIRST, AC_REFINE, DC_FIRST, DC_REFINE, SEQUENTIAL } from "./scan-kinds";
 
 /** The largest sizes of 8-bit samples' DC differences and AC values. T.81, tables F.1 and F.2. */
 const MAX_DC_SIZE: i32 = 11;
@@ -43,28 +40,8 @@ const MAX_AC_SIZE: i32 = 10;
 
 const ZERO_RUN: i32 = 0xf0;
 const MAX_EOB_RUN: i32 = 0x7fff;
-/** Correction bits kept back at most, as in libjpeg. */
-const MAX_CORRECTIONS: i32 = 1000;
 
-/** What `place` says of each component, i32 each. */
-const COMPONENTS: usize = memory.data(4 * 64, 16);
-const COMPONENT_BYTES: usize = 64;
-const AT: usize = 0;
-const BLOCKS_WIDE: usize = 4;
-const BLOCKS_HIGH: usize = 8;
-const REAL_COLUMNS: usize = 12;
-const REAL_ROWS: usize = 16;
-const STRIDE: usize = 20;
-const DC_TABLE: usize = 24;
-const AC_TABLE: usize = 28;
-const PREDICTION: usize = 32;
-
-/** The block that fills an MCU up at the image's edge: no AC, the DC of the block before. */
-const PADDING: usize = memory.data(128, 16);
-/** One bit of a coefficient already known not to be zero, a byte each. */
-const CORRECTIONS: usize = memory.data(MAX_CORRECTIONS + 64);
-
-let mode: i32 = 0;
+let mode: u32 = 0;
 let components: i32 = 0;
 let low: i32 = 0;
 let band: u64 = 0;
@@ -74,20 +51,20 @@ let restartsToGo: i32 = 0;
 let restartNumber: i32 = 0;
 
 let eobRun: i32 = 0;
-let corrections: i32 = 0;
+let corrections: u32 = 0;
 
 let pending: u64 = 0;
 let pendingBits: i32 = 0;
-let out: usize = 0;
+let out: u32 = 0;
 
 /** Where in INPUT the block lies that cannot be coded, 0 if none. */
-let failed: usize = 0;
+let failed: u32 = 0;
 
 /**
  * Starts a pass over a scan of the frequencies `start` to `end`, values shifted by `al`.
  * `interval`: MCUs between restart markers, 0 for none.
  */
-export function begin(kind: i32, count: i32, start: i32, end: i32, al: i32, interval: i32): void {
+export function begin(kind: u32, count: i32, start: i32, end: i32, al: i32, interval: i32): void {
   mode = kind;
   components = count;
   low = al;
@@ -156,12 +133,12 @@ export function finishEmit(): i32 {
 }
 
 @inline
-function componentAt(c: i32): usize {
-  return COMPONENTS + <usize>c * COMPONENT_BYTES;
+function componentAt(c: i32): u32 {
+  return COMPONENTS + <u32>c * COMPONENT_BYTES;
 }
 
 @inline
-function value(at: usize): i32 {
+function value(at: u32): i32 {
   return load<i16>(at);
 }
 
@@ -188,7 +165,7 @@ function walkBlocks(mcus: i32, emitting: bool, refining: bool): void {
 }
 
 @inline
-function walkMcus(mcus: i32, emitting: bool, kind: i32): void {
+function walkMcus(mcus: i32, emitting: bool, kind: u32): void {
   for (let m = 0; m < mcus; m++) {
     restartIfDue(emitting);
     for (let c = 0; c < components; c++) {
@@ -224,8 +201,8 @@ function walkMcus(mcus: i32, emitting: bool, kind: i32): void {
 }
 
 @inline
-function tableOffset(component: usize, which: usize): usize {
-  return <usize>load<i32>(component + which) * TABLE_BYTES;
+function tableOffset(component: u32, which: u32): u32 {
+  return <u32>load<i32>(component + which) * TABLE_BYTES;
 }
 
 /** The bits that hold the absolute value. */
@@ -236,7 +213,7 @@ function sizeOf(value: i32): i32 {
 
 /** T.81, F.1.2.1: the difference to the component's DC before. */
 @inline
-function dcValue(block: usize, value: i32, component: usize, table: usize, emitting: bool): void {
+function dcValue(block: u32, value: i32, component: u32, table: u32, emitting: bool): void {
   const difference = value - load<i32>(component + PREDICTION);
   store<i32>(component + PREDICTION, value);
   const size = sizeOf(difference);
@@ -247,7 +224,7 @@ function dcValue(block: usize, value: i32, component: usize, table: usize, emitt
 
 /** T.81, F.1.2.2: runs of zeros, then a value. */
 @inline
-function acSequential(block: usize, table: usize, emitting: bool): void {
+function acSequential(block: u32, table: u32, emitting: bool): void {
   let mask = notZero(block) & ~(<u64>1);
   let before = 0;
   while (mask !== 0) {
@@ -261,7 +238,7 @@ function acSequential(block: usize, table: usize, emitting: bool): void {
 
 /** T.81, G.1.2.2. */
 @inline
-function acFirst(block: usize, table: usize, emitting: bool): void {
+function acFirst(block: u32, table: u32, emitting: bool): void {
   let mask = (low === 0 ? notZero(block) : atLeast(block, low)) & band;
   if (mask !== 0 && eobRun > 0) endOfBands(emitting);
   let before = <i32>ctz(band) - 1;
@@ -277,7 +254,7 @@ function acFirst(block: usize, table: usize, emitting: bool): void {
 }
 
 @inline
-function runAndValue(block: usize, table: usize, run: i32, value: i32, emitting: bool): void {
+function runAndValue(block: u32, table: u32, run: i32, value: i32, emitting: bool): void {
   for (; run > 15; run -= 16) symbol(table, ZERO_RUN, emitting);
   const size = sizeOf(value);
   if (size > MAX_AC_SIZE) fail(block);
@@ -293,12 +270,12 @@ function runAndValue(block: usize, table: usize, run: i32, value: i32, emitting:
  * correction bit, which follows the next code of its block, or waits with the block's end-of-band.
  */
 @inline
-function acRefine(block: usize, table: usize, emitting: bool): void {
+function acRefine(block: u32, table: u32, emitting: bool): void {
   let mask = atLeast(block, low) & band;
   const fresh = mask & ~atLeast(block, low + 1);
   const lastFresh = fresh === 0 ? 0 : 63 - <i32>clz(fresh);
   let own = CORRECTIONS + corrections;
-  let ownCount = 0;
+  let ownCount: u32 = 0;
   let run = 0;
   let before = <i32>ctz(band) - 1;
   while (mask !== 0) {
@@ -346,8 +323,8 @@ function endOfBands(emitting: bool): void {
   corrections = 0;
 }
 
-function putCorrections(at: usize, count: i32, emitting: bool): void {
-  if (emitting) for (let i = 0; i < count; i++) put(load<u8>(at + i), 1);
+function putCorrections(at: u32, count: u32, emitting: bool): void {
+  if (emitting) for (let i: u32 = 0; i < count; i++) put(load<u8>(at + i), 1);
 }
 
 @inline
@@ -369,12 +346,12 @@ function restart(emitting: bool): void {
   for (let c = 0; c < 4; c++) store<i32>(componentAt(c) + PREDICTION, 0);
 }
 
-function fail(block: usize): void {
+function fail(block: u32): void {
   if (failed === 0) failed = block;
 }
 
 @inline
-function symbol(table: usize, value: i32, emitting: bool): void {
+function symbol(table: u32, value: i32, emitting: bool): void {
   if (emitting) {
     const code = load<u32>(CODES + table + (value << 2));
     put(code & 0xffff, <i32>(code >> 16));
@@ -386,9 +363,9 @@ function symbol(table: usize, value: i32, emitting: bool): void {
 
 /** Bit k is set where coefficient k is not zero. */
 @inline
-function notZero(block: usize): u64 {
+function notZero(block: u32): u64 {
   let mask: u64 = 0;
-  for (let i: usize = 0; i < 4; i++) {
+  for (let i: u32 = 0; i < 4; i++) {
     const values = v128.load(block + (i << 5));
     const more = v128.load(block + (i << 5), 16);
     // Narrowing saturates, so what is not zero stays so.
@@ -399,9 +376,9 @@ function notZero(block: usize): u64 {
 
 /** Bit k is set where `|coefficient k| >= 2^shift`. */
 @inline
-function atLeast(block: usize, shift: i32): u64 {
+function atLeast(block: u32, shift: i32): u64 {
   let mask: u64 = 0;
-  for (let i: usize = 0; i < 4; i++) {
+  for (let i: u32 = 0; i < 4; i++) {
     const values = i16x8.shr_u(i16x8.abs(v128.load(block + (i << 5))), shift);
     const more = i16x8.shr_u(i16x8.abs(v128.load(block + (i << 5), 16)), shift);
     mask |= bits(i8x16.narrow_i16x8_s(values, more)) << (i << 4);
