@@ -1,18 +1,11 @@
-/** Which input of a model is the image, and how it is made of planes. */
-import { makeNode } from "../onnx/builder.js";
-import {
-  type Dimension,
-  type ElementType,
-  float32,
-  type Graph,
-  int64,
-  type Node,
-  type ValueInfo,
-} from "../onnx/graph.js";
-import { namesOf } from "../onnx/subgraph.js";
+/** Which input of a model is the image, and how it is computed from planes. */
+import { GraphBuilder } from "../onnx/builder.js";
+import type { Dimension, ElementType, Graph, ValueInfo } from "../onnx/graph.js";
+import { GraphIndex } from "../onnx/graph-index.js";
+import { freshNames } from "../onnx/subgraph.js";
 import { ConvertError } from "./errors.js";
 import { type Layout, layoutOf } from "./image-layout.js";
-import { castSteps, type Step } from "./image-types.js";
+import { cast, isImageType } from "./image-types.js";
 import type { Planes } from "./layers.js";
 import { checkNames, describeInput, givenFor, type InputValues } from "./other-inputs.js";
 
@@ -25,18 +18,17 @@ export interface ImageInput extends Planes {
   type: ElementType;
 }
 
-/** A model whose first input are planes. */
+/** A model whose first input is the planes of its image. */
 export interface ImageModel {
   source: Graph;
   image: ImageInput;
 }
 
 /**
- * Finds the image, and brings it to planes: a model of `[N, H, W, C]`, as TensorFlow exports them, of `[C, H, W]`,
- * `[H, W, C]` or `[N, H, W]`, or of another element type is given nodes that make its input of planes float32
- * `[N, C, H, W]`. Other inputs come after it.
- * @param given - values of others, which are therefore no image
- * @throws {ConvertError} where the model has no image input, or several.
+ * Finds the image and makes its planes float32 `[N, C, H, W]` the first input. If the model takes `[N, H, W, C]`, as
+ * TensorFlow exports it, `[C, H, W]`, `[H, W, C]`, `[N, H, W]` or another element type, nodes compute that from the planes.
+ * @param given Values of other inputs, none of which is the image.
+ * @throws {ConvertError} where no input can be the image, or several can.
  */
 export function findImage(model: Graph, given: InputValues = {}): ImageModel {
   const found = model.inputs.map(describeInput).join("; ") || "none";
@@ -55,17 +47,12 @@ export function findImage(model: Graph, given: InputValues = {}): ImageModel {
   const shape = input.shape as Dimension[];
   const [height, width] = [shape[layout.height], shape[layout.width]] as [Dimension, Dimension];
   const batch = layout.batch === undefined ? 1 : (shape[layout.batch] as Dimension);
-  const planes: Dimension[] = [batch, channels, height, width];
-  const opset = model.opsets.get("") ?? 0;
-  const steps = [...layoutSteps(layout, opset), ...(castSteps(input.type, opset) as Step[])];
   const others = model.inputs.filter((other) => other !== input);
   checkNames(others, input.name, given);
-  const isPlain = steps.length === 0;
-  const name = isPlain ? input.name : unique(`${input.name}.planes`, namesOf(model));
+  const { name, graph } = fromPlanes(model, input, layout);
+  const planes: ValueInfo = { name, type: "float32", shape: [batch, channels, height, width] };
   const image: ImageInput = { name, batch, channels, height, width, type: input.type };
-  const inputs: ValueInfo[] = [{ name, type: "float32", shape: planes }, ...others];
-  const source = isPlain ? { ...model, inputs } : prepend({ ...model, inputs }, input.name, name, steps);
-  return { source, image };
+  return { source: { ...graph, inputs: [planes, ...others] }, image };
 }
 
 interface Candidate {
@@ -76,63 +63,50 @@ interface Candidate {
 
 /** The inputs that may be an image: of 4 axes, or else of 3. */
 function imagesOf(model: Graph): Candidate[] {
-  const opset = model.opsets.get("") ?? 0;
+  const index = new GraphIndex(model);
   const found = model.inputs.flatMap((input): Candidate[] => {
-    const layout = layoutOf(model, input);
+    const layout = isImageType(input.type) ? layoutOf(model, index, input) : undefined;
     const sides = [layout?.height, layout?.width].map((axis) => input.shape?.[axis ?? -1] ?? 0);
     const channels = layout?.channels;
     const isImage = sides.every((side) => typeof side === "string" || side > 0);
-    if (layout === undefined || !isImage || channels === undefined || channels < 1) return [];
-    return castSteps(input.type, opset) ? [{ input, layout, channels }] : [];
+    return layout && isImage && channels && channels >= 1 ? [{ input, layout, channels }] : [];
   });
   const largest = Math.max(...found.map(({ input }) => input.shape?.length ?? 0));
   return found.filter(({ input }) => input.shape?.length === largest);
 }
 
-/** Where `Squeeze` begins to have its axes as an input. */
+/** The model with nodes that compute its image from planes, and the name of the planes. */
+function fromPlanes(model: Graph, input: ValueInfo, layout: Layout): { name: string; graph: Graph } {
+  const g = new GraphBuilder(model.name, model.opsets.get(""), undefined, freshNames(model));
+  const name = g.unique(`${input.name}.planes`);
+  const image = cast(g, inLayout(g, name, layout), input.type);
+  if (image === name) return { name: input.name, graph: model };
+  g.output(image, input.name, input.type, input.shape);
+  const { nodes, initializers } = g.build();
+  return {
+    name,
+    graph: {
+      ...model,
+      initializers: new Map([...model.initializers, ...initializers]),
+      nodes: [...nodes, ...model.nodes],
+    },
+  };
+}
+
+/** From this operator set on, `Squeeze` has its axes as an input. */
 const AXES_AS_INPUT = 13;
 
-/** From planes `[N, C, H, W]` to the axes of the model's input. */
-function layoutSteps({ batch, channel, height, width }: Layout, opset: number): Step[] {
+/** Brings planes `[N, C, H, W]` to the axes of the model's input. */
+function inLayout(g: GraphBuilder, planes: string, { batch, channel, height, width }: Layout): string {
   const places = [batch, channel, height, width];
-  const absent = places.flatMap((axis, i) => (axis === undefined ? [i] : []));
+  const axes = places.flatMap((axis, i) => (axis === undefined ? [i] : []));
   const present = places.filter((axis) => axis !== undefined);
   const perm = present.map((_, axis) => present.indexOf(axis));
-  const squeeze: Step =
-    opset < AXES_AS_INPUT
-      ? { op: "Squeeze", attributes: { axes: absent } }
-      : { op: "Squeeze", indices: absent };
-  return [
-    ...(absent.length > 0 ? [squeeze] : []),
-    ...(perm.every((from, to) => from === to) ? [] : [{ op: "Transpose", attributes: { perm } }]),
-  ];
-}
-
-/** The model with `steps` from its planes to the input that it had. */
-function prepend(model: Graph, input: string, planes: string, steps: Step[]): Graph {
-  const initializers = new Map(model.initializers);
-  const taken = namesOf(model);
-  const named = (hint: string) => {
-    const name = unique(hint, taken);
-    taken.add(name);
-    return name;
-  };
   let x = planes;
-  const nodes = steps.map(({ op, attributes = {}, constant, indices }, i): Node => {
-    const inputs = [x];
-    const second = constant === undefined ? indices && int64(indices) : float32([constant], []);
-    if (second !== undefined) {
-      inputs.push(named(`${planes}.constant${i}`));
-      initializers.set(inputs[1] as string, second);
-    }
-    x = i === steps.length - 1 ? input : named(`${planes}.${i}`);
-    return makeNode(op, inputs, [x], attributes);
-  });
-  return { ...model, initializers, nodes: [...nodes, ...model.nodes] };
-}
-
-function unique(hint: string, taken: ReadonlySet<string>): string {
-  let name = hint;
-  for (let i = 1; taken.has(name); i++) name = `${hint}_${i}`;
-  return name;
+  if (axes.length > 0)
+    x =
+      g.opset < AXES_AS_INPUT
+        ? g.node("Squeeze", [x], { axes }, planes)
+        : g.node("Squeeze", [x, g.ints(axes)], {}, planes);
+  return perm.every((from, to) => from === to) ? x : g.node("Transpose", [x], { perm }, planes);
 }

@@ -1,4 +1,4 @@
-/** How an image lies in a model's input: which axis is what, as far as the graph or the lengths tell. */
+/** The axes of a model's image, from what the graph does with it, or else from their lengths. */
 import { constantOf } from "../onnx/facts.js";
 import {
   type Constant,
@@ -7,9 +7,9 @@ import {
   intsAttribute,
   type Node,
   numbers,
-  producers,
   type ValueInfo,
 } from "../onnx/graph.js";
+import type { GraphIndex } from "../onnx/graph-index.js";
 
 /** The axes of an input. An input without batch is one image, one without channels is gray. */
 export interface Layout {
@@ -17,23 +17,23 @@ export interface Layout {
   channel: number | undefined;
   height: number;
   width: number;
-  /** How many channels there are, where it is known. */
+  /** The number of channels, if it is known. */
   channels: number | undefined;
 }
 
 /**
  * The layout of an image input of 3 or 4 axes, `undefined` where it cannot be one.
  *
- * What the graph does with it comes first: the axis that its first convolution has as channels. Else the lengths tell:
- * 1 to 4 are colours, of 3 axes only 3 are.
+ * The first convolution decides, by the axis that it has as channels. Without one the lengths do: 1 to 4 are colours, and
+ * of 3 axes only 3 is.
  */
-export function layoutOf(model: Graph, { name, shape }: ValueInfo): Layout | undefined {
+export function layoutOf(model: Graph, index: GraphIndex, { name, shape }: ValueInfo): Layout | undefined {
   if (shape === undefined || shape.length < 3 || shape.length > 4) return undefined;
-  const traced = trace(model, name, shape);
+  const traced = trace(model, index, name, shape);
   if (traced !== undefined) return withChannels(traced, shape);
   if (shape.length === 4) {
     const [, first, , last] = shape as [Dimension, Dimension, Dimension, Dimension];
-    const isLast = comesToFront(model, name) || (isColours(last) && !isColours(first));
+    const isLast = comesToFront(index, name) || (isColours(last) && !isColours(first));
     return withChannels(isLast ? NHWC : NCHW, shape);
   }
   if (shape[0] === 3) return withChannels(CHW, shape);
@@ -46,14 +46,14 @@ const CHW: Layout = { batch: undefined, channel: 0, height: 1, width: 2, channel
 const HWC: Layout = { batch: undefined, channel: 2, height: 0, width: 1, channels: undefined };
 
 /** Whether all that reads the image brings its channels to the front. */
-function comesToFront({ nodes }: Graph, name: string): boolean {
-  const readers = nodes.filter(({ inputs }) => inputs.includes(name));
+function comesToFront(index: GraphIndex, name: string): boolean {
+  const readers = [...index.consumers(name)];
   const toFront = (node: Node) =>
     node.op === "Transpose" && node.domain === "" && intsAttribute(node, "perm")?.join() === "0,3,1,2";
   return readers.length > 0 && readers.every(toFront);
 }
 
-/** Whether a length can be the number of an image's colours. */
+/** Whether a length can be a number of colours. */
 const isColours = (length: Dimension) => typeof length === "number" && length >= 1 && length <= 4;
 
 function withChannels(layout: Layout, shape: Dimension[]): Layout {
@@ -63,53 +63,43 @@ function withChannels(layout: Layout, shape: Dimension[]): Layout {
 
 /** Operators that leave every axis where it is. */
 const IN_PLACE = new Set([
-  ...[
-    "Cast",
-    "CastLike",
-    "Identity",
-    "Dropout",
-    "Add",
-    "Sub",
-    "Mul",
-    "Div",
-    "Pow",
-    "Sqrt",
-    "Neg",
-    "Abs",
-    "Floor",
-  ],
-  ...["Ceil", "Round", "Clip", "Max", "Min", "Relu", "Pad", "Resize", "Upsample"],
+  ...["Cast", "CastLike", "Identity", "Dropout", "Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Neg", "Abs"],
+  ...["Floor", "Ceil", "Round", "Clip", "Max", "Min", "Relu", "Pad", "Resize", "Upsample"],
   ...["QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MaxPool", "AveragePool"],
 ]);
 
-/** Operators that have channels as their second axis, and where the weight is that tells how many. */
+/** Operators that have channels as their second axis, and which input is the weight. */
 const WEIGHTS: Record<string, number> = { Conv: 1, ConvInteger: 1, FusedConv: 1, QLinearConv: 3 };
 
-/** So many nodes between an image and its first convolution are plenty. */
-const MOST_STEPS = 64;
+/** The most values to follow between an image and its first convolution. */
+const MOST_VALUES = 64;
 
-/** Follows an input to the first operator that has channels: its axes there are those of the input, by where they went. */
-function trace(model: Graph, name: string, shape: readonly Dimension[]): Layout | undefined {
-  const makers = producers(model);
+/** Follows an input to the first operator that has channels, and where its axes go on the way. */
+function trace(
+  model: Graph,
+  index: GraphIndex,
+  name: string,
+  shape: readonly Dimension[],
+): Layout | undefined {
   const constant = (value: string | undefined): Constant | undefined => {
-    const maker = makers.get(value ?? "");
-    if (maker?.op === "Constant") return constantOf(maker);
-    if (maker && ["DequantizeLinear", "Identity", "Cast"].includes(maker.op))
-      return constant(maker.inputs[0]);
+    const producer = index.producer(value);
+    if (producer?.op === "Constant") return constantOf(producer);
+    if (producer && ["DequantizeLinear", "Identity", "Cast"].includes(producer.op))
+      return constant(producer.inputs[0]);
     return model.initializers.get(value ?? "");
   };
-  // Nodes come after what they read, so that one walk over them follows every way.
-  const ways = new Map([[name, shape.map((_, axis) => axis)]]);
+  // The axes of each value that depends on the image. Nodes come after what they read: one pass follows every path.
+  const paths = new Map([[name, shape.map((_, axis) => axis)]]);
   for (const node of model.nodes) {
-    const at = node.inputs.findIndex((input) => ways.has(input));
+    const at = node.inputs.findIndex((input) => paths.has(input));
     if (at < 0) continue;
-    const axes = ways.get(node.inputs[at] as string) as number[];
+    const axes = paths.get(node.inputs[at] as string) as number[];
     const weight = WEIGHTS[node.op];
     if (weight !== undefined && at === 0 && axes.length === 4)
       return layoutFrom(axes, shape.length, node, constant(node.inputs[weight])?.dims[1]);
-    if (ways.size > MOST_STEPS) return undefined;
+    if (paths.size > MOST_VALUES) return undefined;
     const moved = at === 0 || IN_PLACE.has(node.op) ? move(node, axes, shape, constant) : undefined;
-    if (moved) ways.set(node.outputs[0] as string, moved);
+    if (moved) paths.set(node.outputs[0] as string, moved);
   }
   return undefined;
 }
@@ -174,7 +164,7 @@ function reshaped(
   return kept.length === 0 ? result : undefined;
 }
 
-/** The layout that is `[N, C, H, W]` by the time of a convolution. */
+/** The layout whose axes become `[N, C, H, W]` before a convolution. */
 function layoutFrom(
   axes: number[],
   rank: number,

@@ -1,7 +1,7 @@
 /** A network that takes JPEG files' coefficients: the entrance's nodes before those of the network. */
 import { GraphBuilder, makeNode } from "../onnx/builder.js";
 import { type Dimension, float32, type Graph, int64, type Node } from "../onnx/graph.js";
-import { namesOf } from "../onnx/subgraph.js";
+import { freshNames } from "../onnx/subgraph.js";
 import { entranceGraph } from "../preprocess/graph/planes.js";
 import type { Preprocess } from "../preprocess/preprocess.js";
 import { C } from "../transform/tensors.js";
@@ -50,8 +50,7 @@ export function enterJpeg(behind: Behind, preprocess: Preprocess): Entered {
   const others = network.inputs.filter(({ name }) => name !== input);
   const { channels, height, width } = planeSize(behind, preprocess);
 
-  const g = new GraphBuilder(network.name, opset);
-  for (const name of namesOf(network)) g.unique(name);
+  const g = new GraphBuilder(network.name, opset, undefined, freshNames(network));
   const flat = entranceGraph(g, preprocess, { height, width });
   const planes = table === undefined ? input : g.unique("planes");
   const last = (inputs: string[], shape: number[], output: string): Node =>

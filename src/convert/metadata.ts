@@ -4,7 +4,7 @@ import { checkPreprocess, type Preprocess } from "../preprocess/preprocess.js";
 import { ConvertError } from "./errors.js";
 import { INPUTS, type InputName, PLAN_NAMES, parseRelu } from "./options.js";
 
-/** What a converted file says of itself, so that whoever loads it knows what to feed it. */
+/** What a converted file says about itself, so that its reader knows what to feed it. */
 export interface Metadata {
   /** What the graph takes: coefficients of the network's planes, or of JPEG files (../preprocess/graph/planes.ts). */
   input: InputName;
@@ -14,13 +14,13 @@ export interface Metadata {
   channels: number;
   height: Dimension;
   width: Dimension;
-  /** Of the network: its length, or its name where it is free. Older files do not say it. */
+  /** The batch of the network: a length, or a name if it is free. Older files do not have it. */
   batch?: Dimension;
-  /** The names of the outputs that have the batch as their first axis. Older files do not say it. */
+  /** The names of the outputs whose first axis is the batch. Older files do not have it. */
   batched?: string[];
-  /** What it says of one image depends on the others of a batch. */
+  /** Images run one by one: the results of one depend on the others of its batch. */
   oneByOne?: true;
-  /** The element type of the image in the network that was converted, where it is not float32. */
+  /** The element type of the original network's image, if it is not float32. */
   type?: ElementType;
   /** 64 entries, zigzag order. */
   table: number[];
@@ -36,12 +36,12 @@ export interface Metadata {
 
 const KEY = "jpeg-domain";
 
-/** Of a spatial model: how the images were prepared that it was trained with. */
+/** In a spatial model: how its training images were preprocessed. */
 const PREPROCESS_KEY = "jpeg-domain.preprocess";
 
 /**
- * Says in a spatial model's metadata how photographs become its planes. Whatever takes JPEG files goes by it then, and
- * conversion carries it on.
+ * Writes into a spatial model's metadata how photographs become its planes. Everything that takes JPEG files follows it,
+ * and conversion keeps it.
  * @throws {ConvertError} where it is no {@link Preprocess}
  */
 export function writePreprocess(graph: Graph, preprocess: Preprocess): void {
@@ -49,7 +49,7 @@ export function writePreprocess(graph: Graph, preprocess: Preprocess): void {
 }
 
 /**
- * What a model, spatial or converted, says of its preprocessing; `undefined` where it says nothing.
+ * The preprocessing that a spatial or converted model declares, `undefined` where it declares none.
  * @throws {ConvertError} where the entry is there but unreadable
  */
 export function readPreprocess(graph: Graph): Preprocess | undefined {
@@ -64,7 +64,7 @@ export function readPreprocess(graph: Graph): Preprocess | undefined {
 }
 
 export function writeMetadata(graph: Graph, metadata: Metadata): void {
-  // JSON has no infinity, which counts of absurd sizes can reach.
+  // JSON has no infinity, and the counts of absurd sizes can reach it.
   const finite = (_: string, value: unknown) =>
     value === Number.POSITIVE_INFINITY ? Number.MAX_VALUE : value;
   graph.metadata.set(KEY, JSON.stringify(metadata, finite));
@@ -101,8 +101,6 @@ function isRelu(value: unknown): boolean {
   }
 }
 
-const isElementName = (name: string) => [...CODES.values()].some((known) => known === name);
-
 const isTable: Check = (value) =>
   Array.isArray(value) && value.length === 64 && value.every((entry) => isCount(entry) && entry > 0);
 
@@ -111,7 +109,7 @@ const oneOf =
   (value) =>
     typeof value === "string" && names.includes(value);
 
-/** What each field must be, in words and as a check. A `?` marks those that may be missing. */
+/** What each field must be, in words and as a check. Those with a `?` are optional. */
 const FIELDS: Record<string, [expected: string, check: Check]> = {
   input: [INPUTS.join(" or "), oneOf(...INPUTS)],
   plan: [PLAN_NAMES.join(", "), oneOf(...PLAN_NAMES)],
@@ -129,7 +127,7 @@ const FIELDS: Record<string, [expected: string, check: Check]> = {
     (value) => Array.isArray(value) && value.every((name) => typeof name === "string"),
   ],
   "oneByOne?": ["true", (value) => value === true],
-  "type?": ["an element type", (value) => typeof value === "string" && isElementName(value)],
+  "type?": ["an element type", oneOf(...CODES.values())],
   "planes?": ["a value's name", (value) => typeof value === "string" && value !== ""],
 };
 

@@ -1,5 +1,5 @@
-/** The inputs that a model has beside its image, such as the image's size or a scale: their values as they are given. */
-import { GraphBuilder } from "../onnx/builder.js";
+/** The inputs that a model has beside its image, such as the image's size or a scale, and the values given for them. */
+import { GraphBuilder, makeNode } from "../onnx/builder.js";
 import {
   type Constant,
   type Dimension,
@@ -10,17 +10,17 @@ import {
   volume,
 } from "../onnx/graph.js";
 import { toHalf } from "../onnx/half.js";
-import { namesOf } from "../onnx/subgraph.js";
+import { freshNames } from "../onnx/subgraph.js";
 import { ConvertError } from "./errors.js";
 
 /**
- * Values of a model's inputs beside the image, by their names: of each input all numbers in row-major order, or one
- * number for all of its elements. Of an input whose first axis is the batch, those of one image; every image gets them.
+ * Values of a model's inputs beside the image, by name: all numbers of an input in row-major order, or one number for all
+ * of its elements. If the first axis is the batch, the values are those of one image, and every image gets them.
  */
 export type InputValues = Readonly<Record<string, GivenValues>>;
 export type GivenValues = number | boolean | bigint | ArrayLike<number | boolean | bigint>;
 
-/** What is given for an input; an object's own inherited properties are not. */
+/** The values given for an input. Properties that an object inherits do not count. */
 export const givenFor = (given: InputValues, name: string): GivenValues | undefined =>
   Object.hasOwn(given, name) ? given[name] : undefined;
 
@@ -31,11 +31,11 @@ function listOf(given: GivenValues): number[] {
   return Array.from(given).flat(Number.POSITIVE_INFINITY).map(Number);
 }
 
-/** The image that the values stand beside. */
+/** The image that the values go with. */
 export interface Beside {
   name: string;
   batch: Dimension;
-  /** Named lengths that are known by now. */
+  /** Lengths that have names, where they are known. */
   lengths?: ReadonlyMap<string, number>;
 }
 
@@ -50,8 +50,8 @@ export const describeInput = ({ name, type, shape }: ValueInfo): string =>
   `${name}: ${type} [${shape?.join(", ") ?? "?"}]`;
 
 /**
- * The values of inputs beside the image, which must all be given.
- * @throws {ConvertError} where one is not there, is given that the model does not have, or does not fit
+ * The values of all inputs beside the image.
+ * @throws {ConvertError} where one is not given, is not an input of the model, or does not fit
  */
 export function otherInputs(
   others: readonly ValueInfo[],
@@ -67,7 +67,7 @@ export function otherInputs(
   return others.map((input) => valuesOf(input, image, givenFor(given, input.name) as GivenValues));
 }
 
-/** The model with constants in the place of the inputs that are given and have not the free batch as an axis. */
+/** The model with constants in place of the given inputs, but for those whose first axis is a free batch. */
 export function withConstants(model: Graph, image: Beside, given: InputValues): Graph {
   const initializers = new Map(model.initializers);
   const inputs = model.inputs.filter((input, i) => {
@@ -85,8 +85,8 @@ export function withConstants(model: Graph, image: Beside, given: InputValues): 
 }
 
 /**
- * The graph with nodes in the place of the inputs that are given and have the batch as their first axis: as many times
- * the values as the first input has images.
+ * The graph with nodes in place of the given inputs whose first axis is the batch: they repeat the values for each image of
+ * the first input.
  */
 export function withRepeated(graph: Graph, image: Beside, given: InputValues): Graph {
   const bound = graph.inputs.slice(1).flatMap((input) => {
@@ -94,14 +94,13 @@ export function withRepeated(graph: Graph, image: Beside, given: InputValues): G
     return value === undefined ? [] : [valuesOf(input, image, value)];
   });
   if (bound.length === 0) return graph;
-  const g = new GraphBuilder(graph.name, graph.opsets.get(""));
-  for (const name of namesOf(graph)) g.unique(name);
+  const g = new GraphBuilder(graph.name, graph.opsets.get(""), undefined, freshNames(graph));
   const batch = g.slice(g.node("Shape", [graph.inputs[0]?.name as string]), { axis: 0, from: 0, to: 1 });
   for (const { name, type, dims, data } of bound) {
     const ones = g.ints(dims.slice(1).map(() => 1));
     const times = dims.length === 1 ? batch : g.node("Concat", [batch, ones], { axis: 0 });
     const one = g.constant(`${name}.one`, { type, dims, data });
-    g.graph.nodes.push({ ...tile(one, times, name) });
+    g.graph.nodes.push(makeNode("Tile", [one, times], [name], {}));
   }
   const made = g.build();
   const names = new Set(bound.map(({ name }) => name));
@@ -113,23 +112,14 @@ export function withRepeated(graph: Graph, image: Beside, given: InputValues): G
   };
 }
 
-const tile = (value: string, times: string, name: string) => ({
-  op: "Tile",
-  domain: "",
-  name,
-  inputs: [value, times],
-  outputs: [name],
-  attributes: new Map(),
-});
-
-/** The values of one image as those of several. */
+/** The values of one image, repeated for several. */
 export function repeated({ type, dims, data }: Constant, images: number): Constant {
   const all = new (data.constructor as new (length: number) => NumericArray)(images * data.length);
   for (let i = 0; i < images; i++) all.set(data as never, i * data.length);
   return { type, dims: [images * (dims[0] as number), ...dims.slice(1)], data: all };
 }
 
-/** @throws {ConvertError} where values are given for what is no input beside the image. */
+/** @throws {ConvertError} where values are given for something that is no input beside the image. */
 export function checkNames(others: readonly ValueInfo[], image: string, given: InputValues): void {
   const names = others.map(({ name }) => name);
   for (const name of Object.keys(given))
@@ -145,7 +135,7 @@ function valuesOf(input: ValueInfo, image: Beside, given: GivenValues): OtherInp
   const list = listOf(given);
   const { dims, isBatched } = dimsOf(input, image, list.length);
   const count = volume(dims);
-  // One number stands for all.
+  // One number is for all.
   const all = list.length === 1 ? Array<number>(count).fill(list[0] as number) : list;
   const data = asType(type, all);
   if (data === undefined)
@@ -155,7 +145,7 @@ function valuesOf(input: ValueInfo, image: Beside, given: GivenValues): OtherInp
   return { name, type, dims, data, isBatched };
 }
 
-/** Elements that a single number may be repeated for. */
+/** The most elements that one number is repeated for. */
 const MOST_REPEATED = 2 ** 24;
 
 /** The shape of `count` values, for one image where the first axis is the batch. */
@@ -181,7 +171,7 @@ function dimsOf(
   if (open === 0) {
     if (count === product || (count === 1 && product <= MOST_REPEATED))
       return { dims: wanted as number[], isBatched };
-    // Those of all images of a fixed batch.
+    // The values of all images of a fixed batch.
     if (typeof batch === "number" && isBatched && count === batch * product)
       return { dims: shape as number[], isBatched: false };
     return refuse(`${product}${isBatched ? " for an image" : ""}, or one for all`);

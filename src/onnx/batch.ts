@@ -6,28 +6,28 @@ import { inferShapes } from "./infer.js";
 import { reads } from "./subgraph.js";
 
 export interface BatchedOutput {
-  /** As the graph makes it, where that can be told. */
+  /** As inferred, `undefined` where it cannot be. */
   type: ElementType | undefined;
-  /** As declared, or as the graph makes it; `undefined` where neither tells. */
+  /** As declared, or else as inferred. */
   shape: Dimension[] | undefined;
   /** Whether its first axis is the batch. */
   isBatched: boolean;
-  /** Whether it has a number there although the batch is free, as tracing leaves it: right for one image only. */
+  /** Whether its first axis is a number although the batch is free, as tracing can leave it: right for one image only. */
   isTraced: boolean;
-  /** Whether what it says of one image depends on the others of the batch. */
+  /** Whether the results of one image depend on the others in its batch. */
   isMixed: boolean;
 }
 
-/** No model's own name of a length. */
+/** A name that no length of a model has. */
 const BATCH = "\0batch";
 
 /**
- * For each output, whether its first axis is the batch: the batch's way through the graph leads there, or it is
- * declared as the batch of the input is: by the same name, or by the same number.
- * @param batch - the length of the first input's first axis as it is declared
+ * For each output, whether its first axis is the batch: inference finds it there, or the axis is declared with the same
+ * name or number as the batch of the input.
+ * @param batch The declared length of the first input's first axis.
  */
 export function batchedOutputs(graph: Graph, batch: Dimension): Map<string, BatchedOutput> {
-  // Whoever opens or converts the graph checks what a runtime makes of it; a model of plan exploded makes gigabytes.
+  // No limit: a model of plan exploded computes gigabytes. What opens or converts a model checks the limits.
   const budget = new Budget(Number.POSITIVE_INFINITY);
   const facts = inferShapes(withBatch(graph, batch), { partial: true, budget });
   const mixed = mixedValues(graph, facts);
@@ -37,7 +37,7 @@ export function batchedOutputs(graph: Graph, batch: Dimension): Map<string, Batc
       const shape = declared ?? made?.shape.map((length) => (length === BATCH ? batch : length));
       const [first] = made?.shape ?? [];
       const isTraced = typeof batch === "string" && typeof first === "number";
-      // Declared as the batch, and always of another length: it is not.
+      // Declared as the batch, but of another length for every batch.
       const isOther = isTraced && first !== 1;
       const isBatched = first === BATCH || (shape?.[0] === batch && !isOther);
       return [name, { type: made?.type, shape, isBatched, isTraced, isMixed: mixed.has(name) }];
@@ -45,12 +45,12 @@ export function batchedOutputs(graph: Graph, batch: Dimension): Map<string, Batc
   );
 }
 
-/** Operators that read a batch and say of its size or type alone. */
+/** Operators whose results depend on the shape or type of a batch alone. */
 const OF_SHAPE = new Set(["Shape", "Size", "ConstantOfShape"]);
-/** Operators that find one scale for the whole batch. */
+/** Operators that compute one scale for the whole batch. */
 const OF_ALL = new Set(["DynamicQuantizeLinear", "DynamicQuantizeMatMul"]);
 
-/** Values in which the images of a batch come together: those that have lost its axis, and all that depend on them. */
+/** Values in which the images of a batch mix: those without its axis, and all that depend on them. */
 function mixedValues({ nodes, inputs }: Graph, facts: ReadonlyMap<string, Facts>): Set<string> {
   const mixed = new Set<string>();
   const ofImages = new Set(inputs.flatMap(({ name }) => (hasBatch(facts.get(name)) ? [name] : [])));
@@ -72,7 +72,7 @@ function mixedValues({ nodes, inputs }: Graph, facts: ReadonlyMap<string, Facts>
 
 const hasBatch = (facts: Facts | undefined) => facts?.shape.includes(BATCH) ?? false;
 
-/** The graph with a name of its own for the batch, whose way through the graph can then be followed. */
+/** The graph with a unique name for the batch, which inference then follows. */
 function withBatch(graph: Graph, batch: Dimension): Graph {
   const renamed = <T extends { shape: Dimension[] | undefined }>(value: T, isBatched: boolean): T =>
     isBatched && value.shape && value.shape.length > 0

@@ -13,7 +13,7 @@ import {
 import { Names } from "./names.js";
 import { renameInSubgraphs } from "./subgraph.js";
 
-/** An attribute as written by hand: a whole number is an `int`, so a float needs {@link float}. */
+/** An attribute as code writes it: a whole number is an `int`, so a float needs {@link float}. */
 export type PlainAttribute = number | string | number[] | Constant | Attribute;
 
 /** Marks an attribute as float: ONNX tells `1` from `1.0`, JavaScript does not. */
@@ -31,16 +31,19 @@ export const float = (value: number): Attribute => ({ kind: "float", value });
  */
 export class GraphBuilder {
   readonly graph: Graph;
-  private readonly names = new Names();
   private readonly cached = new Map<string, string>();
   private readonly constants = new Map<NumericArray, Map<string, string>>();
   private readonly renamed: { value: string; name: string }[] = [];
 
-  /** @param budget What the constants may take that are made for the graph. */
+  /**
+   * @param budget What the constants of the graph may take.
+   * @param names Those of values that the graph is built beside, if there are such.
+   */
   constructor(
     name: string,
     opset = 17,
     readonly budget = new Budget(),
+    private readonly names = new Names(),
   ) {
     this.graph = {
       name,
@@ -51,6 +54,10 @@ export class GraphBuilder {
       nodes: [],
       metadata: new Map(),
     };
+  }
+
+  get opset(): number {
+    return this.graph.opsets.get("") ?? 0;
   }
 
   /** A name like `hint` that no value has yet. */
@@ -64,7 +71,7 @@ export class GraphBuilder {
     return unique;
   }
 
-  /** The same data in the same shape, as weights that layers have in common, is there once. */
+  /** Adds a constant. The same data in the same shape, such as a weight that layers share, is added once. */
   constant(hint: string, value: Constant): string {
     const shapes = this.constants.get(value.data) ?? new Map<string, string>();
     this.constants.set(value.data, shapes);
@@ -115,8 +122,7 @@ export class GraphBuilder {
 
   /** `Slice` along one axis with step 1: operator sets before 10 have its limits as attributes. */
   slice(x: string, { axis, from, to }: { axis: number; from: number; to: number }, hint = "Slice"): string {
-    if ((this.graph.opsets.get("") ?? 0) < 10)
-      return this.node("Slice", [x], { starts: [from], ends: [to], axes: [axis] }, hint);
+    if (this.opset < 10) return this.node("Slice", [x], { starts: [from], ends: [to], axes: [axis] }, hint);
     return this.node("Slice", [x, this.ints([from]), this.ints([to]), this.ints([axis])], {}, hint);
   }
 
@@ -126,7 +132,7 @@ export class GraphBuilder {
     this.graph.nodes.push({ ...node, name: outputs[0] as string, inputs, outputs });
   }
 
-  /** Declares `value` as the graph's output `name`; the value is renamed, unless it is an input, a constant or an output already. */
+  /** Makes `value` the graph's output `name`. The value is renamed, unless it is an input, a constant or another output. */
   output(value: string, name: string, type: ElementType, shape: Dimension[] | undefined): void {
     this.graph.outputs.push({ name, type, shape });
     if (value === name) return;
@@ -134,7 +140,7 @@ export class GraphBuilder {
     this.renamed.push({ value, name });
   }
 
-  /** To be called when all is there. */
+  /** The graph, when all nodes and outputs are there. */
   build(): Graph {
     const { nodes, outputs } = this.graph;
     const made = new Set(nodes.flatMap((node) => node.outputs));

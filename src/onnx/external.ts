@@ -1,5 +1,5 @@
 /**
- * Constants whose data lies in files beside the model:
+ * Constants whose data is in files beside the model:
  * https://github.com/onnx/onnx/blob/main/docs/ExternalData.md
  */
 import type { TensorProto } from "./generated/onnx_pb.js";
@@ -40,7 +40,7 @@ export function externalBytes(
 
 const whole = (text: string) => (/^\d{1,15}$/.test(text) ? Number(text) : undefined);
 
-/** Whether a path is relative and stays below where it starts, on every system. */
+/** Whether a path is relative and stays inside its folder, on every system. */
 function isInside(location: string): boolean {
   if (location === "" || /^[/\\]|^[a-zA-Z]:|\0/.test(location)) return false;
   return !location.split(/[/\\]/).includes("..");

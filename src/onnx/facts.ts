@@ -4,30 +4,32 @@ import {
   type Dimension,
   describe,
   type ElementType,
+  floatAttribute,
+  intAttribute,
   intsAttribute,
   type Node,
   numbers,
   OnnxError,
+  stringAttribute,
   volume,
 } from "./graph.js";
 
-/**
- * What is known of a value before the graph runs.
- *
- * Shapes may hold names for lengths known only at run time. `contents` holds the elements of a small tensor as far as
- * they are known, in integer ones names of lengths among them: that is what sees through the `Shape → Gather → Unsqueeze →
- * Concat → Reshape` with which PyTorch exports write a flatten.
- */
+/** What is known of a value before the graph runs. */
 export interface Facts {
   type: ElementType;
+  /** Lengths that are known only at run time have names. */
   shape: Dimension[];
+  /**
+   * The elements of a small tensor, where they are known. Integers can be names of lengths: with them inference sees
+   * through the `Shape → Gather → Unsqueeze → Concat → Reshape` that PyTorch exports for a flatten.
+   */
   contents?: Dimension[];
 }
 
 const FOLLOWED: readonly ElementType[] = ["int64", "int32", "float32", "float64", "bool"];
 
-/** A name for a length, or an integer, of which nothing is known. */
-export const fresh = (call: Call, axis: number): string => `?${call.label}_${axis}`;
+/** A name for a length, or an integer, that is not known. */
+export const fresh = (node: NodeContext, axis: number): string => `?${node.label}_${axis}`;
 export const isFresh = (value: Dimension | undefined): boolean =>
   typeof value === "string" && value.startsWith("?");
 
@@ -53,62 +55,78 @@ export function constantOf(node: Node): Constant {
     : { type: "int64", dims, data: BigInt64Array.from(list, BigInt) };
 }
 
-/** One node with the facts of its inputs, and the ways in which rules fail. */
-export class Call {
+/** One node with the facts of its inputs. Its methods read what a shape rule needs, or fail. */
+export class NodeContext {
   constructor(
-    readonly node: Node,
+    readonly raw: Node,
     readonly inputs: (Facts | undefined)[],
     readonly budget: Budget = new Budget(),
   ) {}
 
-  /** The node's result as part of the names of lengths. */
+  /** The name of the node's result, as it stands in names of lengths. */
   get label(): string {
-    return this.budget.label(this.node.outputs[0] ?? "");
+    return this.budget.label(this.raw.outputs[0] ?? "");
   }
 
-  /** Whether so many elements of a result may be followed: to be asked before they are made. */
+  int(name: string, otherwise: number): number {
+    return intAttribute(this.raw, name, otherwise);
+  }
+
+  float(name: string, otherwise: number): number {
+    return floatAttribute(this.raw, name, otherwise);
+  }
+
+  string(name: string, otherwise: string): string {
+    return stringAttribute(this.raw, name, otherwise);
+  }
+
+  ints(name: string): number[] | undefined {
+    return intsAttribute(this.raw, name);
+  }
+
+  /** Whether the budget allows to follow so many elements of a result. Ask before making them. */
   follows(count: number): boolean {
     return this.budget.follows(count);
   }
 
-  /** The number of axes of a result: to be asked before its shape is made. */
+  /** Checks the number of axes of a result. Ask before making its shape. */
   rank(count: number): number {
     if (count <= LIMITS.rank) return count;
     return this.fail(`its result would have ${count} axes, expected at most ${LIMITS.rank}`);
   }
 
-  /** Input `i`, which must be there. */
+  /** Input `i`; fails where it is left out. */
   input(i: number): Facts {
     const found = this.inputs[i];
     return found ?? this.fail(`input ${i} is missing`);
   }
 
-  /** The fully known integers of input `i`, or those of the attribute that older operator sets have in its place. */
+  /** The integers of input `i`, or of the attribute that older operator sets have instead; fails where one is not known. */
   integers(i: number, attribute: string): number[] | undefined {
     const given = this.wholeNumbers(i, attribute);
-    if (given === undefined && this.node.inputs[i])
+    if (given === undefined && this.raw.inputs[i])
       return this.fail(`${attribute} (input ${i}) is not known before the graph runs`);
-    if (given === undefined) return intsAttribute(this.node, attribute);
+    if (given === undefined) return this.ints(attribute);
     const { contents } = given;
     if (contents?.every((value) => typeof value === "number")) return contents as number[];
     return this.fail(`${attribute} (input ${i}) is not known before the graph runs`);
   }
 
-  /** Input `i`, whose elements count or number something: a fraction among them would be taken for a length later. */
+  /** Input `i`, whose elements must be whole: a fraction would later be taken for a length. */
   private wholeNumbers(i: number, what: string): Facts | undefined {
     const given = this.inputs[i];
     if (given === undefined || given.type === "int64" || given.type === "int32") return given;
     return this.fail(`${what} (input ${i}) is ${given.type}, expected int64 or int32`);
   }
 
-  /** The integers of input `i` as far as they are known, or those of the attribute. */
+  /** The integers of input `i`, with names for those that are not known, or those of the attribute. */
   some(i: number, attribute: string): Dimension[] | undefined {
     const given = this.wholeNumbers(i, attribute);
     const length = given?.shape[0] ?? 1;
     if (given === undefined || given.contents !== undefined || typeof length !== "number")
       return given?.contents ?? this.integers(i, attribute);
     if (length > LIMITS.rank) return this.fail(`${attribute} (input ${i}) has ${length} entries`);
-    const name = this.budget.label(this.node.inputs[i] ?? "");
+    const name = this.budget.label(this.raw.inputs[i] ?? "");
     return Array.from({ length }, (_, at) => `?${name}[${at}]`);
   }
 
@@ -127,9 +145,12 @@ export class Call {
   }
 
   fail(reason: string): never {
-    throw new OnnxError(`${describe(this.node)}: ${reason}`, this.node);
+    throw new OnnxError(`${describe(this.raw)}: ${reason}`, this.raw);
   }
 }
 
-/** The facts of a node's outputs. */
-export type ShapeRule = (call: Call) => Facts[];
+/** The facts of a node's outputs, or of its only one. */
+export type ShapeRule = (node: NodeContext) => Facts | Facts[];
+
+/** Of a node with one output. */
+export type ResultRule = (node: NodeContext) => Facts;

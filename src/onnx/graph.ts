@@ -12,11 +12,11 @@ export interface Graph {
   /** In topological order. */
   nodes: Node[];
   metadata: Map<string, string>;
-  /** What the file says of values inside the graph: of use where an operator has no shape rule. */
+  /** Values inside the graph that the file declares. They help where an operator has no shape rule. */
   values?: ValueInfo[];
-  /** The file's IR version, where it is later than the one that is written otherwise. */
+  /** The file's IR version, if it is later than the one that is written by default. */
   irVersion?: number;
-  /** Functions that nodes of other domains call, as the file's own bytes. */
+  /** Functions that nodes of other domains call, as bytes of the file. */
   functions?: Uint8Array[];
 }
 
@@ -41,7 +41,7 @@ export interface ValueInfo {
   type: ElementType;
   /** `undefined` where the file leaves the rank open. */
   shape: Dimension[] | undefined;
-  /** Of a value that is no dense tensor (`type` is then `"other"`): the file's own bytes of its type. */
+  /** The type of a value that is no dense tensor (`type` is `"other"`), as bytes of the file. */
   otherType?: Uint8Array;
 }
 
@@ -52,7 +52,7 @@ export type ElementType =
   | PackedType
   | "other";
 
-/** Types that have no array of their own: a constant's data is the file's own bytes of the tensor. */
+/** Types without an array in JavaScript: a constant's data is bytes of the file. */
 export type PackedType = "string" | "complex64" | "complex128" | "uint4" | "int4" | "float4e2m1";
 
 export type NumericArray =
@@ -68,8 +68,8 @@ export type NumericArray =
   | BigInt64Array;
 
 /**
- * A tensor known when the graph is built. Floating types that JavaScript has no array for are kept as their bits, bool
- * as 0 and 1; of a {@link PackedType} `data` is a whole TensorProto.
+ * A tensor that is known when the graph is built. Floating types without an array in JavaScript are kept as bits, bool as
+ * 0 and 1. For a {@link PackedType}, `data` is a whole TensorProto.
  */
 export interface Constant {
   type: ElementType;
@@ -85,31 +85,34 @@ export type Attribute =
   | { kind: "ints"; value: number[] }
   | { kind: "strings"; value: string[] }
   | { kind: "tensor"; value: Constant }
-  /** A kind this package does not look into (subgraphs, sparse tensors, types): kept as the file's own bytes. */
+  /** A kind that is kept as bytes of the file: subgraphs, sparse tensors, types. */
   | { kind: "opaque"; value: Uint8Array };
 
-/** A model file, graph or node that is not what it should be. */
+/** An invalid model file, graph or node. */
 export class OnnxError extends JpegDomainError {
   override name = "OnnxError";
   constructor(
     message: string,
-    /** The node at fault, if it is one. */
+    /** The node at fault, if it is a node. */
     readonly node?: Node,
   ) {
     super(message);
   }
 }
 
+/** The standard operators go by two names of their domain. */
+export const standardDomain = (domain: string): string => (domain === "ai.onnx" ? "" : domain);
+
 /** `Conv node "/block1/conv1/Conv"`: how messages name a node. */
 export function describe(node: Node): string {
   return `${node.domain ? `${node.domain}.` : ""}${node.op} node "${node.name || (node.outputs[0] ?? "")}"`;
 }
 
-/** The entry of a table under a name that a file gives, which may be that of what every object has, as `toString`. */
+/** The entry of a table under a name from a file. Names that every object has, such as `toString`, find nothing. */
 export const entryOf = <T>(table: Readonly<Record<string, T>>, name: string): T | undefined =>
   Object.hasOwn(table, name) ? table[name] : undefined;
 
-/** The entry of an operator of the standard set. */
+/** The entry of a standard operator. */
 export const ruleFor = <T>(table: Readonly<Record<string, T>>, { domain, op }: Node): T | undefined =>
   domain === "" ? entryOf(table, op) : undefined;
 
@@ -166,9 +169,4 @@ export function numbers(constant: Constant): number[] {
 /** A float constant's values as float32, without a copy where they already are. */
 export function floats(constant: Constant): Float32Array {
   return constant.data instanceof Float32Array ? constant.data : Float32Array.from(numbers(constant));
-}
-
-/** The node that makes each value. Inputs and initialisers have none. */
-export function producers(graph: Graph): Map<string, Node> {
-  return new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
 }

@@ -1,5 +1,5 @@
 import { type Budget, budgetOf, LIMITS } from "./budget.js";
-import { Call, constantFacts, type Facts } from "./facts.js";
+import { constantFacts, type Facts, NodeContext } from "./facts.js";
 import {
   type Constant,
   type Dimension,
@@ -79,8 +79,8 @@ export class Inference {
     try {
       const rule = ruleFor(SHAPE_RULES, node) ?? (isFixed ? ruleFor(CONSTANT_RULES, node) : undefined);
       if (rule === undefined) throw new OnnxError(`${describe(node)}: no shape rule for this operator`, node);
-      const call = new Call(node, inputs, this.budget);
-      return rule(call).map((result) => sound(call, result));
+      const context = new NodeContext(node, inputs, this.budget);
+      return [rule(context)].flat().map((result) => checked(context, result));
     } catch (error) {
       if (this.partial && error instanceof OnnxError) return [];
       throw error;
@@ -103,16 +103,17 @@ const hinted = (value: ValueInfo | undefined): Facts | undefined =>
 const isKnown = ({ contents }: Facts): boolean =>
   contents?.every((value) => typeof value === "number") === true;
 
-/** What a rule gives, if it can be so; its elements are left out where they do not fit. */
-function sound(call: Call, { type, shape, contents }: Facts): Facts {
-  call.rank(shape.length);
-  if (!shape.every(isDimension)) call.fail(`its result would have shape [${shape.map(String).join(", ")}]`);
+/** The result of a rule, checked: contents that do not fit are left out. */
+function checked(context: NodeContext, { type, shape, contents }: Facts): Facts {
+  context.rank(shape.length);
+  if (!shape.every(isDimension))
+    context.fail(`its result would have shape [${shape.map(String).join(", ")}]`);
   const fits =
     contents !== undefined &&
     contents.length <= LIMITS.contents &&
     shape.every((length) => typeof length === "number") &&
     volume(shape) === contents.length &&
-    (call.inputs.some((input) => input?.contents === contents && input.type === type) ||
+    (context.inputs.some((input) => input?.contents === contents && input.type === type) ||
       contents.every((value) => isElement(type, value)));
   return { type, shape, ...(fits && { contents }) };
 }
@@ -120,7 +121,7 @@ function sound(call: Call, { type, shape, contents }: Facts): Facts {
 const isDimension = (length: Dimension): boolean =>
   typeof length === "string" || (Number.isSafeInteger(length) && length >= 0);
 
-/** Whether a value can be an element of a tensor: floats are any number, integers and truths such, or names of lengths. */
+/** Whether a value can be an element of a tensor: any number of floats, a whole one of others, or the name of a length. */
 const isElement = (type: ElementType, value: Dimension): boolean =>
   typeof value === "string" || (typeof value === "number" && (isFloat(type) || Number.isSafeInteger(value)));
 

@@ -1,11 +1,15 @@
-/** Names that a graph has, and new ones beside them. */
+/** The names in use in a graph, and new ones. */
 export class Names {
   private readonly taken: Set<string>;
-  /** The number to try next after a hint: without it, a thousand nodes of one hint would try half a million names. */
+  /** The number to try next for a hint: otherwise a thousand nodes with one hint would try half a million names. */
   private readonly next = new Map<string, number>();
 
   constructor(taken: Iterable<string> = []) {
     this.taken = new Set(taken);
+  }
+
+  has(name: string): boolean {
+    return this.taken.has(name);
   }
 
   take(name: string): void {

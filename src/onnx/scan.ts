@@ -2,7 +2,7 @@
  * Counts what a file holds before it is decoded: an empty message is two bytes in the file, and two hundred in memory.
  * https://protobuf.dev/programming-guides/encoding/
  */
-import { LIMITS, LimitError } from "./budget.js";
+import { checkLimit, LIMITS } from "./budget.js";
 
 type Kind =
   | "model"
@@ -33,20 +33,12 @@ const MESSAGES: Record<Kind, Record<number, Kind>> = {
 /** Wire types. */
 const [VARINT, FIXED64, LENGTH, FIXED32] = [0, 1, 2, 5];
 
-const WHAT = { messages: "nodes, attributes, values and constants in all", nodes: "nodes" };
-
-function count(counts: Record<keyof typeof WHAT, number>, what: keyof typeof WHAT): void {
-  if (++counts[what] <= LIMITS[what]) return;
-  const limit = LIMITS[what];
-  throw new LimitError(`the model has more than ${limit} ${WHAT[what]}`, counts[what], limit);
-}
-
 /**
- * @throws {LimitError} where the file holds more messages than {@link LIMITS} allow. Damage is left to the decoder.
+ * @throws {LimitError} where the file holds more messages than {@link LIMITS} allow. The decoder finds damage.
  */
 export function checkMessages(bytes: Uint8Array): void {
-  const counts = { messages: 0, nodes: 0 };
-  /** Messages that are still to be looked into. */
+  let [messages, nodes] = [0, 0];
+  /** Messages to look into. */
   const open: { kind: Kind; from: number; to: number }[] = [{ kind: "model", from: 0, to: bytes.length }];
   for (let message = open.pop(); message !== undefined; message = open.pop()) {
     const { kind, to } = message;
@@ -70,8 +62,12 @@ export function checkMessages(bytes: Uint8Array): void {
         const length = varint();
         const inner = MESSAGES[kind][Math.floor(tag / 8)];
         if (inner !== undefined) {
-          count(counts, "messages");
-          if (inner === "node") count(counts, "nodes");
+          checkLimit(
+            ++messages,
+            LIMITS.messages,
+            "the model has too many nodes, attributes, values and constants",
+          );
+          if (inner === "node") checkLimit(++nodes, LIMITS.nodes, "the model has too many nodes");
           if (length > 0) open.push({ kind: inner, from: at, to: Math.min(at + length, to) });
         }
         at += length;

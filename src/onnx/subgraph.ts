@@ -1,4 +1,4 @@
-/** The graphs inside `If`, `Loop` and `Scan`, of which only the names that they share with the graph around matter. */
+/** The graphs inside `If`, `Loop` and `Scan`. Only the names that they share with the outer graph matter here. */
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { ExternalFiles } from "./external.js";
 import {
@@ -12,42 +12,42 @@ import { Names } from "./names.js";
 import { inlined } from "./tensors.js";
 
 interface Shared {
-  /** Names of the graph around that a graph reads. */
+  /** Names of the outer graph that a graph reads. */
   read: Set<string>;
-  /** Names that it makes itself. */
+  /** Names of its own values. */
   made: Set<string>;
 }
 
-/** The names that a node's subgraphs read from around it, and those that they make. */
+/** The names that a node's subgraphs read from the outer graph, and those of their own values. */
 export function subgraphNames(node: Node): Shared {
   const names: Shared = { read: new Set(), made: new Set() };
   for (const graph of subgraphs(node)) collect(graph, undefined, names);
   return names;
 }
 
-/** Every name that is taken in a graph: of its values, those of its nodes' subgraphs, and its nodes. */
-export const namesOf = ({ inputs, outputs, initializers, nodes }: Graph): Set<string> =>
+/** All names in use: of values, of nodes, and of values in subgraphs. */
+const namesOf = ({ inputs, outputs, initializers, nodes }: Graph): Set<string> =>
   new Set([
     ...[...inputs, ...outputs].map(({ name }) => name),
     ...initializers.keys(),
     ...nodes.flatMap((node) => [node.name, ...node.outputs, ...subgraphNames(node).made]),
   ]);
 
-/** Gives names that nothing in a graph has yet. */
+/** The names in use in a graph: new ones differ from them. */
 export const freshNames = (graph: Graph): Names => new Names(namesOf(graph));
 
-/** All that a node reads: its inputs, and what its subgraphs read from around it. */
+/** All that a node reads: its inputs, and what its subgraphs read from the outer graph. */
 export const reads = (node: Node): string[] =>
   hasSubgraph(node) ? [...node.inputs, ...subgraphNames(node).read] : node.inputs;
 
 export const hasSubgraph = ({ attributes }: Node): boolean =>
   [...attributes.values()].some(({ kind }) => kind === "opaque");
 
-/** The node with names of the graph around replaced in its subgraphs. */
+/** The node with names of the outer graph replaced in its subgraphs. */
 export const renameInSubgraphs = (node: Node, rename: (name: string) => string): Node =>
   changed(node, (graph) => replace(graph, undefined, rename));
 
-/** The node with every name in its subgraphs replaced, their own too. */
+/** The node with all names in its subgraphs replaced. */
 export const renameWithinSubgraphs = (node: Node, rename: (name: string) => string): Node =>
   changed(node, (graph) => replaceAll(graph, rename));
 
@@ -66,7 +66,7 @@ function changed(node: Node, change: (graph: GraphProto) => void): Node {
 
 const decode = (bytes: Uint8Array) => fromBinary(AttributeProtoSchema, bytes);
 
-/** The graphs that an attribute holds. */
+/** The graphs in an attribute. */
 export const graphsOf = ({ type, g, graphs }: AttributeProto): GraphProto[] =>
   type === AttributeType.GRAPH ? (g ? [g] : []) : type === AttributeType.GRAPHS ? graphs : [];
 
@@ -82,7 +82,7 @@ const own = (graph: GraphProto): string[] => [
   ...graph.node.flatMap(({ output }) => output),
 ];
 
-/** The values that nodes of a graph can read: its own, and those of the graphs around. */
+/** The values that a subgraph's nodes find inside: those of the subgraph, and of subgraphs around it. */
 class Scope {
   private readonly own: Set<string>;
 
@@ -114,7 +114,7 @@ function replace(graph: GraphProto, around: Scope | undefined, rename: (name: st
     node.input = node.input.map(renamed);
     for (const inner of node.attribute.flatMap(graphsOf)) replace(inner, scope, rename);
   }
-  // A result that is a value of the graph around is named after it.
+  // A result can be a value of the outer graph.
   for (const output of graph.output) output.name = renamed(output.name);
 }
 
@@ -130,7 +130,7 @@ function replaceAll(graph: GraphProto, rename: (name: string) => string): void {
   }
 }
 
-/** Takes the data of all constants in an attribute's subgraphs into them. */
+/** Reads the data of all constants in an attribute's subgraphs from other files. */
 export function inlineExternal(proto: AttributeProto, files: ExternalFiles | undefined): void {
   for (const graph of graphsOf(proto)) {
     graph.initializer = graph.initializer.map((tensor) => inlined(tensor, files));

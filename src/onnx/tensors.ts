@@ -1,6 +1,6 @@
-/** TensorProto ⇄ constants, their data in the file or in others beside it. */
+/** TensorProto ⇄ constants. Their data is in the model's file, or in others beside it. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { type Budget, LIMITS, LimitError } from "./budget.js";
+import { type Budget, checkLimit, LIMITS } from "./budget.js";
 import { type ExternalFiles, externalBytes } from "./external.js";
 import { type SparseTensorProto, type TensorProto, TensorProtoSchema } from "./generated/onnx_pb.js";
 import {
@@ -39,7 +39,7 @@ const ARRAYS: Record<Exclude<ElementType, PackedType | "other">, [code: number, 
   float8e5m2fnuz: [20, Uint8Array],
   float8e8m0: [24, Uint8Array],
 };
-/** Types kept as they are in the file, and the bits of one element (strings have no fixed number). */
+/** Types that are kept as the file has them, and the bits of one element (strings have no fixed number). */
 const PACKED: Record<PackedType, [code: number, bits: number]> = {
   string: [8, 0],
   complex64: [14, 64],
@@ -71,7 +71,7 @@ export function elementCode(type: ElementType): number {
 }
 
 /**
- * The constant that a tensor of the file is.
+ * A tensor of the file as a constant.
  * @throws {OnnxError} where its data is missing, or of another length than its shape asks for.
  */
 export function readTensor(proto: TensorProto, files: ExternalFiles | undefined): Constant {
@@ -85,22 +85,17 @@ export function readTensor(proto: TensorProto, files: ExternalFiles | undefined)
   return { type, dims, data };
 }
 
-/** A constant's lengths. Together with a length of 0 any other would fit, and what follows may count to it. */
+/** A constant's lengths, each checked: beside a length of 0 any other would fit, and loops may count to it. */
 function readDims(dims: bigint[], label: string): number[] {
   const lengths = dims.map(Number);
-  if (lengths.length > LIMITS.rank)
-    throw new LimitError(
-      `${label} has ${lengths.length} axes, expected at most ${LIMITS.rank}`,
-      lengths.length,
-      LIMITS.rank,
-    );
+  checkLimit(lengths.length, LIMITS.rank, `${label} has ${lengths.length} axes`);
   const isSound = lengths.every((length) => length >= 0 && length < 2 ** 31);
   if (!isSound || !Number.isSafeInteger(volume(lengths)))
     throw new OnnxError(`${label} has shape [${dims.join(", ")}], expected lengths from 0 to 2147483647`);
   return lengths;
 }
 
-/** The tensor with its data in itself. */
+/** The tensor with its data, read from another file if it is there. */
 export function inlined(proto: TensorProto, files: ExternalFiles | undefined): TensorProto {
   if (proto.externalData.length === 0 && proto.dataLocation !== 1) return proto;
   const type = elementType(proto.dataType, proto.name);
@@ -125,7 +120,7 @@ function tensorData(proto: TensorProto, type: keyof typeof ARRAYS): NumericArray
       throw new OnnxError(
         `constant "${proto.name}" holds ${rawData.length} bytes, not a multiple of ${size}`,
       );
-    // A copy: the file's bytes stand at any offset, and must not be shared with a graph that may be changed.
+    // A copy: the bytes start at any offset of the file, and the graph may change them.
     return new array(new Uint8Array(rawData).buffer);
   }
   switch (type) {
@@ -145,9 +140,9 @@ function tensorData(proto: TensorProto, type: keyof typeof ARRAYS): NumericArray
 }
 
 /**
- * A sparse tensor as a dense constant, its name with it: values `[n]` with indices `[n]` into the elements in a row, or
- * `[n, rank]`, one for each axis.
- * @throws {OnnxError} where an index lies outside, or there are not as many as values.
+ * A sparse tensor as a dense constant, with its name. Of `n` values, the indices are `[n]`, into the elements in
+ * row-major order, or `[n, rank]`, one for each axis.
+ * @throws {OnnxError} where an index lies outside, or the numbers of values and indices differ.
  * @throws {LimitError} where the dense tensor is larger than the budget allows.
  */
 export function readSparse(

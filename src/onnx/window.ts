@@ -1,6 +1,6 @@
 import { type Dimension, describe, intsAttribute, type Node, OnnxError, stringAttribute } from "./graph.js";
 
-/** The window of a convolution or pooling along each spatial axis, padding resolved. */
+/** The window of a convolution or pooling along each spatial axis, with its padding as numbers. */
 export interface Window {
   kernel: number[];
   strides: number[];
@@ -9,7 +9,7 @@ export interface Window {
   pads: number[];
 }
 
-/** Beyond any length of an image, and small enough for sums and products to be exact. */
+/** More than any image needs, and small enough for exact sums and products. */
 const LARGEST = 2 ** 31 - 1;
 
 function checkList(node: Node, name: string, list: number[], count: number, least: number): number[] {
@@ -21,7 +21,7 @@ function checkList(node: Node, name: string, list: number[], count: number, leas
   );
 }
 
-/** Reads a node's window; `spatial` is the input's spatial shape, needed only for `auto_pad`. */
+/** Reads a node's window. Only `auto_pad` needs `spatial`, the input's spatial shape. */
 export function readWindow(node: Node, kernel: number[], spatial: Dimension[]): Window {
   const rank = kernel.length;
   checkList(node, "kernel_shape", kernel, rank, 1);

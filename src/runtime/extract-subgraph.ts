@@ -1,6 +1,6 @@
 import type { Dimension, Graph } from "../onnx/graph.js";
-import { OnnxError, producers } from "../onnx/graph.js";
-import { reads } from "../onnx/subgraph.js";
+import { OnnxError } from "../onnx/graph.js";
+import { GraphIndex } from "../onnx/graph-index.js";
 
 /**
  * Extracts the subgraph from a value to the outputs: the value becomes the first input, and the nodes before it go.
@@ -13,14 +13,14 @@ export function extractSubgraph(
   shape: Dimension[],
   before: readonly string[] = graph.inputs.map(({ name }) => name),
 ): Graph {
-  const producerOf = producers(graph);
+  const index = new GraphIndex(graph);
   const [needed, kept] = [new Set<string>(), new Set<unknown>()];
   const queue = graph.outputs.map(({ name }) => name);
   const others = graph.inputs.filter(({ name }) => !before.includes(name));
   for (let name = queue.pop(); name !== undefined; name = queue.pop()) {
     if (name === "" || name === value || needed.has(name)) continue;
     needed.add(name);
-    const node = producerOf.get(name);
+    const node = index.producer(name);
     const isGiven = graph.initializers.has(name) || others.some((input) => input.name === name);
     if (node === undefined && !isGiven)
       throw new OnnxError(
@@ -28,7 +28,7 @@ export function extractSubgraph(
       );
     if (node === undefined) continue;
     kept.add(node);
-    for (const read of reads(node)) queue.push(read);
+    for (const read of index.reads(node)) queue.push(read);
   }
   return {
     ...graph,

@@ -4,10 +4,10 @@ import type { Metadata } from "../convert/metadata.js";
 import { JpegDomainError } from "../errors.js";
 import { type BatchedOutput, batchedOutputs } from "../onnx/batch.js";
 import { makeNode } from "../onnx/builder.js";
-import { kindOfType } from "../onnx/file.js";
 import { type Dimension, type ElementType, type Graph, type ValueInfo, volume } from "../onnx/graph.js";
 import { fromHalf } from "../onnx/half.js";
-import { namesOf } from "../onnx/subgraph.js";
+import { freshNames } from "../onnx/subgraph.js";
+import { kindOfType } from "../onnx/values.js";
 
 /** A model's output for one image. */
 export interface ModelOutput {
@@ -76,7 +76,7 @@ export function readableOutputs(
 ): Readable {
   const wanted = choose(graph.outputs, chosen);
   const inferred = batchedOutputs(graph, batch);
-  const taken = namesOf(graph);
+  const names = freshNames(graph);
   let isBatchable = !metadata.oneByOne;
   const outputs = wanted.map((declared): ReadOutput => {
     const { name } = declared;
@@ -84,7 +84,7 @@ export function readableOutputs(
     const type = typeOf(declared, found.type);
     const isBatched = metadata.batched?.includes(name) ?? found.isBatched;
     isBatchable &&= isBatched && !isTraced && !isMixed;
-    const value = type !== undefined && CAST.has(type) ? unique(`${name}.float32`, taken) : name;
+    const value = type !== undefined && CAST.has(type) ? names.unique(`${name}.float32`) : name;
     return { name, type, shape: isBatched ? shape?.slice(1) : shape, value, isBatched };
   });
   // An output of such a type keeps the session from opening even if it is not wanted.
@@ -123,12 +123,6 @@ function typeOf(output: ValueInfo, inferred: ElementType | undefined): ElementTy
   throw new JpegDomainError(
     `output "${name}" is ${kindOfType(otherType)}, which cannot be read; expected a tensor (choose other outputs by name)`,
   );
-}
-
-function unique(hint: string, taken: ReadonlySet<string>): string {
-  let name = hint;
-  for (let i = 1; taken.has(name); i++) name = `${hint}_${i}`;
-  return name;
 }
 
 /** Whether a run's tensors have the expected batch axis. */

@@ -1,33 +1,22 @@
-/** The names of a converted model's inputs, kept free: what a model calls by them gives way. */
+/** The names of a converted model's inputs are reserved: values of the model that have them get others. */
 import type { Graph, Node } from "../../onnx/graph.js";
-import { freshNames, namesOf, renameWithinSubgraphs } from "../../onnx/subgraph.js";
-import { ConvertError } from "../errors.js";
-
-export interface Freed {
-  graph: Graph;
-  /** What values are called now, by what they were called. */
-  names: ReadonlyMap<string, string>;
-}
+import { freshNames, renameWithinSubgraphs } from "../../onnx/subgraph.js";
 
 /**
- * The same graph with none of its values called by `reserved` names. An output that was is renamed too, which is to be
- * told.
- * @throws {ConvertError} where an input of the model beside its image is called so: it stays an input.
+ * The same graph in which no value has a `reserved` name, and the new names by the former ones. Outputs are renamed too:
+ * users must be told.
  */
-export function freeNames(graph: Graph, reserved: readonly string[]): Freed {
-  const taken = namesOf(graph);
+export function freeNames(
+  graph: Graph,
+  reserved: readonly string[],
+): { graph: Graph; names: ReadonlyMap<string, string> } {
   const fresh = freshNames(graph);
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   const names = new Map<string, string>();
   for (const name of reserved)
-    if (taken.has(name))
+    if (fresh.has(name))
       names.set(name, fresh.unique(outputs.has(name) ? `${name}_output` : `${name}_inner`));
   if (names.size === 0) return { graph, names };
-  for (const { name } of graph.inputs.slice(1))
-    if (names.has(name))
-      throw new ConvertError(
-        `the model's input "${name}" has the name of an input of converted models, which are ${reserved.join(", ")}; expected another name`,
-      );
   const rename = (name: string) => names.get(name) ?? name;
   const renamed = <T extends { name: string }>(value: T): T => ({ ...value, name: rename(value.name) });
   const nodeOf = (node: Node): Node =>

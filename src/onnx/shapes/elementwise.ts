@@ -1,12 +1,12 @@
-/** Operators on each element: types, broadcast shapes, and arithmetic on small tensors that are known. */
-import { type Call, type Facts, fresh, isFresh, type ShapeRule } from "../facts.js";
-import { type Dimension, type ElementType, intAttribute, volume } from "../graph.js";
+/** Operators on each element: types, broadcast shapes, and arithmetic on the small tensors that are known. */
+import { type Facts, fresh, isFresh, type NodeContext, type ResultRule, type ShapeRule } from "../facts.js";
+import { type Dimension, type ElementType, volume } from "../graph.js";
 import { CODES } from "../tensors.js";
 
-export const same: ShapeRule = (call) => [{ type: call.input(0).type, shape: call.input(0).shape }];
+export const same: ResultRule = (node) => ({ type: node.input(0).type, shape: node.input(0).shape });
 
-/** The shape that shapes have together; `fail` is called where they do not fit. */
-export function broadcastShape(shapes: Dimension[][], fail: (reason: string) => never): Dimension[] {
+/** The shape that shapes broadcast to; the node fails where they do not fit. */
+export function broadcastShape(node: NodeContext, ...shapes: Dimension[][]): Dimension[] {
   return shapes.reduce((a, b) => {
     const rank = Math.max(a.length, b.length);
     const at = (shape: Dimension[], i: number) => shape[i - (rank - shape.length)] ?? 1;
@@ -16,12 +16,12 @@ export function broadcastShape(shapes: Dimension[][], fail: (reason: string) => 
       if (x === 1) return y;
       if (typeof x === "string") return y;
       if (typeof y === "string") return x;
-      return fail(`shapes [${a.join(", ")}] and [${b.join(", ")}] do not broadcast`);
+      return node.fail(`shapes [${a.join(", ")}] and [${b.join(", ")}] do not broadcast`);
     });
   }, []);
 }
 
-/** Where element `at` of a tensor of shape `to` comes from in one of shape `from` that is broadcast to it. */
+/** The element of a tensor of shape `from` that element `at` of its broadcast to shape `to` repeats. */
 function sourceOf(at: number, to: number[], from: number[]): number {
   let [index, rest, stride] = [0, at, 1];
   for (let back = 1; back <= to.length; back++) {
@@ -35,18 +35,18 @@ function sourceOf(at: number, to: number[], from: number[]): number {
 }
 
 /** The elements of `facts` repeated over `shape`, if they are known. */
-export function spread(call: Call, facts: Facts, shape: Dimension[]): Dimension[] | undefined {
+export function spread(node: NodeContext, facts: Facts, shape: Dimension[]): Dimension[] | undefined {
   const { contents, shape: from } = facts;
   if (contents === undefined || !isKnown(shape) || !isKnown(from)) return undefined;
   const length = volume(shape);
-  return call.follows(length)
+  return node.follows(length)
     ? Array.from({ length }, (_, at) => contents[sourceOf(at, shape, from)] as Dimension)
     : undefined;
 }
 
 const isKnown = (shape: Dimension[]): shape is number[] => shape.every((n) => typeof n === "number");
 
-/** A number as a tensor of `type` holds it, `undefined` for types that are not followed. */
+/** A number as a tensor of `type` holds it, `undefined` for types whose elements are not followed. */
 function rounded(type: ElementType, value: number): number | undefined {
   if (type === "float32") return Math.fround(value);
   if (type === "float64") return value;
@@ -57,101 +57,104 @@ function rounded(type: ElementType, value: number): number | undefined {
 
 type Apply = (...values: number[]) => number;
 
-/** An operator on each element of its inputs together; `type` is that of the result, by default the first input's. */
+/** An operator on each element of its broadcast inputs. The result is of `type`, or of the first input's type. */
 export const elementwise =
-  (apply?: Apply, type?: ElementType): ShapeRule =>
-  (call) => {
-    const inputs = call.inputs.map((_, i) => call.input(i));
-    const shape = broadcastShape(
-      inputs.map((input) => input.shape),
-      (reason) => call.fail(reason),
-    );
-    const result: Facts = { type: type ?? call.input(0).type, shape };
-    return [{ ...result, ...known(call, result, inputs, apply) }];
+  (apply?: Apply, type?: ElementType): ResultRule =>
+  (node) => {
+    const inputs = node.inputs.map((_, i) => node.input(i));
+    const shape = broadcastShape(node, ...inputs.map((input) => input.shape));
+    const result: Facts = { type: type ?? node.input(0).type, shape };
+    return { ...result, ...known(node, result, inputs, apply) };
   };
 
-/** The elements of the result; integers that depend on a length known only at run time get a name of their own. */
+/** The elements of the result. Integers that depend on a length known only at run time get new names. */
 function known(
-  call: Call,
+  node: NodeContext,
   result: Facts,
   inputs: Facts[],
   apply: Apply | undefined,
 ): { contents?: Dimension[] } {
   const integer = result.type === "int64" || result.type === "int32";
   if (apply === undefined || !inputs.every(({ contents }) => contents)) return {};
-  const parts = inputs.map((input) => spread(call, input, result.shape));
+  const parts = inputs.map((input) => spread(node, input, result.shape));
   if (parts.length === 0 || parts.includes(undefined)) return {};
   const contents = (parts[0] as Dimension[]).map((_, at) => {
     const values = parts.map((part) => part?.[at]);
     return values.every((value) => typeof value === "number")
       ? rounded(result.type, apply(...(values as number[])))
       : integer
-        ? fresh(call, at)
+        ? fresh(node, at)
         : undefined;
   });
   return contents.includes(undefined) ? {} : { contents: contents as Dimension[] };
 }
 
-const isInteger = (call: Call) => /^u?int/.test(call.input(0).type);
-export const division: ShapeRule = (call) =>
-  elementwise((a, b) => (isInteger(call) ? (b === 0 ? Number.NaN : Math.trunc(a / b)) : a / b))(call);
+const isInteger = (node: NodeContext) => /^u?int/.test(node.input(0).type);
+const division: ResultRule = (node) =>
+  elementwise((a, b) => (isInteger(node) ? (b === 0 ? Number.NaN : Math.trunc(a / b)) : a / b))(node);
 
 /** Python's remainder, or with `fmod` that of C. */
-export const modulo: ShapeRule = (call) => {
-  const fmod = intAttribute(call.node, "fmod", 0) === 1;
-  return elementwise((a, b) => (fmod ? a % b : ((a % b) + b) % b))(call);
+const modulo: ResultRule = (node) => {
+  const fmod = node.int("fmod", 0) === 1;
+  return elementwise((a, b) => (fmod ? a % b : ((a % b) + b) % b))(node);
 };
 
 /** Where the condition is known, names of lengths pass through. */
-export const where: ShapeRule = (call) => {
-  const [condition, yes, no] = [call.input(0), call.input(1), call.input(2)];
-  const shape = broadcastShape([condition.shape, yes.shape, no.shape], (reason) => call.fail(reason));
-  const [which, a, b] = [condition, yes, no].map((part) => spread(call, part, shape));
+const where: ResultRule = (node) => {
+  const [condition, yes, no] = [node.input(0), node.input(1), node.input(2)];
+  const shape = broadcastShape(node, condition.shape, yes.shape, no.shape);
+  const [which, a, b] = [condition, yes, no].map((part) => spread(node, part, shape));
   const contents = a && b && which?.map((one, at) => (one === 1 ? a[at] : b[at]) as Dimension);
   const decided = which?.every((one) => typeof one === "number");
-  return [{ type: yes.type, shape, ...(decided && contents && { contents }) }];
+  return { type: yes.type, shape, ...(decided && contents && { contents }) };
 };
 
-/** Two names of lengths are equal where they are one; a name and a number are not known to differ. */
-export const equal: ShapeRule = (call) => {
-  const [result] = elementwise(undefined, "bool")(call) as [Facts];
-  const [a, b] = [0, 1].map((i) => spread(call, call.input(i), result.shape));
+/** A name equals itself; whether two names, or a name and a number, are equal is not known. */
+const equal: ResultRule = (node) => {
+  const result = elementwise(undefined, "bool")(node);
+  const [a, b] = [0, 1].map((i) => spread(node, node.input(i), result.shape));
   const contents = a?.map((x, at) => {
     const y = b?.[at];
     if (typeof x === "number" && typeof y === "number") return Number(x === y);
     if (x === y) return 1;
     if (isFresh(x) || isFresh(y)) return undefined;
-    // A length is never negative: -1 in a target shape is none.
+    // But a length is never negative, as the -1 of a target shape is.
     const number = typeof x === "number" ? x : typeof y === "number" ? y : 0;
     return number < 0 ? 0 : undefined;
   });
-  return !b || !contents || contents.includes(undefined)
-    ? [result]
-    : [{ ...result, contents: contents as number[] }];
+  const isKnown = b && contents && !contents.includes(undefined);
+  return { ...result, ...(isKnown && { contents: contents as number[] }) };
 };
 
-export const cast: ShapeRule = (call) => {
-  const type = CODES.get(intAttribute(call.node, "to", 0)) ?? call.fail("unsupported target type");
-  return [converted(call.input(0), type)];
+const cast: ResultRule = (node) => {
+  const type = CODES.get(node.int("to", 0)) ?? node.fail("unsupported target type");
+  return converted(node.input(0), type);
 };
 
-export const castLike: ShapeRule = (call) => [converted(call.input(0), call.input(1).type)];
+const castLike: ResultRule = (node) => converted(node.input(0), node.input(1).type);
 
 function converted({ shape, contents }: Facts, type: ElementType): Facts {
-  // Names stand for lengths, which are the same in any type that is followed.
+  // Names stand for lengths, and those are the same in every type.
   const values = contents?.map((value) => (typeof value === "number" ? rounded(type, value) : value));
   const follows = values && !values.includes(undefined) && type !== "bool";
   return { type, shape, ...(follows && { contents: values as Dimension[] }) };
 }
 
-const clip: ShapeRule = (call) => {
-  const { type, shape } = call.input(0);
-  return [{ type, shape }];
-};
-
-/** Operators of one argument whose result has its shape and type. */
+/** Operators whose result has the shape and type of their first input. */
 const UNCHANGED = [
-  ...["Relu", "LeakyRelu", "PRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Elu", "Selu", "Celu"],
+  ...[
+    "Clip",
+    "Relu",
+    "LeakyRelu",
+    "PRelu",
+    "Sigmoid",
+    "HardSigmoid",
+    "HardSwish",
+    "Tanh",
+    "Elu",
+    "Selu",
+    "Celu",
+  ],
   ...["ThresholdedRelu", "Softmax", "LogSoftmax", "Hardmax", "Softplus", "Softsign", "Gelu", "Mish", "Swish"],
   ...["Exp", "Log", "Erf", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh"],
   ...["Atanh", "CumSum", "LpNormalization", "MeanVarianceNormalization", "Shrink", "Trilu", "BitwiseNot"],
@@ -162,9 +165,8 @@ const boolean = (apply?: Apply) => elementwise(apply, "bool");
 
 export const ELEMENTWISE: Record<string, ShapeRule> = {
   ...Object.fromEntries(UNCHANGED.map((op) => [op, same])),
-  Clip: clip,
-  Identity: (call) => [call.input(0)],
-  Dropout: (call) => [call.input(0)],
+  Identity: (node) => node.input(0),
+  Dropout: (node) => node.input(0),
   Add: elementwise((a, b) => a + b),
   Sub: elementwise((a, b) => a - b),
   Mul: elementwise((a, b) => a * b),
