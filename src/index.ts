@@ -36,8 +36,8 @@ export { type Metadata, readMetadata, readPreprocess, writePreprocess } from "./
 export { ConvertError } from "./convert/errors.js";
 export type { InputValues } from "./convert/other-inputs.js";
 export type { ConvertOptions, PlanName, Relu } from "./convert/options.js";
-export type { Cost, Domain } from "./convert/plan.js";
-export type { NodeReport } from "./convert/report.js";
+export type { Cost } from "./convert/cost.js";
+export type { Domain, NodeReport } from "./convert/report.js";
 
 // The entrance of models that take JPEG files: bytes → planes, coefficients → feeds of the converted graph.
 export { JPEG_INPUTS } from "./preprocess/graph/planes.js";

@@ -39,9 +39,9 @@ function padded(planes: Float32Array, [n, c, height, width]: number[], beyond: (
   return { data, shape };
 }
 
-/** The outputs of a network converted by plan `blockwise`, and where its nodes went. */
+/** The outputs of a converted network, by plan `blockwise` if no other is given, and where its nodes went. */
 async function converted(graph: Graph, planes: Float32Array, shape: number[], options: ConvertOptions = {}) {
-  const { graph: made, report } = convertGraph(graph, { ...options, plan: "blockwise" });
+  const { graph: made, report } = convertGraph(graph, { plan: "blockwise", ...options });
   // What stands in the last blocks beyond the image must not matter.
   const whole = padded(planes, shape, () => 3);
   const packed = compress(whole.data, whole.shape, options.table ? { table: options.table } : {});
@@ -184,6 +184,18 @@ describe("approximate activations", () => {
       [-4 / 3, 2],
     ],
     ["HardSwish", (g, x) => g.node("HardSwish", [x]), (x, low) => x * gate(1 / 6, 1 / 2)(x, low), [-3, 3]],
+    [
+      "ThresholdedRelu",
+      (g, x) => g.node("ThresholdedRelu", [x], { alpha: float(1.5) }),
+      (x, low) => (low > 1.5 ? x : 0),
+      [1.5],
+    ],
+    [
+      "Shrink",
+      (g, x) => g.node("Shrink", [x], { lambd: float(1), bias: float(0.5) }),
+      (x, low) => (low < -1 ? x + 0.5 : low > 1 ? x - 0.5 : 0),
+      [-1, 1],
+    ],
     ["Abs", (g, x) => g.node("Abs", [x]), (x, low) => (low < 0 ? -x : x), [0]],
     [
       "Max",
@@ -217,35 +229,44 @@ describe("approximate activations", () => {
     return low;
   }
 
-  test.each(cases)("%s: by ASM, APX and exactly, on maps of 13x10", async (_, make, asm, joints) => {
-    const planes = uniform(5, volume(shape), -4, 7);
-    const graph = oneNode(make, shape.slice(1));
-    const smooth = joints.length === 0;
-    for (const n of [0, 3, 10, 13, 14]) {
-      const low = lowFrequencies(planes, n);
-      // Where the reconstruction stands at a joint, rounding decides: those pixels are left out.
-      const decided = planes.map((x, i) =>
-        Number(
-          joints.every((joint) => Math.abs((low[i] as number) - joint) > 2e-5 && Math.abs(x - joint) > 2e-5),
-        ),
-      );
-      expect(decided.reduce((sum, one) => sum + one)).toBeGreaterThan(planes.length - 5);
-      for (const kind of ["asm", "apx"] as const) {
-        const relu = kind === "asm" ? { asm: n } : { apx: n };
-        const { data, report } = await converted(graph, planes, shape, { relu });
-        expect(report.every(({ domain }) => domain === "coefficients")).toBe(true);
-        const expected = planes.map((x, i) => {
-          const channel = Math.floor(i / (height * width)) % channels;
-          const seen = low[i] as number;
-          return (
-            (decided[i] as number) * asm(kind === "apx" && !smooth ? seen : x, smooth ? x : seen, channel)
-          );
-        });
-        const found = data.map((y, i) => y * (decided[i] as number));
-        expect(largestDifference(found, expected), `${kind}:${n}`).toBeLessThan(2e-5);
+  const everyPlan = (["blockwise", "fused"] as const).flatMap((plan) =>
+    cases.map(([name, ...rest]) => [plan, name, ...rest] as const),
+  );
+  test.each(everyPlan)(
+    "%s, %s: by ASM, APX and exactly, on maps of 13x10",
+    async (plan, _, make, asm, joints) => {
+      const planes = uniform(5, volume(shape), -4, 7);
+      const graph = oneNode(make, shape.slice(1));
+      const smooth = joints.length === 0;
+      for (const n of [0, 3, 10, 13, 14]) {
+        const low = lowFrequencies(planes, n);
+        // Where the reconstruction stands at a joint, rounding decides: those pixels are left out.
+        const decided = planes.map((x, i) =>
+          Number(
+            joints.every(
+              (joint) => Math.abs((low[i] as number) - joint) > 2e-5 && Math.abs(x - joint) > 2e-5,
+            ),
+          ),
+        );
+        expect(decided.reduce((sum, one) => sum + one)).toBeGreaterThan(planes.length - 5);
+        for (const kind of ["asm", "apx"] as const) {
+          const relu = kind === "asm" ? { asm: n } : { apx: n };
+          const { data, report } = await converted(graph, planes, shape, { relu, plan });
+          const where = plan === "blockwise" ? "coefficients" : "pixels";
+          expect(report.every(({ domain }) => domain === where)).toBe(true);
+          const expected = planes.map((x, i) => {
+            const channel = Math.floor(i / (height * width)) % channels;
+            const kept = low[i] as number;
+            return (
+              (decided[i] as number) * asm(kind === "apx" && !smooth ? kept : x, smooth ? x : kept, channel)
+            );
+          });
+          const found = data.map((y, i) => y * (decided[i] as number));
+          expect(largestDifference(found, expected), `${kind}:${n}`).toBeLessThan(2e-5);
+        }
       }
-    }
-  });
+    },
+  );
 
   test("ReLU behind an operator without rule: by ASM", async () => {
     const planes = uniform(5, volume(shape), -4, 7);
@@ -317,9 +338,8 @@ describe("plan blockwise", () => {
     expect(domains(alone)).toEqual(["(MaxPool)", "(Conv)", "(MaxPool)"]);
     const pixelByPixel = between((g, x) => g.node("Relu", [g.node("Neg", [x])]));
     expect(domains(pixelByPixel)).toEqual(["(MaxPool)", "(Neg)", "(Relu)", "(MaxPool)"]);
-    expect(() => convertGraph(pixelByPixel, { plan: "blockwise", relu: { asm: 6 } })).toThrow(
-      "relu asm:6 would approximate no activation of this model under plan blockwise (left exact: 1 Relu)",
-    );
+    // As all plans do, it approximates every activation.
+    expect(domains(pixelByPixel, { relu: { asm: 6 } })).toEqual(["(MaxPool)", "(Neg)", "Relu", "(MaxPool)"]);
     // The image is decompressed, and nothing is compressed.
     expect(operations(alone)).toBe(128 * 3 * 32 * 32 + 3 * 3 * 9 * 16 * 16);
     expect(operations(pixelByPixel)).toBe(128 * 3 * 32 * 32);

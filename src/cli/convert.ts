@@ -1,8 +1,8 @@
 import { Command } from "commander";
 import { convertGraph } from "../convert/convert.js";
+import { loadingBytes } from "../convert/cost.js";
 import type { PlanName, Relu } from "../convert/options.js";
 import { formatRelu } from "../convert/options.js";
-import { loadingBytes } from "../convert/plan.js";
 import { approximations } from "../convert/report.js";
 import { writeOnnx } from "../onnx/file.js";
 import { formatBytes } from "../report/format.js";

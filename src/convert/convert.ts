@@ -9,26 +9,33 @@ import { rewrite } from "../onnx/rewrite.js";
 import { subgraphNames } from "../onnx/subgraph.js";
 import { JPEG_INPUTS } from "../preprocess/graph/planes.js";
 import { checkPreprocess, type Preprocess } from "../preprocess/preprocess.js";
-import { carry } from "./carry.js";
+import { type Cost, gigabytes, loadingBytes, noCost } from "./cost.js";
 import { ConvertError } from "./errors.js";
-import { findImage, type ImageModel } from "./image-input.js";
+import { findImage, type ImageInput, type ImageModel } from "./image-input.js";
 import { enterJpeg } from "./jpeg-input.js";
-import type { Convolution, Size } from "./layers.js";
+import type { Size } from "./layers.js";
+import { lower, readLayers } from "./lower.js";
 import { type Metadata, readMetadata, readPreprocess, writeMetadata } from "./metadata.js";
 import { multiplications } from "./operations.js";
-import { type ConvertOptions, formatRelu, type PlanName, settings } from "./options.js";
+import { type ConvertOptions, formatRelu, settings } from "./options.js";
 import { type InputValues, withConstants, withRepeated } from "./other-inputs.js";
-import { type Cost, gigabytes, loadingBytes, type Note, type Plan, type PlanFactory } from "./plan.js";
+import type { PlanContext, PlanFactory } from "./plan.js";
 import { planeSize } from "./plane-size.js";
 import { blockwise } from "./plans/blockwise.js";
-import { exploded, operatorBytes } from "./plans/exploded.js";
+import { EXPLODED, exploded, operatorBytes } from "./plans/exploded.js";
 import { fused } from "./plans/fused.js";
 import { isWhole, preparationFor } from "./preparation.js";
-import { approximations, exactOnes, type NodeReport, onPlanes, onPlanesAnew } from "./report.js";
+import { approximations, countsOf, type NodeReport, onPlanes, onPlanesAnew } from "./report.js";
 import { freeNames } from "./rewrites/free-names.js";
 import { rewritesFor } from "./rewrites/list.js";
 
-const PLANS: Record<PlanName, PlanFactory> = { fused, blockwise, exploded } as Record<PlanName, PlanFactory>;
+/** {@link lower} by a plan, whose feature maps are its own. */
+const by =
+  <M extends { size: Size }>(plan: PlanFactory<M>) =>
+  (source: Graph, image: ImageInput, context: Omit<PlanContext, "note">) =>
+    lower(source, image, context, plan);
+
+const LOWER = { fused: by(fused), blockwise: by(blockwise), exploded: by(exploded) };
 
 /**
  * Converts an ONNX image model, trained on pixels, into one that takes the coefficient tensor `[N, C, X, Y, 64]` of
@@ -108,7 +115,7 @@ function checkApproximations(report: NodeReport[], options: ConvertOptions): voi
   if (found.exact > 0 && found.approximate === 0)
     throw new ConvertError(
       `relu ${formatRelu(options.relu ?? "exact")} would approximate no activation of this model under plan ${plan} ` +
-        `(left exact: ${exactOnes(found)}); expected relu exact${plan === "fused" ? ", or plan blockwise" : ""}`,
+        `(left exact: ${countsOf(found.exactByOperator)}); expected relu exact`,
     );
 }
 
@@ -146,14 +153,11 @@ function fromPlanes(
   known?: Preprocess,
 ): Converted {
   const chosen = settings(options);
-  const strict = chosen.plan === "exploded";
-  if (strict) checkMemory({ source, image, budget }, options.memoryLimit);
-  const cost: Cost = { multiplyAdds: 0, operatorBytes: 0, largestOperatorBytes: 0 };
+  if (chosen.plan === "exploded") checkMemory({ source, image, budget }, options.memoryLimit);
+  const cost = noCost();
   const g = new GraphBuilder(`${source.name} in the JPEG domain`, source.opsets.get(""), budget);
   keepContext(g, source);
-  const plan = (note: Note) => PLANS[chosen.plan](g, chosen, cost, note);
-  const approximate = chosen.relu.kind !== "exact";
-  const report = carry(source, image, g, { cost, strict, approximate, plan });
+  const report = LOWER[chosen.plan](source, image, { g, settings: chosen, cost });
   const graph = withRepeated(g.build(), image, options.inputs ?? {});
   const outputs = batchedOutputs(source, image.batch);
   const preprocess = isWhole(options.preprocess ?? {}) ? checkPreprocess(options.preprocess) : known;
@@ -221,33 +225,12 @@ export function spatialMultiplyAdds(model: Graph, inputs?: InputValues): number 
   return source.nodes.reduce((sum, node) => sum + multiplications(node, facts) / images, 0);
 }
 
-/** The convolutions of a model that are carried out on feature maps, where all its operators have rules. */
-function convolutions({ source, image, budget }: Prepared): Convolution[] {
-  const layers: Convolution[] = [];
-  const cost: Cost = { multiplyAdds: 0, operatorBytes: 0, largestOperatorBytes: 0 };
-  const plan: Plan = {
-    wholeBlocks: true,
-    enter: () => null,
-    planes: () => "",
-    convolution: (_, layer) => layers.push(layer),
-    batchNormalization: () => null,
-    relu: () => null,
-    add: () => null,
-    globalAverage: () => "",
-    pixels: () => "",
-  };
-  carry(source, image, new GraphBuilder("", source.opsets.get(""), budget.whole()), {
-    cost,
-    strict: true,
-    approximate: false,
-    plan: () => plan,
-  });
-  return layers;
-}
-
 /** Refuses an exploded network that would not fit, before anything of it is built. */
-function checkMemory(prepared: Prepared, limit = Number.POSITIVE_INFINITY): void {
-  const bytes = convolutions(prepared).map(operatorBytes);
+function checkMemory({ source, image, budget }: Prepared, limit = Number.POSITIVE_INFINITY): void {
+  const layers = readLayers(source, image, EXPLODED, budget.whole());
+  const bytes = layers.flatMap((layer) =>
+    layer.kind === "convolution" || layer.kind === "average" ? operatorBytes(layer) : [],
+  );
   const cost = {
     operatorBytes: bytes.reduce((sum, n) => sum + n, 0),
     largestOperatorBytes: bytes.reduce((most, n) => Math.max(most, n), 0),

@@ -1,5 +1,5 @@
-/** What passes between operators and plans: feature maps and layers, with nothing of how either carries them out. */
-import { type Constant, type Dimension, floats } from "../onnx/graph.js";
+/** What every layer has: its feature maps and operands, with nothing of how a plan carries it out. */
+import { type Constant, type Dimension, type Node, volume } from "../onnx/graph.js";
 import type { Window } from "../onnx/window.js";
 
 /** A feature map's channels, height and width in pixels. */
@@ -16,14 +16,55 @@ export interface Planes {
   width: Dimension;
 }
 
+/** What an input of a node is: a feature map, a constant, or another tensor that the network computes. */
+export type Operand =
+  | { kind: "map"; size: Size }
+  | { kind: "constant"; value: Constant }
+  | { kind: "tensor"; shape: Dimension[] };
+
+/** What all kinds of layers have. */
+export interface Base {
+  /** The node that the layer was read from. */
+  node: Node;
+  /** Its inputs; `undefined` where an optional one is left out. */
+  operands: (Operand | undefined)[];
+  /** The feature map that it makes. */
+  output: Size;
+  /** Why it is no layer of a simpler kind: what is said where a plan lacks this one. */
+  reason?: string;
+}
+
+/** A convolution, or what is one as an average is. */
+export interface Convolution extends Base {
+  kind: "convolution";
+  name: string;
+  /** `[M, N / group, kh, kw]`. */
+  weight: Constant;
+  /** `[M]`. */
+  bias: Constant | undefined;
+  group: number;
+  window: Window;
+  input: Size;
+}
+
+/** Multiplications of the spatial convolution for one image. */
+export const multiplyAdds = ({ weight, output }: Convolution): number =>
+  volume(weight.dims) * output.height * output.width;
+
 export const isSized = (planes: Planes): planes is Size =>
   typeof planes.height === "number" && typeof planes.width === "number";
 
-/** The size of a sum: one channel is repeated over many. */
-export const largest = (a: Size, b: Size): Size => (a.channels >= b.channels ? a : b);
+/** The size of a feature map of shape `[N, C, H, W]`, if it is one and known. */
+export function sizeOf(shape: Dimension[] | undefined): Size | undefined {
+  const [, channels, height, width] = shape ?? [];
+  const isKnown = [channels, height, width].every((length) => typeof length === "number");
+  return shape?.length === 4 && isKnown ? ({ channels, height, width } as Size) : undefined;
+}
 
 export const isWholeBlocks = ({ height, width }: Size): boolean =>
   height > 0 && width > 0 && height % 8 === 0 && width % 8 === 0;
+
+export const sameSides = (a: Size, b: Size): boolean => a.height === b.height && a.width === b.width;
 
 export const pixelCount = ({ height, width }: Size): number => height * width;
 
@@ -41,39 +82,8 @@ export function blockwide(size: Size): Size {
 
 export const blockCount = (size: Size): number => pixelCount(blockwide(size)) / 64;
 
-export interface Convolution {
-  name: string;
-  /** `[M, N / group, kh, kw]`. */
-  weight: Constant;
-  /** `[M]`. */
-  bias: Constant | undefined;
-  group: number;
-  window: Window;
-  input: Size;
-  output: Size;
-}
+/** What the inputs of a node have become: a plan's feature maps, or names of tensors. `undefined` stands for constants. */
+export type Inputs<M> = readonly (M | string | undefined)[];
 
-export interface BatchNormalization {
-  /** Each `[C]`. */
-  gamma: Constant;
-  beta: Constant;
-  mean: Constant;
-  variance: Constant;
-  epsilon: number;
-}
-
-/** Its affine map of each channel, `scale x + shift`. */
-export function affine({ gamma, beta, mean, variance, epsilon }: BatchNormalization): {
-  scale: number[];
-  shift: number[];
-} {
-  const [g, b, m, v] = [gamma, beta, mean, variance].map(floats) as [
-    Float32Array,
-    Float32Array,
-    Float32Array,
-    Float32Array,
-  ];
-  const scale = Array.from(g, (value, c) => value / Math.sqrt((v[c] as number) + epsilon));
-  const shift = Array.from(b, (value, c) => value - (scale[c] as number) * (m[c] as number));
-  return { scale, shift };
-}
+/** What a plan makes of a layer: its feature map, or one for each output, or the name of another tensor. */
+export type Lowered<M> = M | M[] | string;

@@ -3,8 +3,11 @@ import { DEFAULT_TABLE, MAX_FREQUENCIES } from "../transform/frequency.js";
 import { ConvertError } from "./errors.js";
 import type { InputValues } from "./other-inputs.js";
 
-/** How ReLU is carried out: exactly, or from the spatial frequencies alpha + beta <= n alone (ASM, APX). */
-export type Relu = "exact" | { asm: number } | { apx: number };
+/**
+ * How ReLU and other activations of pieces are carried out: exactly, or from the spatial frequencies alpha + beta <= n
+ * alone (ASM, APX). `"asm:6"` is `{ asm: 6 }`.
+ */
+export type Relu = "exact" | `asm:${number}` | `apx:${number}` | { asm: number } | { apx: number };
 
 export const PLAN_NAMES = ["fused", "blockwise", "exploded"] as const;
 /** How `decompress · operator · compress` is carried out. */
@@ -41,14 +44,14 @@ export interface ConvertOptions {
   memoryLimit?: number;
 }
 
-/** A ReLU as plans see it: `kind` and the n of its spatial frequencies. n = 14 is exact whatever the kind. */
-export interface ReluKind {
+/** How plans carry activations out, and the n of its spatial frequencies. n = 14 is exact whatever was asked for. */
+export interface Approximation {
   kind: "exact" | "asm" | "apx";
   n: number;
 }
 
 export interface Settings {
-  relu: ReluKind;
+  relu: Approximation;
   plan: PlanName;
   table: ArrayLike<number>;
 }
@@ -60,30 +63,44 @@ export function settings(options: ConvertOptions): Settings {
     throw new ConvertError(`plan "${plan}" is unknown; expected ${PLAN_NAMES.join(", ")}`);
   if (!INPUTS.includes(input))
     throw new ConvertError(`input "${input}" is unknown; expected ${INPUTS.join(" or ")}`);
-  return { relu: reluKind(relu), plan, table };
+  const { kind, n } = asked(relu);
+  return { relu: { kind: n === MAX_FREQUENCIES ? "exact" : kind, n }, plan, table };
 }
 
-function reluKind(relu: Relu): ReluKind {
+/** What a value of any type asks for. */
+function asked(relu: unknown): Approximation {
   if (relu === "exact") return { kind: "exact", n: MAX_FREQUENCIES };
-  const [kind, n] = "asm" in relu ? (["asm", relu.asm] as const) : (["apx", relu.apx] as const);
+  const text = typeof relu === "string" ? /^(asm|apx):(-?[\d.]+)$/.exec(relu) : null;
+  const entries = typeof relu === "object" && relu !== null ? Object.entries(relu) : [];
+  const [kind, n] = text
+    ? [text[1], Number(text[2])]
+    : entries.length === 1
+      ? (entries[0] as [string, unknown])
+      : [];
+  if ((kind !== "asm" && kind !== "apx") || typeof n !== "number")
+    throw new ConvertError(
+      `relu ${shown(relu)} is unknown; expected exact, asm:N or apx:N with N from 0 to ${MAX_FREQUENCIES}, or { asm: N } or { apx: N }`,
+    );
   if (!(Number.isInteger(n) && n >= 0 && n <= MAX_FREQUENCIES))
     throw new ConvertError(`${kind} takes spatial frequencies n from 0 to ${MAX_FREQUENCIES}, found ${n}`);
-  return n === MAX_FREQUENCIES ? { kind: "exact", n } : { kind, n };
+  return { kind, n };
 }
 
-/** Reads `exact`, `asm:10` or `apx:10`. */
+/** A value of any type in an error, not too long. */
+function shown(value: unknown): string {
+  const text =
+    JSON.stringify(value, (_, inner) => (typeof inner === "bigint" ? `${inner}` : inner)) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
+
+/** Checks `exact`, `asm:10` or `apx:10`. */
 export function parseRelu(text: string): Relu {
-  const match = /^(?:(exact)|(asm|apx):(\d+))$/.exec(text);
-  if (match === null)
-    throw new ConvertError(`relu "${text}" is unknown; expected exact, asm:N or apx:N with N from 0 to 14`);
-  if (match[1]) return "exact";
-  const n = Number(match[3]);
-  const relu: Relu = match[2] === "asm" ? { asm: n } : { apx: n };
-  reluKind(relu);
-  return relu;
+  asked(text);
+  return text as Relu;
 }
 
-/** The inverse of {@link parseRelu}. */
+/** `exact`, `asm:10` or `apx:10`. */
 export function formatRelu(relu: Relu): string {
-  return relu === "exact" ? "exact" : "asm" in relu ? `asm:${relu.asm}` : `apx:${relu.apx}`;
+  const { kind, n } = asked(relu);
+  return kind === "exact" ? kind : `${kind}:${n}`;
 }

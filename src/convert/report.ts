@@ -4,8 +4,12 @@ import { inferShapes } from "../onnx/infer.js";
 import { reads } from "../onnx/subgraph.js";
 import type { Preprocess } from "../preprocess/preprocess.js";
 import { multiplications } from "./operations.js";
-import { isPiecewiseLinear } from "./operators/activations.js";
-import type { Domain } from "./plan.js";
+import { isPiecewise } from "./operators/activations.js";
+import { isSmoothActivation } from "./operators/functions.js";
+import type { Layer } from "./operators/table.js";
+
+/** Where an operator is carried out. */
+export type Domain = "coefficients" | "pixels";
 
 export interface NodeReport {
   /** The node's name, or that of its first output where it has none. */
@@ -14,12 +18,14 @@ export interface NodeReport {
   domain: Domain;
   /** Why the operator is carried out on pixels, or how on coefficients. */
   reason?: string | undefined;
+  /**
+   * Of an activation on feature maps, where approximation was asked for: whether it is approximated, left exact, or
+   * has no pieces, so that it cannot be.
+   */
+  activation?: "approximated" | "exact" | "impossible";
   /** Multiplications for one image, those of transforms that the operator is the first to need included. */
   multiplyAdds: number;
 }
-
-/** Begins the reason of an activation that is carried out exactly although an approximation was asked for. */
-export const EXACT = "exact: ";
 
 /** The reason of an operator that works on vectors, as those of a gate or a classifier do: no transform is about them. */
 export const NO_MAP = "it reads no feature map";
@@ -27,30 +33,50 @@ export const NO_MAP = "it reads no feature map";
 /** Begins the reason of an operator on coefficients that reads what operators on pixels have made. */
 export const REENTERS = "re-enters";
 
-/** Of the piecewise-linear activations on feature maps, how many are approximated, and which are left exact. */
+/** What a node is of the activations, `layer` if it was lowered as one. */
+export function activationOf(
+  { op, domain }: Node,
+  layer: Layer | undefined,
+  reason: string | undefined,
+): NodeReport["activation"] {
+  if (domain !== "" || reason === NO_MAP) return undefined;
+  if (isSmoothActivation(op)) return "impossible";
+  if (!isPiecewise(op)) return undefined;
+  return layer ? "approximated" : "exact";
+}
+
+/** Of the activations on feature maps, how many are approximated, and which are not. */
 export interface Approximations {
   approximate: number;
   exact: number;
   /** How many are left exact, by operator. */
   exactByOperator: Record<string, number>;
+  /** How many have no pieces to approximate, as `Sigmoid`, by operator. Left out where there are none. */
+  impossible?: Record<string, number>;
 }
 
 /** @param report Of a conversion that was asked to approximate. */
 export function approximations(report: readonly NodeReport[]): Approximations {
-  const activations = report.filter(({ op, reason }) => isPiecewiseLinear(op) && reason !== NO_MAP);
-  const exact = activations.filter(({ reason }) => reason?.startsWith(EXACT));
-  const counts = new Map<string, number>();
-  for (const { op } of exact) counts.set(op, (counts.get(op) ?? 0) + 1);
+  const counts = (kind: NodeReport["activation"]): Record<string, number> => {
+    const byOperator = new Map<string, number>();
+    for (const { op, activation } of report)
+      if (activation === kind) byOperator.set(op, (byOperator.get(op) ?? 0) + 1);
+    return Object.fromEntries(byOperator);
+  };
+  const total = (byOperator: Record<string, number>) =>
+    Object.values(byOperator).reduce((sum, count) => sum + count, 0);
+  const [exactByOperator, impossible] = [counts("exact"), counts("impossible")];
   return {
-    approximate: activations.length - exact.length,
-    exact: exact.length,
-    exactByOperator: Object.fromEntries(counts),
+    approximate: total(counts("approximated")),
+    exact: total(exactByOperator),
+    exactByOperator,
+    ...(total(impossible) > 0 && { impossible }),
   };
 }
 
-/** `35 Clip, 1 Relu`: the activations that are left exact. */
-export const exactOnes = ({ exactByOperator }: Approximations): string =>
-  Object.entries(exactByOperator)
+/** `35 Clip, 1 Relu`. */
+export const countsOf = (byOperator: Record<string, number>): string =>
+  Object.entries(byOperator)
     .map(([op, count]) => `${count} ${op}`)
     .join(", ");
 

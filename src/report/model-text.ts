@@ -1,6 +1,6 @@
 /** What became of a model, as lines of text. */
 import { toldSteps } from "../convert/preparation.js";
-import { approximations, exactOnes, NO_MAP, type NodeReport, REENTERS } from "../convert/report.js";
+import { approximations, countsOf, NO_MAP, type NodeReport, REENTERS } from "../convert/report.js";
 import type { ModelSummary } from "../convert/summary.js";
 import type { Preprocess } from "../preprocess/preprocess.js";
 import { columns, formatCount } from "./format.js";
@@ -22,10 +22,12 @@ export function conversionLines(report: readonly NodeReport[]): string[] {
     lines.push(`border    ${border.op} ${border.node}: ${border.reason}`);
   if (returns > 0) lines.push(`returns   ${returns} of them re-enter after operators on pixels`);
   const found = approximations(report);
+  const none = found.impossible ? `; none could be of ${countsOf(found.impossible)}` : "";
   if (found.exact > 0)
     lines.push(
-      `warning   ${found.exact} of ${found.approximate + found.exact} activations are left exact (${exactOnes(found)}), ${found.approximate} approximated`,
+      `warning   ${found.exact} of ${found.approximate + found.exact} activations are left exact (${countsOf(found.exactByOperator)}), ${found.approximate} approximated${none}`,
     );
+  else if (none !== "") lines.push(`note      ${found.approximate} activations are approximated${none}`);
   return lines;
 }
 

@@ -1,7 +1,7 @@
 /** One model converted by every plan, and their throughput side by side. */
 import { convertGraph, spatialMultiplyAdds } from "../convert/convert.js";
+import { type Cost, loadingBytes } from "../convert/cost.js";
 import { type ConvertOptions, formatRelu } from "../convert/options.js";
-import { type Cost, loadingBytes } from "../convert/plan.js";
 import { readOnnx, writeOnnx } from "../onnx/file.js";
 import { type Classifier, checkMemory, openClassifier } from "../runtime/classifier.js";
 import { formatBytes } from "./format.js";

@@ -1,5 +1,5 @@
+import { loadingBytes } from "../convert/cost.js";
 import type { Metadata } from "../convert/metadata.js";
-import { loadingBytes } from "../convert/plan.js";
 import { Budget, budgetOf } from "../onnx/budget.js";
 import type { Graph } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";

@@ -1,9 +1,9 @@
 import { freemem } from "node:os";
 import { type InferenceSession, Tensor } from "onnxruntime-node";
+import { type Cost, gigabytes, loadingBytes } from "../convert/cost.js";
 import { findImage } from "../convert/image-input.js";
 import { isSized, type Planes, type Size } from "../convert/layers.js";
 import { type Metadata, readMetadata } from "../convert/metadata.js";
-import { type Cost, gigabytes, loadingBytes } from "../convert/plan.js";
 import { JpegDomainError } from "../errors.js";
 import { compress, toWholeBlocks } from "../transform/images.js";
 import { checkConstants } from "./check-constants.js";

@@ -2,10 +2,10 @@
 /** A model that takes JPEG files: `bytes → coefficients → planes → network → outputs`, on several threads. */
 import { availableParallelism } from "node:os";
 import type { InferenceSession } from "onnxruntime-node";
+import { loadingBytes } from "../convert/cost.js";
 import type { Metadata } from "../convert/metadata.js";
 import type { ConvertOptions } from "../convert/options.js";
 import type { InputValues } from "../convert/other-inputs.js";
-import { loadingBytes } from "../convert/plan.js";
 import { JpegDomainError } from "../errors.js";
 import type { Preprocess } from "../preprocess/preprocess.js";
 import type { PlaneSize } from "../preprocess/preprocessor.js";

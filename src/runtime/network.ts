@@ -99,8 +99,8 @@ function openGraph(
     // The runtime's preprocessing ends at the planes; plan and ReLU concern the layers after them.
     const { plan, relu, inputs, ...others } = options;
     const { graph: convertedGraph } = convertGraph(graph, {
-      ...(plan && { plan }),
-      ...(relu && { relu }),
+      ...(plan !== undefined && { plan }),
+      ...(relu !== undefined && { relu }),
       ...(inputs && { inputs }),
     });
     const ofConverted = readMetadata(convertedGraph) as Metadata;

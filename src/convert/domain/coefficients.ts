@@ -7,60 +7,117 @@
  */
 import { type Constant, float32 } from "../../onnx/graph.js";
 import {
-  affine,
   blockCount,
   blockwide,
-  type Convolution,
   grid,
+  type Inputs,
   isWholeBlocks,
-  largest,
+  type Lowered,
   pixelCount,
   type Size,
 } from "../layers.js";
-import type { ReluKind } from "../options.js";
-import type { Note, Plan } from "../plan.js";
-import { apart, compressed, indicator, inside, insideBlocks, pad, toBlocks } from "./padding.js";
-import { isNotNegative, type Transforms } from "./transforms.js";
+import type { Approximation } from "../options.js";
+import { apart, compressed, indicator, inside, insideBlocks, toBlocks } from "./padding.js";
+import type { Transforms } from "./transforms.js";
 
-export interface CoefficientMap {
-  size: Size;
+/** The forms of a feature map that are known, by the name of the tensor that holds each. */
+interface Forms {
   /** `[N, C, X, Y, 64]`. */
-  readonly name: string;
-  /** Whether asking for `name` would compress pixels first. */
-  readonly isPending?: boolean;
-  /** The pixels `[N, C, X, Y, 64]` that these are the coefficients of, where an operator on single pixels made them. */
-  readonly made?: string;
-  /** The pixels that the coefficients decompress to, once an operator has asked for them. */
+  coefficients?: string;
+  /** The pixels `[N, C, X, Y, 64]` that an operator on single pixels has made, before they are compressed. */
+  made?: string;
+  /** The pixels that the coefficients decompress to, `[N, C, X, Y, 64]`. */
   blocks?: string;
   /** The same side by side, `[N, C, H, W]`. */
   pixels?: string;
-  /** The same for operators outside the coefficient domain: what made the map may have made pixels. */
+  /** The pixels `[N, C, H, W]` as operators outside the coefficient domain make and take them. */
   planes?: string;
 }
 
-/** A map of pixels, which are compressed the first time that something asks for coefficients. */
-class Uncompressed implements CoefficientMap {
-  private coefficients?: string;
-  readonly made?: string;
-  blocks?: string;
-  pixels?: string;
-  planes?: string;
-
+/** A feature map of the coefficient domain. Each form is computed the first time that something asks for it. */
+export class CoefficientMap {
+  /** @param hint What names its coefficients, where they are not known. */
   constructor(
+    readonly domain: Coefficients,
     readonly size: Size,
-    private readonly compress: (x: CoefficientMap) => string,
-    known: Pick<CoefficientMap, "made" | "pixels" | "planes">,
-  ) {
-    Object.assign(this, known);
+    private readonly forms: Forms,
+    private readonly hint?: string,
+  ) {}
+
+  /** `[N, C, X, Y, 64]`. */
+  get coefficients(): string {
+    this.forms.coefficients ??= this.compress();
+    return this.forms.coefficients;
   }
 
-  get name(): string {
-    this.coefficients ??= this.compress(this);
-    return this.coefficients;
+  private compress(): string {
+    const { domain, size, forms } = this;
+    const { made, pixels, planes } = forms;
+    const blocks = made ?? (pixels ? this.blocks : apart(domain.g, planes as string, size));
+    domain.transforms.count(128, blockwide(size));
+    return domain.transforms.compress(blocks, this.hint);
   }
 
+  /** Whether asking for coefficients would compress pixels first. */
   get isPending(): boolean {
-    return this.coefficients === undefined;
+    return this.forms.coefficients === undefined;
+  }
+
+  /** Whether these are pixels that an operator on single pixels has made, and nothing has compressed. */
+  get isStillPixels(): boolean {
+    return this.isPending && this.forms.made !== undefined;
+  }
+
+  /** The map's pixels by blocks, `[N, C, X, Y, 64]`. */
+  get blocks(): string {
+    const { domain, size, forms } = this;
+    forms.blocks ??= forms.pixels ? apart(domain.g, forms.pixels, size) : this.decompress();
+    return forms.blocks;
+  }
+
+  private decompress(): string {
+    const { coefficients, domain } = this;
+    domain.transforms.count(128, blockwide(this.size));
+    return domain.transforms.decompress(coefficients);
+  }
+
+  /**
+   * The map's pixels by blocks, for an operator that treats each alone. Two such operators in a row, as in x · σ(x), are
+   * one: between them nothing is compressed.
+   */
+  get single(): string {
+    return this.forms.made ?? this.blocks;
+  }
+
+  /** The map's pixels, `[N, C, H, W]`. */
+  get pixels(): string {
+    this.forms.pixels ??= this.domain.transforms.sideBySide(this.blocks, this.size);
+    return this.forms.pixels;
+  }
+
+  /** The map's pixels `[N, C, H, W]` for an operator outside: between it and what made them, nothing is compressed. */
+  get planes(): string {
+    const { domain, size, forms } = this;
+    forms.planes ??= forms.made ? domain.transforms.sideBySide(forms.made, size) : this.pixels;
+    return forms.planes;
+  }
+
+  /** The pixels that the spatial frequencies alpha + beta <= n make, `[N, C, X, Y, 64]`. */
+  low(n: number): string {
+    const { domain, single } = this;
+    domain.transforms.count(64, blockwide(this.size));
+    return domain.g.node("Sub", [single, domain.transforms.high(this.coefficients, n)], {}, "low");
+  }
+
+  /** Multiplications until its coefficients are there. */
+  get compression(): number {
+    return this.isPending ? transformation(this.size) : 0;
+  }
+
+  /** Multiplications until the pixels are there that its coefficients decompress to. */
+  get decompression(): number {
+    const isThere = this.forms.pixels !== undefined || this.forms.blocks !== undefined;
+    return isThere ? 0 : this.compression + transformation(this.size);
   }
 }
 
@@ -73,101 +130,49 @@ const LARGEST_IMAGES = 1e6;
 /** Multiplications to compress or decompress a map. */
 export const transformation = (size: Size): number => 128 * pixelCount(blockwide(size)) * size.channels;
 
-/** Carries out a convolution, bias included. */
-export type Convolve = (domain: Coefficients, x: CoefficientMap, layer: Convolution) => CoefficientMap;
+/** Carries out layers of a kind on coefficients. `x` is the first feature map among the inputs. */
+export type OnCoefficients<L> = (
+  x: CoefficientMap,
+  layer: L,
+  inputs: Inputs<CoefficientMap>,
+) => Lowered<CoefficientMap>;
 
+/** Says how the layer in hand is carried out on coefficients, where there is a choice. */
+export type NoteChoice = (choice: string) => void;
+
+/** Makes feature maps. */
 export class Coefficients {
   constructor(
     readonly transforms: Transforms,
-    readonly relu: ReluKind,
-    /** Convolution, and average pooling as the depthwise convolution it is: what tells the plans apart. */
-    readonly convolve: Convolve,
-    readonly average: Convolve,
-    /** Told how the node in hand is carried out, where there is a choice. */
-    readonly note: Note,
+    readonly approximation: Approximation,
+    readonly note: NoteChoice,
   ) {}
 
   get g() {
     return this.transforms.g;
   }
 
-  /**
-   * The map's pixels by blocks, for an operator that treats each alone. Two such operators in a row, as in x · σ(x), are
-   * one: between them nothing is compressed.
-   */
-  single = (x: CoefficientMap): string => x.made ?? this.blocks(x);
-
-  /** The map's pixels by blocks, `[N, C, X, Y, 64]`. */
-  blocks(x: CoefficientMap): string {
-    x.blocks ??= x.pixels === undefined ? this.decompress(x) : apart(this.g, x.pixels, x.size);
-    return x.blocks;
-  }
-
-  private decompress({ name, size }: CoefficientMap): string {
-    this.transforms.count(128, blockwide(size));
-    return this.transforms.decompress(name);
-  }
-
-  /** The pixels that the spatial frequencies alpha + beta <= n make, `[N, C, X, Y, 64]`. */
-  low(x: CoefficientMap, n: number): string {
-    this.transforms.count(64, blockwide(x.size));
-    return this.g.node("Sub", [this.single(x), this.transforms.high(x.name, n)], {}, "low");
-  }
+  /** The map of a coefficient tensor that is zero outside it. */
+  map = (coefficients: string, size: Size): CoefficientMap =>
+    new CoefficientMap(this, size, { coefficients });
 
   /**
-   * The map of pixels by blocks that an operator on single pixels has made. `zeroOutside` tells whether they are zero
-   * outside as they are.
+   * The map of pixels by blocks that an operator on single pixels has made. `isZeroOutside` tells whether they are zero
+   * outside the map as they are.
    */
-  ofSingle(pixels: string, size: Size, zeroOutside: boolean, hint?: string): CoefficientMap {
-    const made = zeroOutside ? pixels : insideBlocks(this.transforms, pixels, size);
-    return new Uncompressed(size, () => this.compress(made, size, hint), { made });
+  ofSingle(blocks: string, size: Size, isZeroOutside: boolean, hint?: string): CoefficientMap {
+    const made = isZeroOutside ? blocks : insideBlocks(this.transforms, blocks, size);
+    return new CoefficientMap(this, size, { made }, hint);
   }
-
-  private compress(blocks: string, size: Size, hint?: string): string {
-    this.transforms.count(128, blockwide(size));
-    return this.transforms.compress(blocks, hint);
-  }
-
-  /** The map's pixels, `[N, C, H, W]`. */
-  pixels = (x: CoefficientMap): string => {
-    x.pixels ??= this.transforms.sideBySide(this.blocks(x), x.size);
-    return x.pixels;
-  };
 
   /** The map of the pixels `[N, C, H, W]` that an operator of the coefficient domain has made. */
-  ofPixels = (planes: string, size: Size): CoefficientMap =>
-    new Uncompressed(size, () => this.compress(apart(this.g, planes, size), size), { planes });
+  ofPixels = (planes: string, size: Size): CoefficientMap => new CoefficientMap(this, size, { planes });
 
   /** The map of pixels `[N, C, H, W]` from outside the coefficient domain: they need not be decompressed again. */
   fromOutside = (pixels: string, size: Size): CoefficientMap =>
-    new Uncompressed(size, (x) => this.compress(this.blocks(x), size), { pixels, planes: pixels });
+    new CoefficientMap(this, size, { pixels, planes: pixels });
 
-  /** The map's pixels `[N, C, H, W]` for an operator outside: between it and what made them, nothing is compressed. */
-  toOutside = (x: CoefficientMap): string => {
-    x.planes ??= x.made === undefined ? this.pixels(x) : this.transforms.sideBySide(x.made, x.size);
-    return x.planes;
-  };
-
-  /** Multiplications to come by a map's coefficients. */
-  compression = (x: CoefficientMap): number => (x.isPending ? transformation(x.size) : 0);
-
-  /** Multiplications to come by the pixels that a map's coefficients decompress to. */
-  decompression = (x: CoefficientMap): number =>
-    x.pixels === undefined && x.blocks === undefined ? this.compression(x) + transformation(x.size) : 0;
-
-  /**
-   * The mean of each channel, `[N, C, 1, 1]`, from k = 0 alone: that is a block's mean (times 8 / q[0]), and outside the
-   * map are zeros.
-   */
-  mean({ name, size }: CoefficientMap): string {
-    const { g, transforms } = this;
-    const means = g.node("Gather", [name, g.ints([0], [])], { axis: 4 }, "blockMeans");
-    const mean = g.node("GlobalAveragePool", [means], {}, "mean");
-    const factor = (64 * blockCount(size)) / pixelCount(size) / transforms.unit;
-    return factor === 1 ? mean : g.node("Mul", [mean, g.floats([factor], [])], {}, "mean");
-  }
-
-  /** `[N, C, 1, 1]` or constants `[C, 1, 1]` as images of one value a channel, to be added to coefficients. */
+  /** `[N, C, 1, 1, 1]` or constants `[C, 1, 1, 1]` as images of one value a channel, to be added to coefficients. */
   constantImages(values: string, size: Size): string {
     return this.g.node("Mul", [values, indicator(this.transforms, size)], {}, "images");
   }
@@ -188,10 +193,10 @@ export class Coefficients {
   }
 
   /** `scale[c] x + shift[c]`: the scale acts on every frequency, the shift on the mean alone. */
-  affine(x: CoefficientMap, scale: number[], shift: number[]): CoefficientMap {
+  affine(x: string, scale: number[], shift: number[] | undefined, size: Size): string {
     const factor = this.transforms.parameter("scale", float32(scale, [scale.length, 1, 1, 1]));
-    const scaled = this.g.node("Mul", [x.name, factor]);
-    return { size: x.size, name: this.addMeans(scaled, shift, x.size) };
+    const scaled = this.g.node("Mul", [x, factor]);
+    return shift ? this.addMeans(scaled, shift, size) : scaled;
   }
 
   /** The coefficients `[channels, X, Y, 64]` of a constant `[…, H, W]`. */
@@ -199,39 +204,8 @@ export class Coefficients {
     return compressed(this.g, toBlocks(this.g, constant, 0), this.transforms.table);
   }
 
-  /** Channels `from` to `to` (left out). */
-  sliceChannels = (x: string, from: number, to: number): string => this.g.slice(x, { axis: 1, from, to });
-
-  /** Zeros before and after each axis. */
-  padded = (x: string, pads: number[]): string => pad(this.g, x, pads);
-
   /** The shape of a map's coefficient tensor, with any batch. */
   shape(size: Size): string {
     return this.g.ints([0, size.channels, ...grid(size), 64]);
   }
-}
-
-/** The coefficient domain as a plan for the operators of the notebook's network. */
-export function coefficientPlan(domain: Coefficients): Plan<CoefficientMap> {
-  const { g, transforms, relu } = domain;
-  return {
-    wholeBlocks: true,
-    planes: (coefficients, planes) => transforms.pixels(coefficients, planes),
-    enter: (name, size) => ({ size, name: inside(transforms, name, size) }),
-    convolution: (x, layer) => domain.convolve(domain, x, layer),
-    batchNormalization(x, layer) {
-      const { scale, shift } = affine(layer);
-      return domain.affine(x, scale, shift);
-    },
-    relu(x) {
-      const { kind, n } = relu;
-      if (kind === "exact") return domain.ofSingle(g.node("Relu", [domain.single(x)]), x.size, true, "relu");
-      const low = domain.low(x, n);
-      if (kind === "apx") return domain.ofSingle(g.node("Relu", [low]), x.size, false, kind);
-      return domain.ofSingle(g.node("Mul", [domain.single(x), isNotNegative(g, low)]), x.size, true, kind);
-    },
-    add: (a, b) => ({ size: largest(a.size, b.size), name: g.node("Add", [a.name, b.name]) }),
-    globalAverage: (x) => domain.mean(x),
-    pixels: domain.pixels,
-  };
 }

@@ -10,8 +10,8 @@ import { float, type GraphBuilder } from "../../onnx/builder.js";
 import { type Constant, float32 } from "../../onnx/graph.js";
 import { isKept, ZIGZAG } from "../../transform/frequency.js";
 import { C, Ci, cosine } from "../../transform/tensors.js";
-import { blockwide, isSized, type Planes, type Size } from "../layers.js";
-import { type Cost, countOperator } from "../plan.js";
+import { type Cost, countOperator } from "../cost.js";
+import { blockCount, blockwide, isSized, type Planes, pixelCount, type Size } from "../layers.js";
 
 const frequencyOf = (k: number): [alpha: number, beta: number] => [
   (ZIGZAG[k] as number) >> 3,
@@ -178,7 +178,7 @@ export class Transforms {
   }
 
   /** Cuts off what lies beyond the sides that are known and not whole blocks. */
-  private crop(pixels: string, { height, width }: Planes): string {
+  crop(pixels: string, { height, width }: Planes): string {
     return [height, width].reduce<string>(
       (x, length, i) =>
         typeof length === "number" && length % 8 !== 0
@@ -193,12 +193,16 @@ export class Transforms {
     return 8 / (this.table[0] as number);
   }
 
-  /** The mean of each channel from k = 0 alone: `[N, C, X, Y, 64]` → `[N, C, 1, 1]`. */
-  mean(coefficients: string): string {
+  /**
+   * The mean of each channel, `[N, C, 1, 1]`, of coefficients that are zero outside a map of `size`, from k = 0 alone:
+   * that is a block's mean (times 8 / q[0]).
+   */
+  mean(coefficients: string, size: Size): string {
     const { g } = this;
     const means = g.node("Gather", [coefficients, g.ints([0], [])], { axis: 4 }, "blockMeans");
     const mean = g.node("GlobalAveragePool", [means], {}, "mean");
-    return this.unit === 1 ? mean : g.node("Mul", [mean, g.floats([1 / this.unit], [])]);
+    const factor = (64 * blockCount(size)) / pixelCount(size) / this.unit;
+    return factor === 1 ? mean : g.node("Mul", [mean, g.floats([factor], [])], {}, "mean");
   }
 }
 

@@ -1,184 +1,122 @@
 /**
- * Operators that treat each pixel alone: decompress · f · compress, exactly, whatever f is.
+ * Activations of pieces: y = f(x), with a polynomial f_p on each piece p(x).
  *
- * Piecewise-linear ones can also take their piece from the spatial frequencies alpha + beta <= n. With x a block's
- * pixels, x_n their reconstruction from those frequencies, and f(x) = a_p x + b_p on piece p(x):
+ * The piece can be taken from the spatial frequencies alpha + beta <= n. With x a block's pixels and x_n their
+ * reconstruction from those frequencies:
  *
  *   exact   y = f(x)
- *   ASM     y = a_p x + b_p,  p = p(x_n)      approximated spatial masking: only the piece is approximate
- *   APX     y = f(x_n)                        the paper's baseline
+ *   ASM     y = f_p(x),  p = p(x_n)      approximated spatial masking: only the piece is approximate
+ *   APX     y = f(x_n)                   the paper's baseline
  *
- * HardSwish is x · HardSigmoid(x), and its ASM that of its second factor. Smooth functions are exact in all three.
  * Source: Ehrlich & Davis, ICCV 2019, section 4.2 (ASM of any piecewise-linear function, shown for ReLU).
  */
-import type { GraphBuilder } from "../../onnx/builder.js";
-import { floatAttribute, numbers } from "../../onnx/graph.js";
-import { isNotNegative } from "../domain/transforms.js";
-import type { Size } from "../layers.js";
-import {
-  besideBlocks,
-  type CoefficientCall,
-  type CoefficientRule,
-  constantOf,
-  mapOf,
-  outputSize,
-  refuse,
-  requiredConstant,
-} from "./call.js";
+import { besideBlocks, copyOf } from "../domain/beside.js";
+import { type Coefficient, keepsZero, keepsZeros, onPieceOf, type Piece } from "../domain/pieces.js";
+import { type Base, sameSides } from "../layers.js";
+import type { Family, NodeContext, Read } from "./context.js";
 
-/** A number, or the name of a tensor beside the blocks. */
-type Value = number | string;
-
-/** y = slope x + offset where x >= from. */
-interface Piece {
-  from: Value;
-  slope: Value;
-  offset: Value;
-}
-
-interface PiecewiseLinear {
+export interface Piecewise extends Base {
+  kind: "piecewise";
   /** By rising `from`; the first one's is -∞. */
-  pieces(call: CoefficientCall, size: Size): Piece[];
-  /** Whether the pieces are of a factor of x. */
-  gates?: boolean;
+  pieces: Piece[];
 }
 
-const line = (from: Value, slope: Value, offset: Value = 0): Piece => ({ from, slope, offset });
 const ALL = Number.NEGATIVE_INFINITY;
+const piece = (from: Coefficient, ...polynomial: Coefficient[]): Piece => ({ from, polynomial });
+const zero = piece(ALL, 0);
+const identityFrom = (from: Coefficient) => piece(from, 0, 1);
 
-/** Clipping between `low` and `high`. */
-const clipped = (low: number, high: number): Piece[] => [
-  ...(low > ALL ? [line(ALL, 0, low)] : []),
-  line(low, 1),
-  ...(high < Number.POSITIVE_INFINITY ? [line(high, 0, high)] : []),
-];
-
-/** clip(alpha x + beta, 0, 1). */
-function hardSigmoid(call: CoefficientCall, alpha: number, beta: number): Piece[] {
-  if (!(alpha > 0)) refuse(call, `its alpha is ${alpha}, expected a rising line`);
-  return [line(ALL, 0), line(-beta / alpha, alpha, beta), line((1 - beta) / alpha, 0, 1)];
+/** Clipping between `low` and `high`, which wins. */
+function clipped(low: number, high: number): Piece[] {
+  const from = Math.min(low, high);
+  const below = from > ALL ? [piece(ALL, from)] : [];
+  const above = high < Number.POSITIVE_INFINITY ? [piece(high, high)] : [];
+  return [...below, identityFrom(from), ...above];
 }
 
-const alpha = (call: CoefficientCall, otherwise: number) => floatAttribute(call.node, "alpha", otherwise);
+/** clip(alpha x + beta, 0, 1) times x to the power `degree`. */
+function hardGate(context: NodeContext, alpha: number, beta: number, degree = 0): Piece[] {
+  if (!(alpha > 0)) context.refuse(`its alpha is ${alpha}, expected a rising line`);
+  const powers = new Array<number>(degree).fill(0);
+  return [zero, piece(-beta / alpha, ...powers, beta, alpha), piece((1 - beta) / alpha, ...powers, 1)];
+}
+
+const alpha = (context: NodeContext, otherwise: number) => context.float("alpha", otherwise);
 
 /** A bound of `Clip`: an input, or the attribute of older operator sets. */
-function bound(call: CoefficientCall, i: number, name: string, otherwise: number): number {
-  const given = constantOf(call, i);
-  return given ? (numbers(given)[0] as number) : floatAttribute(call.node, name, otherwise);
+const bound = (context: NodeContext, i: number, name: string, otherwise: number): number => {
+  const given = context.constant(i);
+  return given ? Number(given.data[0]) : context.float(name, otherwise);
+};
+
+/** The constant that an input is. */
+function constant(context: NodeContext, input: number): Coefficient {
+  context.required(input);
+  return { input };
 }
 
-/** The constant beside a feature map in `Max` or `Min`. */
-const other = (call: CoefficientCall, size: Size): string =>
-  besideBlocks(call, call.operands[0]?.kind === "map" ? 1 : 0, size);
+/** The constant beside the feature map in `Max` and `Min`. */
+const other = (context: NodeContext) => constant(context, context.operands[0]?.kind === "map" ? 1 : 0);
 
-const PIECEWISE_LINEAR: Record<string, PiecewiseLinear> = {
-  Relu: { pieces: () => [line(ALL, 0), line(0, 1)] },
-  LeakyRelu: { pieces: (call) => [line(ALL, alpha(call, 0.01)), line(0, 1)] },
-  PRelu: { pieces: (call, size) => [line(ALL, besideBlocks(call, 1, size)), line(0, 1)] },
-  ThresholdedRelu: { pieces: (call) => [line(ALL, 0), line(alpha(call, 1), 1)] },
-  Abs: { pieces: () => [line(ALL, -1), line(0, 1)] },
-  Clip: {
-    pieces: (call) => clipped(bound(call, 1, "min", ALL), bound(call, 2, "max", Number.POSITIVE_INFINITY)),
+const PIECES: Record<string, (context: NodeContext) => Piece[]> = {
+  Relu: () => [zero, identityFrom(0)],
+  LeakyRelu: (context) => [piece(ALL, 0, alpha(context, 0.01)), identityFrom(0)],
+  PRelu: (context) => [piece(ALL, 0, constant(context, 1)), identityFrom(0)],
+  ThresholdedRelu: (context) => [zero, identityFrom(alpha(context, 1))],
+  Abs: () => [piece(ALL, 0, -1), identityFrom(0)],
+  Clip: (context) =>
+    clipped(bound(context, 1, "min", ALL), bound(context, 2, "max", Number.POSITIVE_INFINITY)),
+  HardSigmoid: (context) => hardGate(context, alpha(context, 0.2), context.float("beta", 0.5)),
+  HardSwish: (context) => hardGate(context, 1 / 6, 1 / 2, 1),
+  Shrink(context) {
+    const [lambda, bias] = [context.float("lambd", 0.5), context.float("bias", 0)];
+    return [piece(ALL, bias, 1), piece(-lambda, 0), piece(lambda, -bias, 1)];
   },
-  HardSigmoid: {
-    pieces: (call) => hardSigmoid(call, alpha(call, 0.2), floatAttribute(call.node, "beta", 0.5)),
-  },
-  HardSwish: { pieces: (call) => hardSigmoid(call, 1 / 6, 1 / 2), gates: true },
-  Max: { pieces: (call, size) => [line(ALL, 0, other(call, size)), line(other(call, size), 1)] },
-  Min: { pieces: (call, size) => [line(ALL, 1), line(other(call, size), 0, other(call, size))] },
+  Max: (context) => [piece(ALL, other(context)), identityFrom(other(context))],
+  Min: (context) => [piece(ALL, 0, 1), piece(other(context), other(context))],
 };
 
 /** Whether an operator is one that can be approximated from a block's low frequencies. */
-export const isPiecewiseLinear = (op: string): boolean => Object.hasOwn(PIECEWISE_LINEAR, op);
+export const isPiecewise = (op: string): boolean => Object.hasOwn(PIECES, op);
 
-/** Smooth functions, and whether f(0) = 0, and close to 0 where x is but rounding. */
-const SMOOTH: Record<string, (call: CoefficientCall) => boolean> = {
-  ...Object.fromEntries(
-    ["Tanh", "Erf", "Softsign", "Elu", "Selu", "Celu", "Gelu", "Mish", "Swish", "Sin", "Tan"]
-      .concat(["Asin", "Atan", "Sinh", "Asinh", "Atanh"])
-      .map((op) => [op, () => true]),
-  ),
-  ...Object.fromEntries(
-    ["Sigmoid", "Exp", "Log", "Sqrt", "Softplus", "Reciprocal", "Cos", "Cosh"].map((op) => [op, () => false]),
-  ),
-  Pow: (call) =>
-    numbers(requiredConstant(call, 1)).every((exponent) => Number.isInteger(exponent) && exponent > 0),
-};
-
-/** The node's own operator on blocks of pixels, `x` in the place of its feature map. */
-function applied(call: CoefficientCall, x: string, size: Size): string {
-  const { node, domain, operands } = call;
-  const inputs = node.inputs.map((_, i) => {
-    const operand = operands[i];
-    if (operand === undefined) return "";
-    return operand.kind === "map" ? x : besideBlocks(call, i, size);
-  });
-  const name = domain.g.unique(`${node.outputs[0]}.blocks`);
-  domain.g.copy(node, inputs, [name]);
-  return name;
-}
-
-/** The piece of `x` that `low` is on. */
-function chosen(g: GraphBuilder, pieces: Piece[], x: string, low: string): string {
-  const named = (value: Value) => (typeof value === "string" ? value : g.floats([value], []));
-  const on = ({ slope, offset }: Piece): string => {
-    if (slope === 0) return named(offset);
-    const product = slope === 1 ? x : g.node("Mul", [x, named(slope)]);
-    return offset === 0 ? product : g.node("Add", [product, named(offset)]);
-  };
-  const [first, ...rest] = pieces as [Piece, ...Piece[]];
-  if (rest.length === 1 && first.slope === 0 && first.offset === 0 && rest[0]?.from === 0)
-    return g.node("Mul", [on(rest[0]), isNotNegative(g, low)]);
-  return rest.reduce(
-    (below, piece) => g.node("Where", [g.node("Less", [low, named(piece.from)]), below, on(piece)]),
-    on(first),
-  );
-}
-
-/** Whether f(0) = 0, for sure. */
-function keepsZero({ gates }: PiecewiseLinear, pieces: Piece[]): boolean {
-  const at = pieces.filter(({ from }) => typeof from === "number" && from <= 0).at(-1);
-  const sure = pieces.every(({ from }) => typeof from === "number");
-  return gates === true || (sure && at?.offset === 0);
-}
-
-const piecewiseLinear =
-  (f: PiecewiseLinear): CoefficientRule =>
-  (call) => {
-    const { node, domain } = call;
-    const { kind, n } = domain.relu;
-    const maps = call.operands.filter((operand) => operand?.kind === "map").length;
-    if (maps !== 1 || call.operands.length > 3)
-      refuse(call, `it compares ${call.operands.length} operands, expected a feature map and a constant`);
-    const x = mapOf(call, call.operands[0]?.kind === "map" ? 0 : 1);
-    const size = outputSize(call);
-    if (x.size.height !== size.height || x.size.width !== size.width)
-      refuse(call, `it repeats a map of ${x.size.height}x${x.size.width}, expected equal sizes`);
-    const pieces = f.pieces(call, size);
-    const zero = keepsZero(f, pieces);
-    if (kind === "exact")
-      return [domain.ofSingle(applied(call, domain.single(x), size), size, zero, node.op)];
-    const low = domain.low(x, n);
-    // x_n is not zero outside the map, even where x is.
-    if (kind === "apx") return [domain.ofSingle(applied(call, low, size), size, false, kind)];
-    const piece = chosen(domain.g, pieces, domain.single(x), low);
-    const y = f.gates ? domain.g.node("Mul", [domain.single(x), piece]) : piece;
-    return [domain.ofSingle(y, size, pieces.every(({ offset }) => offset === 0) || f.gates === true, kind)];
+const read =
+  (piecesOf: (context: NodeContext) => Piece[]): Read<Piecewise> =>
+  (context) => {
+    const { operands } = context;
+    if (operands.filter((operand) => operand?.kind === "map").length !== 1 || operands.length > 3)
+      context.refuse(`it compares ${operands.length} operands, expected a feature map and a constant`);
+    const base = context.base;
+    for (const [i, operand] of operands.entries()) {
+      if (operand?.kind === "map" && !sameSides(operand.size, base.output))
+        context.refuse(
+          `it repeats a map of ${operand.size.height}x${operand.size.width}, expected equal sizes`,
+        );
+      context.beside(i);
+    }
+    return { kind: "piecewise", ...base, pieces: piecesOf(context) };
   };
 
-const smooth =
-  (zero: (call: CoefficientCall) => boolean): CoefficientRule =>
-  (call) => {
-    const x = mapOf(call);
-    const size = outputSize(call);
-    const y = applied(call, call.domain.single(x), size);
-    return [call.domain.ofSingle(y, size, zero(call), call.node.op)];
-  };
-
-const rules = <T>(table: Record<string, T>, rule: (entry: T) => CoefficientRule) =>
-  Object.fromEntries(Object.entries(table).map(([op, entry]) => [op, rule(entry)]));
-
-export const ACTIVATIONS: Record<string, CoefficientRule> = {
-  ...rules(PIECEWISE_LINEAR, piecewiseLinear),
-  ...rules(SMOOTH, smooth),
+export const ACTIVATIONS: Family<Piecewise> = {
+  read: Object.fromEntries(Object.entries(PIECES).map(([op, pieces]) => [op, read(pieces)])),
+  lower: {
+    piecewise(x, layer, inputs) {
+      const { domain } = x;
+      const { kind, n } = domain.approximation;
+      const { pieces, output, node } = layer;
+      const applied = (blocks: string) =>
+        copyOf(
+          domain.g,
+          layer,
+          inputs.map((input, i) => (input === x ? blocks : besideBlocks(domain, layer, inputs, i))),
+        );
+      if (kind === "exact") return domain.ofSingle(applied(x.single), output, keepsZero(pieces), node.op);
+      const low = x.low(n);
+      // x_n is not zero outside the map, even where x is.
+      if (kind === "apx") return domain.ofSingle(applied(low), output, false, kind);
+      const y = onPieceOf(domain.g, pieces, { x: x.single, low }, (input) =>
+        besideBlocks(domain, layer, inputs, input),
+      );
+      return domain.ofSingle(y, output, keepsZeros(pieces), kind);
+    },
+  },
 };

@@ -1,31 +1,74 @@
 /** Operators that move channels: blocks and frequencies stay as they are, so they act on axis 1 of the coefficients. */
-import { type Constant, intAttribute, intsAttribute, numbers } from "../../onnx/graph.js";
-import type { CoefficientMap } from "../domain/coefficients.js";
-import {
-  type CoefficientCall,
-  type CoefficientRule,
-  constantOf,
-  mapOf,
-  outputSize,
-  refuse,
-  requiredConstant,
-} from "./call.js";
+import type { GraphBuilder } from "../../onnx/builder.js";
+import { type Constant, int64 } from "../../onnx/graph.js";
+import type { CoefficientMap, Coefficients } from "../domain/coefficients.js";
+import type { Base, Size } from "../layers.js";
+import type { Family, NodeContext } from "./context.js";
 
-function checkAxis(call: CoefficientCall, axis: number): void {
-  if (axis !== 1 && axis !== -3)
-    refuse(call, `it works along axis ${axis} of [N, C, H, W], expected the channels (1)`);
+export interface Concat extends Base {
+  kind: "concat";
 }
 
-const concatenation: CoefficientRule = (call) => {
-  checkAxis(call, intAttribute(call.node, "axis", 0));
-  const names = call.operands.map((operand, i) =>
-    operand?.kind === "constant" ? constantMap(call, operand.value) : mapOf(call, i).name,
-  );
-  return [{ size: outputSize(call), name: call.domain.g.node("Concat", names, { axis: 1 }) }];
-};
+/** Channels `from` to `to` (left out), every `step`th; or a list of them. */
+type Pick = { from: number; to: number; step: number } | Constant;
+
+/** Some of the channels, for each output. */
+export interface Channels extends Base {
+  kind: "channels";
+  picks: { size: Size; channels: Pick }[];
+}
+
+function checkAxis(context: NodeContext, axis: number): void {
+  if (axis !== 1 && axis !== -3)
+    context.refuse(`it works along axis ${axis} of [N, C, H, W], expected the channels (1)`);
+}
+
+function concat(context: NodeContext): Concat {
+  checkAxis(context, context.int("axis", 0));
+  for (const [i, operand] of context.operands.entries()) if (operand?.kind !== "constant") context.map(i);
+  return { kind: "concat", ...context.base };
+}
+
+function split(context: NodeContext): Channels {
+  checkAxis(context, context.int("axis", 0));
+  context.map();
+  let from = 0;
+  const picks = context.node.outputs.map((_, i) => {
+    const size = context.output(i);
+    const channels = { from, to: from + size.channels, step: 1 };
+    from = channels.to;
+    return { size, channels };
+  });
+  return { kind: "channels", ...context.base, picks };
+}
+
+function slice(context: NodeContext): Channels {
+  const input = context.map();
+  const starts = context.numbers(1, "starts") ?? [];
+  const axes = context.numbers(3, "axes") ?? starts.map((_, i) => i);
+  const steps = context.numbers(4, "steps") ?? starts.map(() => 1);
+  for (const axis of axes) checkAxis(context, axis);
+  const [start = 0, step = 0] = [starts[0], steps[0]];
+  if (axes.length !== 1 || step < 1)
+    context.refuse(
+      `it takes steps of [${steps.join(", ")}] along ${axes.length} axes, expected 1 or more along 1`,
+    );
+  const base = context.base;
+  const from = Math.min(start < 0 ? Math.max(0, start + input.channels) : start, input.channels);
+  const channels = { from, to: from + base.output.channels * step, step };
+  return { kind: "channels", ...base, picks: [{ size: base.output, channels }] };
+}
+
+function gather(context: NodeContext): Channels {
+  checkAxis(context, context.int("axis", 0));
+  context.map();
+  const channels = context.required(1);
+  if (channels.dims.length !== 1) context.refuse("it drops the channels' axis, expected a list of channels");
+  return { kind: "channels", ...context.base, picks: [{ size: context.output(), channels }] };
+}
 
 /** The coefficients of a constant `[N, C, H, W]`. */
-function constantMap({ domain }: CoefficientCall, value: Constant): string {
+function constantMap(domain: Coefficients, value: Constant): string {
   const { type, dims, data } = domain.ofConstant(value);
   return domain.transforms.parameter("map", {
     type,
@@ -34,56 +77,29 @@ function constantMap({ domain }: CoefficientCall, value: Constant): string {
   });
 }
 
-const split: CoefficientRule = (call) => {
-  const { node, domain, outputs } = call;
-  checkAxis(call, intAttribute(node, "axis", 0));
-  const x = mapOf(call);
-  let from = 0;
-  return outputs.map((_, i): CoefficientMap => {
-    const size = outputSize(call, i);
-    const to = from + size.channels;
-    const name = domain.sliceChannels(x.name, from, to);
-    from = to;
-    return { size, name };
-  });
-};
+function picked({ domain: { g }, coefficients }: CoefficientMap, pick: Pick): string {
+  if (!("type" in pick) && pick.step === 1) return g.slice(coefficients, { axis: 1, ...pick });
+  const list = "type" in pick ? pick : listed(g, pick);
+  return g.node("Gather", [coefficients, g.constant("channels", list)], { axis: 1 });
+}
 
-const slice: CoefficientRule = (call) => {
-  const { node, domain } = call;
-  const given = (i: number, name: string) => {
-    const constant = constantOf(call, i);
-    return constant ? numbers(constant) : intsAttribute(node, name);
-  };
-  const x = mapOf(call);
-  const starts = given(1, "starts") ?? [];
-  const axes = given(3, "axes") ?? starts.map((_, i) => i);
-  const steps = given(4, "steps") ?? starts.map(() => 1);
-  for (const axis of axes) checkAxis(call, axis);
-  if (axes.length !== 1 || (steps[0] as number) < 1)
-    refuse(call, `its steps are [${steps.join(", ")}], expected 1`);
-  const start = starts[0] as number;
-  const size = outputSize(call);
-  const from = Math.min(start < 0 ? Math.max(0, start + x.size.channels) : start, x.size.channels);
-  const step = steps[0] as number;
-  if (step === 1) return [{ size, name: domain.sliceChannels(x.name, from, from + size.channels) }];
-  domain.g.budget.take(24 * size.channels, `a list of ${size.channels} channels`, node);
-  const picked = domain.g.ints(Array.from({ length: size.channels }, (_, c) => from + c * step));
-  return [{ size, name: domain.g.node("Gather", [x.name, picked], { axis: 1 }) }];
-};
+function listed(g: GraphBuilder, { from, to, step }: Exclude<Pick, Constant>): Constant {
+  const count = (to - from) / step;
+  g.budget.take(24 * count, `a list of ${count} channels`);
+  return int64(Array.from({ length: count }, (_, c) => from + c * step));
+}
 
-const gather: CoefficientRule = (call) => {
-  checkAxis(call, intAttribute(call.node, "axis", 0));
-  const picked: Constant = requiredConstant(call, 1);
-  if (picked.dims.length !== 1) refuse(call, "it drops the channels' axis, expected a list of channels");
-  const name = call.domain.g.node("Gather", [mapOf(call).name, call.domain.g.constant("channels", picked)], {
-    axis: 1,
-  });
-  return [{ size: outputSize(call), name }];
-};
-
-export const CHANNELS: Record<string, CoefficientRule> = {
-  Concat: concatenation,
-  Split: split,
-  Slice: slice,
-  Gather: gather,
+export const CHANNELS: Family<Concat | Channels> = {
+  read: { Concat: concat, Split: split, Slice: slice, Gather: gather },
+  lower: {
+    concat({ domain }, { operands, output }, inputs) {
+      const names = operands.map((operand, i) =>
+        operand?.kind === "constant"
+          ? constantMap(domain, operand.value)
+          : (inputs[i] as CoefficientMap).coefficients,
+      );
+      return domain.map(domain.g.node("Concat", names, { axis: 1 }), output);
+    },
+    channels: (x, { picks }) => picks.map(({ size, channels }) => x.domain.map(picked(x, channels), size)),
+  },
 };

@@ -1,32 +1,104 @@
 /**
- * Average pooling. Over a whole map it needs only k = 0, which is each block's mean (times 8 / q[0]): all blocks are
- * of one size, so the mean of the map is the mean of the blocks' means.
+ * Average pooling. Over a whole map it needs only k = 0, each block's mean (times 8 / q[0]). Over a window it is the
+ * convolution of each channel with equal weights. Where windows lack pixels that do not count (count_include_pad = 0,
+ * ceil_mode), the weights differ from place to place, and the pixels are needed.
  */
-import { intAttribute, intsAttribute, numbers } from "../../onnx/graph.js";
-import type { Rule, Value } from "../rule.js";
-import { averagePooling as overWindows } from "./convolution.js";
+import { volume } from "../../onnx/graph.js";
+import { convolveAlike } from "../domain/algorithms.js";
+import { copyOf } from "../domain/beside.js";
+import type { Coefficients } from "../domain/coefficients.js";
+import { filled } from "../domain/padding.js";
+import type { Base, Convolution, Size } from "../layers.js";
+import type { Family, NodeContext } from "./context.js";
+import { windowOf } from "./convolution.js";
 
-const tensor = (name: string): Value => ({ kind: "tensor", name });
+/** The mean of each channel: `[N, C, 1, 1]`, or `[N, C]`. */
+export interface Mean extends Omit<Base, "output"> {
+  kind: "mean";
+  keepsAxes: boolean;
+}
 
-export const globalAveragePooling: Rule = (call) => tensor(call.plan.globalAverage(call.map(0)));
+/** The mean over a window, of the same number of pixels everywhere. */
+export interface Average extends Base, Pick<Convolution, "name" | "window" | "input"> {
+  kind: "average";
+}
 
-export const averagePooling: Rule = (call) => {
-  const { height, width } = call.inputSize();
-  const [kh, kw] = intsAttribute(call.node, "kernel_shape") ?? [];
-  const padded = intsAttribute(call.node, "pads")?.some((pad) => pad !== 0) ?? false;
-  const [, , ...output] = call.outputShape();
-  const whole = kh === height && kw === width && !padded && output.every((length) => length === 1);
-  if (!whole && call.plan.lift) call.refuse("as an operator on pixels it is faster than as a convolution");
-  return whole ? globalAveragePooling(call) : overWindows(call);
-};
+/** The mean over a window of which only the pixels count that are there. */
+export interface UnevenAverage extends Base {
+  kind: "unevenAverage";
+}
+
+/** An average as the depthwise convolution that it is. */
+export function averageAsConvolution({ g }: Coefficients, layer: Average): Convolution {
+  const { channels } = layer.input;
+  const { kernel } = layer.window;
+  const weight = filled(g, [channels, 1, ...kernel], 1 / volume(kernel));
+  return { ...layer, kind: "convolution", weight, bias: undefined, group: channels };
+}
+
+const mean = ({ node, operands }: NodeContext, keepsAxes = true): Mean => ({
+  kind: "mean",
+  node,
+  operands,
+  keepsAxes,
+});
+
+function averagePool(context: NodeContext): Mean | Average | UnevenAverage {
+  const kernel = context.ints("kernel_shape") ?? [];
+  const base = context.base;
+  const { input, output, window, name } = { ...base, ...windowOf(context, kernel) };
+  const isPadded = window.pads.some((pad) => pad !== 0);
+  const isWhole = kernel.join() === `${input.height},${input.width}`;
+  if (isWhole && output.height * output.width === 1 && !isPadded) return mean(context);
+  const sides = sidesOf(window, input, output);
+  // With ceil_mode, the last window may reach beyond the padding.
+  const overhangs = sides.some(({ length, steps, extent, stride }) => stride * (steps - 1) + extent > length);
+  if (!overhangs && !(isPadded && context.int("count_include_pad", 0) === 0))
+    return { kind: "average", ...base, name, window, input };
+  const beginsBeyond = ({ length, steps, extent, stride }: (typeof sides)[number]) =>
+    Math.ceil((length - extent) / stride) + 1 > steps;
+  if (context.int("ceil_mode", 0) === 1 && sides.some(beginsBeyond))
+    context.refuse(
+      "with ceil_mode its last window would begin beyond the map: runtimes differ on whether it is there",
+    );
+  if (window.dilations.some((step) => step !== 1)) context.refuse("it is dilated and leaves the padding out");
+  const reason = "its average leaves the padding out, so its weights differ at the border";
+  return { kind: "unevenAverage", ...base, reason };
+}
+
+/** Along each axis, the pixels with padding, and the window's steps, extent and stride. */
+const sidesOf = ({ kernel, strides, dilations, pads }: Convolution["window"], from: Size, to: Size) =>
+  ([0, 1] as const).map((axis) => ({
+    length: (axis === 0 ? from.height : from.width) + (pads[axis] as number) + (pads[axis + 2] as number),
+    steps: axis === 0 ? to.height : to.width,
+    extent: (dilations[axis] as number) * ((kernel[axis] as number) - 1) + 1,
+    stride: strides[axis] as number,
+  }));
 
 /** A mean over height and width; any other reduction leaves the feature map's shape. */
-export const reduceMean: Rule = (call) => {
-  const given =
-    call.node.inputs.length > 1 ? numbers(call.requiredConstant(1)) : intsAttribute(call.node, "axes");
+function reduceMean(context: NodeContext): Mean {
+  const given = context.numbers(1, "axes");
   const axes = given?.map((axis) => (axis < 0 ? axis + 4 : axis)).sort();
+  context.map();
   if (axes?.join() !== "2,3")
-    call.refuse(`it averages over axes [${given?.join(", ") ?? "all"}], expected height and width [2, 3]`);
-  const mean = call.plan.globalAverage(call.map(0));
-  return tensor(intAttribute(call.node, "keepdims", 1) === 1 ? mean : call.g.node("Flatten", [mean]));
+    context.refuse(`it averages over axes [${given?.join(", ") ?? "all"}], expected height and width [2, 3]`);
+  return mean(context, context.int("keepdims", 1) === 1);
+}
+
+export const POOLING: Family<Mean | Average | UnevenAverage> = {
+  read: {
+    GlobalAveragePool: (context) => mean(context),
+    AveragePool: averagePool,
+    ReduceMean: reduceMean,
+  },
+  lower: {
+    mean({ domain, coefficients, size }, { keepsAxes }) {
+      const means = domain.transforms.mean(coefficients, size);
+      return keepsAxes ? means : domain.g.node("Flatten", [means]);
+    },
+    average: (x, layer) => convolveAlike(x, averageAsConvolution(x.domain, layer)),
+    unevenAverage({ domain, pixels }, layer) {
+      return domain.ofPixels(copyOf(domain.g, layer, [pixels]), layer.output);
+    },
+  },
 };

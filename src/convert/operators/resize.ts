@@ -6,35 +6,45 @@
  *
  * Beyond the map are zeros, before as after.
  */
-import { numbers, stringAttribute } from "../../onnx/graph.js";
+import { numbers } from "../../onnx/graph.js";
 import { ZIGZAG } from "../../transform/frequency.js";
 import { cosine } from "../../transform/tensors.js";
-import { blockwide, grid, type Size } from "../layers.js";
-import { type CoefficientCall, type CoefficientRule, constantOf, mapOf, outputSize, refuse } from "./call.js";
+import { type Base, blockwide, grid } from "../layers.js";
+import type { Family, NodeContext } from "./context.js";
+
+/** Each pixel repeated `down` times `across` times. */
+export interface Enlarge extends Base {
+  kind: "enlarge";
+  down: number;
+  across: number;
+}
 
 /** With more repetitions U, of 64 x 64 s t numbers, would be larger than 1 MB. */
 const MOST_REPETITIONS = 64;
 
-const enlargement: CoefficientRule = (call) => {
-  const x = mapOf(call);
-  const size = outputSize(call);
-  const [s, t] = repetitions(call, x.size, size);
-  const { g, transforms } = call.domain;
-  const operator = transforms.matrix(`repeat_${s}x${t}`, [64, 64 * s * t], repeat(transforms.table, s, t));
-  transforms.count(64 * s * t, blockwide(x.size));
-  const [rows, columns] = grid(x.size);
-  const product = g.node("MatMul", [x.name, operator]);
-  const split = g.node("Reshape", [product, g.ints([0, size.channels * rows, columns, s, 64 * t])]);
-  const ordered = g.node("Transpose", [split], { perm: [0, 1, 3, 2, 4] });
-  const sides = [s * rows, t * columns];
-  const joined = g.node("Reshape", [ordered, g.ints([0, size.channels, ...sides, 64])]);
-  // A map may end so early in its last blocks that some of those which they become are all beyond it.
-  const name = grid(size).reduce(
-    (y, to, i) => (to === sides[i] ? y : g.slice(y, { axis: 2 + i, from: 0, to })),
-    joined,
-  );
-  return [{ size, name }];
-};
+function enlarge(context: NodeContext): Enlarge {
+  const [from, base] = [context.map(), context.base];
+  const to = base.output;
+  const [s, t] = [to.height / from.height, to.width / from.width];
+  const scales = context.constant(hasRegion(context) ? 2 : 1);
+  const given = scales?.data.length ? numbers(scales) : [1, 1, s, t];
+  const isWhole = [s, t].every(Number.isInteger) && given.join() === [1, 1, s, t].join();
+  if (!isWhole || to.channels !== from.channels || !repeatsPixels(context) || s * t > MOST_REPETITIONS)
+    context.refuse("it does more than to repeat each pixel a whole number of times");
+  return { kind: "enlarge", ...base, down: s, across: t };
+}
+
+/** `Upsample`, and `Resize` of operator set 10, have no region as input 1, and round down from the corner. */
+const hasRegion = ({ operands }: NodeContext) => operands.length > 2;
+
+/** Whether each output pixel is the one that it lies in. */
+function repeatsPixels(context: NodeContext): boolean {
+  if (context.string("mode", "nearest") !== "nearest") return false;
+  if (!hasRegion(context)) return true;
+  const from = context.string("coordinate_transformation_mode", "half_pixel");
+  const rounding = context.string("nearest_mode", "round_prefer_floor");
+  return from === "asymmetric" ? rounding === "floor" : from === "half_pixel" && rounding.startsWith("round");
+}
 
 /** U, by row k and column (a, b, k'): the product of one factor for each axis. */
 function repeat(table: ArrayLike<number>, s: number, t: number): (k: number, column: number) => number {
@@ -58,28 +68,29 @@ function repeatAlong(s: number): Float64Array {
   });
 }
 
-/** How many times each pixel is repeated down and across; refused where that is not all that the operator does. */
-function repetitions(call: CoefficientCall, from: Size, to: Size): [down: number, across: number] {
-  const [s, t] = [to.height / from.height, to.width / from.width];
-  const scales = constantOf(call, beforeRegions(call) ? 1 : 2);
-  const given = scales?.data.length ? numbers(scales) : [1, 1, s, t];
-  const isWhole = Number.isInteger(s) && Number.isInteger(t) && given.join() === [1, 1, s, t].join();
-  if (!isWhole || to.channels !== from.channels || !repeatsPixels(call) || s * t > MOST_REPETITIONS)
-    refuse(call, "it does more than to repeat each pixel a whole number of times");
-  return [s, t];
-}
-
-/** `Upsample`, and `Resize` of operator set 10, which have no region as input 1 and round down from the corner. */
-const beforeRegions = ({ node }: CoefficientCall) => node.inputs.length <= 2;
-
-/** Whether each output pixel is the one that it lies in. */
-function repeatsPixels(call: CoefficientCall): boolean {
-  const { node } = call;
-  if (stringAttribute(node, "mode", "nearest") !== "nearest") return false;
-  if (beforeRegions(call)) return true;
-  const from = stringAttribute(node, "coordinate_transformation_mode", "half_pixel");
-  const rounding = stringAttribute(node, "nearest_mode", "round_prefer_floor");
-  return from === "asymmetric" ? rounding === "floor" : from === "half_pixel" && rounding.startsWith("round");
-}
-
-export const RESIZE: Record<string, CoefficientRule> = { Resize: enlargement, Upsample: enlargement };
+export const RESIZE: Family<Enlarge> = {
+  read: { Resize: enlarge, Upsample: enlarge },
+  lower: {
+    enlarge({ domain, size: from, coefficients }, { down: s, across: t, output }) {
+      const { g, transforms } = domain;
+      const operator = transforms.matrix(
+        `repeat_${s}x${t}`,
+        [64, 64 * s * t],
+        repeat(transforms.table, s, t),
+      );
+      transforms.count(64 * s * t, blockwide(from));
+      const [rows, columns] = grid(from);
+      const product = g.node("MatMul", [coefficients, operator]);
+      const split = g.node("Reshape", [product, g.ints([0, output.channels * rows, columns, s, 64 * t])]);
+      const ordered = g.node("Transpose", [split], { perm: [0, 1, 3, 2, 4] });
+      const sides = [s * rows, t * columns];
+      const joined = g.node("Reshape", [ordered, g.ints([0, output.channels, ...sides, 64])]);
+      // A map may end so early in its last blocks that some of those which they become are all beyond it.
+      const name = grid(output).reduce(
+        (y, to, i) => (to === sides[i] ? y : g.slice(y, { axis: 2 + i, from: 0, to })),
+        joined,
+      );
+      return domain.map(name, output);
+    },
+  },
+};

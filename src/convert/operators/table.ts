@@ -1,57 +1,49 @@
-import { numbers, stringAttribute } from "../../onnx/graph.js";
-import type { Size } from "../layers.js";
-import type { Rule } from "../rule.js";
-import { batchNormalization } from "./batch-normalization.js";
-import { convolution } from "./convolution.js";
-import { averagePooling, globalAveragePooling, reduceMean } from "./pooling.js";
-import { relu } from "./relu.js";
+/** All operators: what their nodes are read as, and how the layers that they are go on coefficients. */
+import type { CoefficientMap } from "../domain/coefficients.js";
+import type { Inputs, Lowered } from "../layers.js";
+import { ACTIVATIONS } from "./activations.js";
+import { CHANNELS } from "./channels.js";
+import type { Family, Read } from "./context.js";
+import { CONVOLUTION } from "./convolution.js";
+import { FUNCTIONS } from "./functions.js";
+import { LINEAR } from "./linear.js";
+import { PADDING } from "./padding.js";
+import { POOLING } from "./pooling.js";
+import { PRODUCT } from "./product.js";
+import { RESIZE } from "./resize.js";
 
-/** The transform is linear: the sum of coefficients is the coefficients of the sum. */
-const addition: Rule = (call) => {
-  if (!call.isMap(0) || !call.isMap(1))
-    call.refuse("it adds a constant to a feature map, expected two feature maps");
-  const [a, b] = [call.inputSize(0), call.inputSize(1)];
-  const counts = new Set([1, a.channels, b.channels]);
-  if (a.height !== b.height || a.width !== b.width || counts.size > 2)
-    call.refuse(`it repeats a feature map of ${sides(a)} over one of ${sides(b)}, expected the same size`);
-  return call.result(call.plan.add(call.map(0), call.map(1)));
+const FAMILIES = {
+  ...{ CONVOLUTION, POOLING, PADDING, RESIZE, CHANNELS },
+  ...{ ACTIVATIONS, FUNCTIONS, LINEAR, PRODUCT },
 };
 
-const sides = ({ channels, height, width }: Size) => `${channels}x${height}x${width}`;
+type LayerIn<F> = F extends Family<infer L> ? L : never;
+export type Layer = LayerIn<(typeof FAMILIES)[keyof typeof FAMILIES]>;
+export type Kind = Layer["kind"];
+export type LayerOf<K extends Kind> = Extract<Layer, { kind: K }>;
 
-/** `Pad` by nothing, as PyTorch writes before an average pooling. */
-const padding: Rule = (call) => {
-  const given = call.node.inputs.length > 1 ? numbers(call.requiredConstant(1)) : [];
-  const attribute = call.node.attributes.get("pads");
-  const pads = attribute?.kind === "ints" ? attribute.value : given;
-  if (pads.some((pad) => pad !== 0))
-    call.refuse(
-      `it pads by [${pads.join(", ")}] (${stringAttribute(call.node, "mode", "constant")}), expected zeros`,
-    );
-  return call.result(call.map(0));
+/**
+ * What a plan makes of each kind of layer. `x` is the first feature map among the inputs. Where a kind is missing, the
+ * layer is carried out on pixels, as its node says.
+ */
+export type Lowerings<M> = {
+  readonly [K in Kind]?: (x: M, layer: LayerOf<K>, inputs: Inputs<M>) => Lowered<M>;
 };
 
-/** Leaves the JPEG domain: what follows sees pixels in a row, as a fully connected layer does. */
-const flattening: Rule = (call) => {
-  const target = call.constant(1);
-  const inputs = [call.plan.pixels(call.map(0))];
-  const name = call.g.unique(call.node.outputs[0] as string);
-  if (target) inputs.push(call.g.constant(call.node.inputs[1] as string, target));
-  call.note("pixels", "what follows sees pixels in a row");
-  call.g.copy(call.node, inputs, [name]);
-  return { kind: "tensor", name };
-};
+/** How a node is read, by its operator. */
+export type Operators = Readonly<Record<string, Read<Layer>>>;
 
-/** Every operator that is converted where its input is a feature map. After that, any operator is copied. */
-export const RULES: Record<string, Rule> = {
-  Conv: convolution,
-  BatchNormalization: batchNormalization,
-  Relu: relu,
-  Add: addition,
-  GlobalAveragePool: globalAveragePooling,
-  AveragePool: averagePooling,
-  ReduceMean: reduceMean,
-  Pad: padding,
-  Flatten: flattening,
-  Reshape: flattening,
-};
+/** The operators of which a plan may carry out layers. */
+export const operatorsFor = (plan: { readonly [K in Kind]?: unknown }): Operators =>
+  Object.assign(
+    {},
+    ...Object.values(FAMILIES)
+      .filter(({ lower }) => Object.keys(lower).some((kind) => kind in plan))
+      .map(({ read }) => read),
+  );
+
+/** Every kind of layer on coefficients. */
+export const ON_COEFFICIENTS: Required<Lowerings<CoefficientMap>> = Object.assign(
+  {},
+  ...Object.values(FAMILIES).map(({ lower }) => lower),
+);

@@ -12,27 +12,40 @@
  * the model; the file stays small.
  */
 import type { GraphBuilder } from "../../onnx/builder.js";
-import { type Constant, floats, int64 } from "../../onnx/graph.js";
+import { type Constant, float32, floats, int64, volume } from "../../onnx/graph.js";
+import { countOperator } from "../cost.js";
 import { blockKernel, type Reach, reaches } from "../domain/block-kernel.js";
-import { type CoefficientMap, Coefficients, type Convolve, coefficientPlan } from "../domain/coefficients.js";
+import { type CoefficientMap, Coefficients } from "../domain/coefficients.js";
 import { inside } from "../domain/padding.js";
 import { Transforms } from "../domain/transforms.js";
+import { ConvertError } from "../errors.js";
 import { blockCount, type Convolution, grid } from "../layers.js";
-import { ungrouped } from "../operators/convolution.js";
-import type { Settings } from "../options.js";
-import { type Cost, countOperator, type Note, type Plan } from "../plan.js";
+import { averageAsConvolution } from "../operators/pooling.js";
+import { ON_COEFFICIENTS } from "../operators/table.js";
+import type { Plan, PlanContext } from "../plan.js";
+import { onCoefficients } from "./blockwise.js";
 
-export function exploded(
-  g: GraphBuilder,
-  { relu, table }: Settings,
-  cost: Cost,
-  note: Note,
-): Plan<CoefficientMap> {
+/** Left out: what is not of the paper, as it needs the pixels and has no pieces. */
+const { smooth, product, unevenAverage, pad, offset, ...OF_THE_PAPER } = ON_COEFFICIENTS;
+
+export const EXPLODED: Pick<Plan<CoefficientMap>, "layers" | "isStrict" | "takesWholeBlocks"> = {
+  isStrict: true,
+  takesWholeBlocks: true,
+  layers: {
+    ...OF_THE_PAPER,
+    convolution: explode,
+    average: (x, layer) => explode(x, averageAsConvolution(x.domain, layer)),
+  },
+};
+
+export function exploded({ g, settings: { relu, table }, cost }: PlanContext): Plan<CoefficientMap> {
   const transforms = new Transforms(g, table, cost, "float64");
-  return coefficientPlan(new Coefficients(transforms, relu, explode, explode, note));
+  return { ...onCoefficients(new Coefficients(transforms, relu, () => {})), ...EXPLODED };
 }
 
-const explode: Convolve = (domain, x, layer) => {
+function explode(x: CoefficientMap, layer: Convolution): CoefficientMap {
+  checkStride(layer);
+  const { domain } = x;
   const { transforms, g } = domain;
   const { cost } = transforms;
   const { input, output, bias } = layer;
@@ -57,14 +70,25 @@ const explode: Convolve = (domain, x, layer) => {
   countOperator(cost, operatorBytes(layer) / 4);
   cost.multiplyAdds += operatorBytes(layer) / 4;
 
-  const byBlock = g.node("Transpose", [x.name], { perm: [0, 2, 3, 1, 4] });
+  const byBlock = g.node("Transpose", [x.coefficients], { perm: [0, 2, 3, 1, 4] });
   const vector = g.node("Reshape", [byBlock, g.ints([-1, from * 64 * n])]);
   const product = g.node("MatMul", [vector, operator], {}, layer.name);
   const blocks = g.node("Reshape", [product, g.ints([...grid(output), -1, m, 64])]);
   const y = g.node("Transpose", [blocks], { perm: [2, 3, 0, 1, 4] });
   const kept = inside(transforms, y, output);
-  return { size: output, name: bias ? domain.addMeans(kept, floats(bias), output) : kept };
-};
+  return domain.map(bias ? domain.addMeans(kept, floats(bias), output) : kept, output);
+}
+
+/** Refuses a convolution whose output blocks do not stand on whole input blocks. */
+function checkStride({ node, window, input, output }: Convolution): void {
+  const [down, across] = window.strides as [number, number];
+  if (output.height * down !== input.height || output.width * across !== input.width)
+    throw new ConvertError(
+      `stride ${down}x${across} makes ${output.height}x${output.width} of ${input.height}x${input.width}; ` +
+        `expected ${input.height / down}x${input.width / across}, so that output blocks stand on whole input blocks`,
+      node,
+    );
+}
 
 /**
  * For output block (x', y') and input block (x, y), the row of K at which the tap that joins them begins, the empty tap
@@ -90,5 +114,23 @@ function firstRowOfBlocks(layer: Convolution, height: number): Constant {
 }
 
 /** Bytes of Ξ: 4 · N · H · W · M · H' · W', sides in whole blocks. */
-export const operatorBytes = ({ input, output }: Convolution): number =>
+export const operatorBytes = ({ input, output }: Pick<Convolution, "input" | "output">): number =>
   4 * 64 * input.channels * blockCount(input) * 64 * output.channels * blockCount(output);
+
+/** The weight of a grouped convolution as one of a single group, zero across groups: `[M, N, kh, kw]`. */
+function ungrouped(g: GraphBuilder, { name, weight, group }: Convolution): Constant {
+  if (group === 1) return weight;
+  const [m, perGroup, ...kernel] = weight.dims as [number, number, ...number[]];
+  const taps = volume(kernel);
+  const source = floats(weight);
+  g.budget.take(group * weight.data.byteLength, `"${name}": the weight of its ${group} groups as one`);
+  const full = new Float32Array(m * perGroup * group * taps);
+  for (let out = 0; out < m; out++) {
+    const first = Math.floor(out / (m / group)) * perGroup;
+    full.set(
+      source.subarray(out * perGroup * taps, (out + 1) * perGroup * taps),
+      (out * perGroup * group + first) * taps,
+    );
+  }
+  return float32(full, [m, perGroup * group, ...kernel]);
+}

@@ -1,7 +1,6 @@
 import { type Constant, describe, float32, floats, type Node } from "../../onnx/graph.js";
 import type { Rewrite } from "../../onnx/rewrite.js";
-import { affine } from "../layers.js";
-import { readBatchNormalization } from "../operators/batch-normalization.js";
+import { affine, readBatchNormalization } from "../operators/batch-normalization.js";
 
 interface Folding {
   weight: Constant;

@@ -1,5 +1,5 @@
 /**
- * The ways to carry out a convolution in the coefficient domain. Its operator has three factors: decompress, convolve
+ * Algorithms for a convolution in the coefficient domain. Its operator has three factors: decompress, convolve
  * with w, compress. They may be multiplied out (block-kernel.ts) or applied one after another:
  *
  *   dense      one `Conv` over the grid of blocks with the product K, of 64 C channels. A depthwise convolution stays
@@ -8,23 +8,19 @@
  *   pointwise  a 1x1 kernel at stride 1 leaves frequencies apart: C Ci = 1, and w alone remains
  *   shared     as dense, for a kernel that all channels have in common, as averages do: channels are images of a batch
  *
- * Whichever takes fewest multiplications is built, among those whose product is not too large.
+ * The one of fewest multiplications is built, among those whose product is not too large.
  */
 import { float32, floats, volume } from "../../onnx/graph.js";
-import { blockKernel, gridWindow, reaches, shiftBytes } from "../domain/block-kernel.js";
-import {
-  type CoefficientMap,
-  type Coefficients,
-  type Convolve,
-  transformation,
-} from "../domain/coefficients.js";
-import { inside, raggedPixels } from "../domain/padding.js";
-import { blockCount, type Convolution, grid } from "../layers.js";
-import { multiplyAdds } from "../operators/convolution.js";
-import { countOperator } from "../plan.js";
+import { countOperator } from "../cost.js";
+import { blockCount, type Convolution, grid, multiplyAdds } from "../layers.js";
+import { blockKernel, gridWindow, reaches, shiftBytes } from "./block-kernel.js";
+import { type CoefficientMap, type Coefficients, transformation } from "./coefficients.js";
+import { inside, raggedPixels } from "./padding.js";
 
-/** One way to carry out a convolution. */
-interface Way {
+/** Carries out a convolution, bias included. */
+type Convolve = (x: CoefficientMap, layer: Convolution) => CoefficientMap;
+
+interface Algorithm {
   name: string;
   /** Whether it takes and gives pixels, between transforms. */
   onPixels?: boolean;
@@ -48,64 +44,68 @@ const LARGEST_PRODUCT = 1e6;
 /** Bytes. Larger operators of shifts, one for each tap of a kernel, are not put into a file. */
 const LARGEST_SHIFTS = 2 ** 24;
 
-/** Carries out a layer in the cheapest of `ways`, and notes which that is. */
-function carryOut(ways: Way[], domain: Coefficients, x: CoefficientMap, layer: Convolution): CoefficientMap {
-  const isFitting = (way: Way) =>
-    way.productBytes(layer) <= LARGEST_PRODUCT && way.shiftBytes(layer) <= LARGEST_SHIFTS;
-  const fitting = ways.filter(isFitting);
-  const total = (way: Way): number =>
-    way.multiplyAdds(layer) +
-    (way.onPixels ? domain.decompression(x) + transformation(layer.output) : domain.compression(x));
-  const [best = ways[0] as Way, ...others] = fitting.sort((a, b) => total(a) - total(b));
-  const counted = (way: Way) => `${way.name} ${(total(way) / 1e6).toPrecision(3)}`;
-  const large = ways.filter((way) => !isFitting(way)).map(({ name }) => `${name} too large`);
-  const rest = [...others.map(counted), ...large].map((way) => `; ${way}`).join("");
-  domain.note("coefficients", `${counted(best)} million multiplications${rest}`);
-  return best.convolve(domain, x, layer);
-}
+/** Carries out a convolution by the cheapest of `algorithms`, and notes which that is. */
+const byCheapest =
+  (choose: (layer: Convolution) => Algorithm[]): Convolve =>
+  (x, layer) => {
+    const algorithms = choose(layer);
+    const isFitting = (algorithm: Algorithm) =>
+      algorithm.productBytes(layer) <= LARGEST_PRODUCT && algorithm.shiftBytes(layer) <= LARGEST_SHIFTS;
+    const total = (algorithm: Algorithm): number =>
+      algorithm.multiplyAdds(layer) +
+      (algorithm.onPixels ? x.decompression + transformation(layer.output) : x.compression);
+    const fitting = algorithms.filter(isFitting).sort((a, b) => total(a) - total(b));
+    const [best = algorithms[0] as Algorithm, ...others] = fitting;
+    const counted = (algorithm: Algorithm) => `${algorithm.name} ${(total(algorithm) / 1e6).toPrecision(3)}`;
+    const large = algorithms.filter((one) => !isFitting(one)).map(({ name }) => `${name} too large`);
+    const rest = [...others.map(counted), ...large].map((one) => `; ${one}`).join("");
+    x.domain.note(`${counted(best)} million multiplications${rest}`);
+    return best.convolve(x, layer);
+  };
 
-export const convolve: Convolve = (domain, x, layer) =>
-  carryOut(isPointwise(layer) ? [pointwise, factored] : [factored, dense], domain, x, layer);
+export const convolve = byCheapest((layer) =>
+  isPointwise(layer) ? [pointwise, factored] : [factored, dense],
+);
 
 /** A depthwise convolution whose channels have one kernel in common. */
-export const average: Convolve = (domain, x, layer) => carryOut([factored, shared], domain, x, layer);
+export const convolveAlike = byCheapest(() => [factored, shared]);
 
 const isPointwise = ({ window: { kernel, strides, pads } }: Convolution) =>
   [...kernel, ...strides].every((length) => length === 1) && pads.every((pad) => pad === 0);
 
-const pointwise: Way = {
+const pointwise: Algorithm = {
   name: "pointwise",
   multiplyAdds: ({ weight, output }) => weight.data.length * 64 * blockCount(output),
   productBytes: () => 0,
   shiftBytes: () => 0,
-  convolve(domain, x, layer) {
+  convolve({ domain, coefficients }, layer) {
     const { g, transforms } = domain;
     const { name, weight, bias, group, input, output } = layer;
     transforms.cost.multiplyAdds += pointwise.multiplyAdds(layer);
-    const rows = g.node("Reshape", [x.name, g.ints([0, input.channels, -1, 64])]);
+    const rows = g.node("Reshape", [coefficients, g.ints([0, input.channels, -1, 64])]);
     const mixed = g.node("Conv", [rows, transforms.parameter(`${name}.weight`, weight)], { group }, name);
     const y = g.node("Reshape", [mixed, domain.shape(output)]);
-    return { size: output, name: bias ? domain.addMeans(y, floats(bias), output) : y };
+    return domain.map(bias ? domain.addMeans(y, floats(bias), output) : y, output);
   },
 };
 
-const dense: Way = {
+const dense: Algorithm = {
   name: "dense",
   multiplyAdds: (layer) => (64 * blockCount(layer.output) * dense.productBytes(layer)) / 256 + cutting(layer),
   productBytes: (layer) => 4 * 64 * 64 * mixing(layer) * blocksWithinReach(layer),
   shiftBytes: shiftsOf,
-  convolve(domain, x, layer) {
+  convolve({ domain, coefficients }, layer) {
     const { g, transforms } = domain;
     const { name, bias, group, input, output } = layer;
     const operator = denseOperator(domain, layer);
     transforms.cost.multiplyAdds += dense.multiplyAdds(layer) - cutting(layer);
-    const byFrequency = g.node("Transpose", [x.name], { perm: [0, 1, 4, 2, 3] });
+    const byFrequency = g.node("Transpose", [coefficients], { perm: [0, 1, 4, 2, 3] });
     const channels = g.node("Reshape", [byFrequency, g.ints([0, 64 * input.channels, ...grid(input)])]);
     const product = g.node("Conv", [channels, operator], { ...gridWindow(layer), group }, name);
     const y = g.node("Reshape", [product, g.ints([0, output.channels, 64, ...grid(output)])]);
     const back = g.node("Transpose", [y], { perm: [0, 1, 3, 4, 2] });
     const kept = inside(transforms, back, output);
-    return { size: output, name: bias ? domain.addMeans(kept, floats(bias), output) : kept };
+    return domain.map(bias ? domain.addMeans(kept, floats(bias), output) : kept, output);
   },
 };
 
@@ -121,43 +121,43 @@ function denseOperator({ g, transforms }: Coefficients, layer: Convolution): str
   return g.node("Reshape", [ordered, shape], {}, `${layer.name}.operator`);
 }
 
-const factored: Way = {
+const factored: Algorithm = {
   name: "factored",
   onPixels: true,
   multiplyAdds,
   productBytes: () => 0,
   shiftBytes: () => 0,
-  convolve(domain, x, layer) {
-    const { g, transforms } = domain;
+  convolve(x, layer) {
+    const { g, transforms } = x.domain;
     const { name, weight, bias, group, window, output } = layer;
-    const inputs = [domain.pixels(x), transforms.parameter(`${name}.weight`, weight)];
+    const inputs = [x.pixels, transforms.parameter(`${name}.weight`, weight)];
     if (bias) inputs.push(transforms.parameter(`${name}.bias`, bias));
     const { kernel, strides, dilations, pads } = window;
     transforms.cost.multiplyAdds += multiplyAdds(layer);
     const attributes = { kernel_shape: kernel, strides, dilations, pads, group };
-    return domain.ofPixels(g.node("Conv", inputs, attributes, name), output);
+    return x.domain.ofPixels(g.node("Conv", inputs, attributes, name), output);
   },
 };
 
-const shared: Way = {
+const shared: Algorithm = {
   name: "shared",
   multiplyAdds: (layer) =>
     layer.input.channels * blockCount(layer.output) * 64 * 64 * blocksWithinReach(layer) + cutting(layer),
   productBytes: (layer) => 4 * 64 * 64 * blocksWithinReach(layer),
   shiftBytes: shiftsOf,
-  convolve(domain, x, layer) {
+  convolve({ domain, coefficients }, layer) {
     const { g, transforms } = domain;
     const { name, weight, input, output } = layer;
     transforms.cost.multiplyAdds += shared.multiplyAdds(layer) - cutting(layer);
     const [, , ...kernel] = weight.dims as [number, number, number, number];
     const one = float32(floats(weight).subarray(0, volume(kernel)), [1, 1, ...kernel]);
     const operator = denseOperator(domain, { ...layer, weight: one, group: 1 });
-    const byFrequency = g.node("Transpose", [x.name], { perm: [0, 1, 4, 2, 3] });
+    const byFrequency = g.node("Transpose", [coefficients], { perm: [0, 1, 4, 2, 3] });
     const images = g.node("Reshape", [byFrequency, g.ints([-1, 64, ...grid(input)])]);
     const product = g.node("Conv", [images, operator], gridWindow(layer), name);
     const y = g.node("Transpose", [product], { perm: [0, 2, 3, 1] });
     const back = g.node("Reshape", [y, g.ints([-1, output.channels, ...grid(output), 64])]);
-    return { size: output, name: inside(transforms, back, output) };
+    return domain.map(inside(transforms, back, output), output);
   },
 };
 

@@ -15,8 +15,7 @@ import { float32, floats } from "../../onnx/graph.js";
 import { Ci } from "../../transform/tensors.js";
 import { BYTES_OF_PRODUCT } from "../domain/padding.js";
 import type { Transforms } from "../domain/transforms.js";
-import { type Convolution, isWholeBlocks } from "../layers.js";
-import { multiplyAdds } from "../operators/convolution.js";
+import { type Convolution, isWholeBlocks, multiplyAdds } from "../layers.js";
 
 /** Along one axis. */
 interface Unit {
@@ -34,8 +33,8 @@ interface Unit {
   dilation: number;
 }
 
-/** The way to carry out the first convolution that takes fewer operations, and how it is told. */
-export interface Entrance {
+/** How the first convolution is carried out with fewest operations, and how that is told. */
+export interface FirstConvolution {
   folded: boolean;
   reason: string;
   fold(transforms: Transforms, coefficients: string): string;
@@ -50,19 +49,19 @@ const MOVES = 38;
 const million = (count: number) => `${(count / 1e6).toFixed(1)} million`;
 
 /** Chooses for a convolution that reads the image, and nothing else has needed the image's pixels yet. */
-export function chooseEntrance(layer: Convolution, budget: Budget): Entrance {
+export function firstConvolution(layer: Convolution, budget: Budget): FirstConvolution {
   const { input, window } = layer;
   const units = unitsOf(layer);
   const pixels = input.channels * input.height * input.width;
   const separate = multiplyAdds(layer) + (64 + MOVES) * pixels;
-  const stay = (reason: string): Entrance => ({ folded: false, reason, fold: () => "" });
+  const stay = (reason: string): FirstConvolution => ({ folded: false, reason, fold: () => "" });
   const before = "the inverse transform of the image comes before it";
   if (units === undefined) return stay(before);
   const bytes = foldedBytes(layer, units);
   if (!budget.allows(bytes)) return stay(`${before}: folded into its weights it would take ${bytes} bytes`);
   const folded = foldedMultiplyAdds(layer, units);
   const numbers = `${million(folded)} multiply-adds, ${million(separate)} with an inverse transform before it`;
-  const fold: Entrance["fold"] = (transforms, x) => {
+  const fold: FirstConvolution["fold"] = (transforms, x) => {
     budget.take(bytes, `"${layer.name}": its weights on coefficients`);
     return (isPatch(units) ? patches : overlapping)(transforms, x, layer, units);
   };

@@ -1,0 +1,151 @@
+/**
+ * The boundary of the coefficient domain: which nodes are left to pixels without being read, and which feature maps that
+ * nodes beyond it have made re-enter.
+ */
+import type { Facts } from "../onnx/facts.js";
+import { type Graph, type Node, ruleFor } from "../onnx/graph.js";
+import { reads } from "../onnx/subgraph.js";
+import { type Size, sameSides, sizeOf } from "./layers.js";
+import type { Layer, Operators } from "./operators/table.js";
+import type { Plan } from "./plan.js";
+import { NO_MAP, REENTERS } from "./report.js";
+
+/**
+ * What a value of the model has become: a feature map of the plan, or any other tensor under its name. `isOutside` is a
+ * feature map that a node beyond the boundary has made, of which the plan knows the pixels.
+ */
+export type Value<M> = { kind: "map"; map: M; isOutside?: boolean } | { kind: "tensor"; name: string };
+
+/** Operators after which what follows sees pixels in a row: there the domain ends, whatever the plan. */
+export const IN_A_ROW: ReadonlySet<string> = new Set(["Flatten", "Reshape"]);
+
+/**
+ * Operators whose result is an image, whatever its size is, and so is their first input; of others it must be the size
+ * of a feature map that they read.
+ */
+const ON_IMAGES = new Set([
+  ...["Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "LRN", "Pad"],
+  ...["MaxPool", "AveragePool", "Resize", "Upsample", "DepthToSpace", "SpaceToDepth", "GroupNormalization"],
+]);
+/** Operators after which the last two axes are no longer height and width, though the lengths may be the same. */
+const REARRANGE = new Set(["MatMul", "Gemm", "Transpose", "Einsum", "Gather", "Shape", ...IN_A_ROW]);
+
+const PIXELS_ALREADY = "its inputs are pixels already";
+
+export class Boundary<M extends { size: Size }> {
+  private readonly readers = new Map<string, Node[]>();
+  private readonly outputs: ReadonlySet<string>;
+
+  /**
+   * @param values What each value of `source` has become; feature maps that re-enter are put in.
+   * @param operators Those that are read as layers.
+   */
+  constructor(
+    private readonly source: Graph,
+    private readonly plan: Plan<M>,
+    private readonly facts: ReadonlyMap<string, Facts>,
+    private readonly values: Map<string, Value<M>>,
+    private readonly operators: Operators,
+  ) {
+    for (const node of source.nodes)
+      for (const name of new Set(reads(node))) {
+        const readers = this.readersOf(name);
+        readers.push(node);
+        this.readers.set(name, readers);
+      }
+    this.outputs = new Set(source.outputs.map(({ name }) => name));
+  }
+
+  /** Whether anything reads a value of the source, or it is a result. */
+  isNeeded = (name: string): boolean => this.readers.has(name) || this.outputs.has(name);
+
+  /** The nodes that read a value of the source. */
+  readersOf = (name: string): Node[] => this.readers.get(name) ?? [];
+
+  /** Why a node is copied without being read, or `undefined`. Takes back what it may be read with. */
+  reasonToCopy(node: Node): string | undefined {
+    if (ruleFor(this.operators, node)) this.takeBack(node);
+    if (this.mapsOf(node).length > 0)
+      return node.domain === "" && IN_A_ROW.has(node.op) ? "what follows sees pixels in a row" : undefined;
+    return node.inputs.some((input) => this.mayBeImage(input)) ? PIXELS_ALREADY : NO_MAP;
+  }
+
+  /** Why a node is copied although it is a layer, or `undefined`. */
+  reasonToStay(node: Node, layer: Layer): string | undefined {
+    if (!this.isOutside(node)) return undefined;
+    const isRead = this.readersOf(node.outputs[0] ?? "").some((reader) => ruleFor(this.operators, reader));
+    return (this.plan.reentersFor?.(layer, isRead) ?? true) ? undefined : PIXELS_ALREADY;
+  }
+
+  /** Why a node is copied that is no layer, `reason` if one of its inputs is on coefficients. */
+  reasonOutside = (node: Node, reason: string): string =>
+    this.plan.reentersFor && this.isOutside(node) ? PIXELS_ALREADY : reason;
+
+  /** Whether all feature maps that a node reads come from beyond the boundary. */
+  private isOutside = (node: Node): boolean => this.mapsOf(node).every(({ isOutside }) => isOutside);
+
+  /** That a layer brings feature maps back into the coefficient domain, if it does. */
+  reentrance(node: Node): string | undefined {
+    const maps = node.inputs.map((input) => this.mapOf(input));
+    const inputs = maps.flatMap((map, i) => (map?.isOutside ? [i] : []));
+    if (inputs.length === 0) return undefined;
+    return maps.some((map) => map && !map.isOutside)
+      ? `${REENTERS} with input ${inputs.join(", ")}`
+      : REENTERS;
+  }
+
+  /** What a copied node has made as output `i`, under its name in the graph being built. */
+  made(node: Node, i: number, name: string): Value<M> {
+    const size = i === 0 ? this.imageSize(node) : undefined;
+    return (size && this.reentered(name, size)) ?? { kind: "tensor", name };
+  }
+
+  private reentered(name: string, size: Size): Value<M> | undefined {
+    const map = this.plan.reenter?.(name, size);
+    return map && { kind: "map", map, isOutside: true };
+  }
+
+  /**
+   * Takes back the tensors that are images for what reads them: an operator on images, or a layer that combines them
+   * with a feature map of their size.
+   */
+  private takeBack(node: Node): void {
+    const maps = this.mapsOf(node);
+    for (const [i, input] of node.inputs.entries()) {
+      const value = this.values.get(input);
+      const size = this.sizeOf(input);
+      if (value?.kind !== "tensor" || size === undefined || this.source.initializers.has(input)) continue;
+      const isImage =
+        (i === 0 && ON_IMAGES.has(node.op)) || maps.some(({ map }) => sameSides(map.size, size));
+      const map = isImage ? this.reentered(value.name, size) : undefined;
+      if (map) this.values.set(input, map);
+    }
+  }
+
+  /** The size of the feature map that a copied node makes, if it is one. */
+  private imageSize(node: Node): Size | undefined {
+    const size = this.sizeOf(node.outputs[0] ?? "");
+    if (size === undefined || node.domain !== "" || REARRANGE.has(node.op)) return undefined;
+    const isOf = ({ map }: { map: M }) => sameSides(map.size, size);
+    return ON_IMAGES.has(node.op) || this.mapsOf(node).some(isOf) ? size : undefined;
+  }
+
+  private sizeOf(name: string): Size | undefined {
+    const made = this.facts.get(name);
+    return made?.type === "float32" ? sizeOf(made.shape) : undefined;
+  }
+
+  private mapOf(name: string) {
+    const value = this.values.get(name);
+    return value?.kind === "map" ? value : undefined;
+  }
+
+  private mapsOf = (node: Node) => reads(node).flatMap((input) => this.mapOf(input) ?? []);
+
+  /** Whether a value could be an image of pixels: not a constant, and not known to be a vector for each image. */
+  private mayBeImage(name: string): boolean {
+    const shape = this.facts.get(name)?.shape;
+    if (name === "" || this.source.initializers.has(name)) return false;
+    return shape === undefined || (shape.length > 2 && shape.slice(2).some((length) => length !== 1));
+  }
+}

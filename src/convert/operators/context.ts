@@ -1,0 +1,115 @@
+/** One node of a model, as the table's rows read it. */
+import type { Facts } from "../../onnx/facts.js";
+import {
+  type Constant,
+  type Dimension,
+  floatAttribute,
+  type Graph,
+  intAttribute,
+  intsAttribute,
+  type Node,
+  numbers,
+  stringAttribute,
+} from "../../onnx/graph.js";
+import { spreadOf } from "../domain/beside.js";
+import type { OnCoefficients } from "../domain/coefficients.js";
+import { ConvertError } from "../errors.js";
+import { type Base, type Operand, type Size, sizeOf } from "../layers.js";
+
+/** A node with its inputs. Whatever is not as a layer needs it is refused, with the node and the reason. */
+export class NodeContext {
+  readonly operands: (Operand | undefined)[];
+
+  /** @param mapOf The size of the feature map that a value is, if it is one. */
+  constructor(
+    readonly node: Node,
+    private readonly source: Graph,
+    private readonly facts: ReadonlyMap<string, Facts>,
+    mapOf: (name: string) => Size | undefined,
+  ) {
+    this.operands = node.inputs.map((name): Operand | undefined => {
+      if (name === "") return undefined;
+      const [size, value] = [mapOf(name), source.initializers.get(name)];
+      if (size) return { kind: "map", size };
+      return value ? { kind: "constant", value } : { kind: "tensor", shape: facts.get(name)?.shape ?? [] };
+    });
+  }
+
+  /** What every layer has, for one whose first output is a feature map. */
+  get base(): Base {
+    return { node: this.node, operands: this.operands, output: this.output() };
+  }
+
+  /** The size of the feature map that input `i` is. */
+  map(i = 0): Size {
+    const operand = this.operands[i];
+    return operand?.kind === "map" ? operand.size : this.refuse(`input ${i} is not a feature map`);
+  }
+
+  /** The constant that input `i` is; `undefined` where the optional input is left out. */
+  constant(i: number): Constant | undefined {
+    const operand = this.operands[i];
+    if (operand === undefined || operand.kind === "constant") return operand?.value;
+    return this.refuse(`input ${i} ("${this.node.inputs[i]}") is computed, expected a constant`);
+  }
+
+  required(i: number): Constant {
+    return this.constant(i) ?? this.refuse(`input ${i} is missing`);
+  }
+
+  /** The numbers of input `i`, or of the attribute that older operator sets have in its place. */
+  numbers(i: number, attribute: string): number[] | undefined {
+    const given = this.constant(i);
+    return given ? numbers(given) : this.ints(attribute);
+  }
+
+  /** The size of the feature map that output `i` is. */
+  output(i = 0): Size {
+    const shape = this.shape(i);
+    const found = shape.length > 0 ? shape.join(", ") : "?";
+    return (
+      sizeOf(shape) ?? this.refuse(`it makes [${found}], expected a feature map [N, C, H, W] of known size`)
+    );
+  }
+
+  /** The shape of output `i`, empty where it is not known. */
+  shape(i = 0): Dimension[] {
+    return this.facts.get(this.node.outputs[i] ?? "")?.shape ?? [];
+  }
+
+  /** Refuses input `i` where it cannot stand beside a feature map: as one number, one a channel, or constants for each pixel. */
+  beside(i: number): void {
+    const operand = this.operands[i];
+    if (operand === undefined || operand.kind === "map") return;
+    const dims = operand.kind === "constant" ? operand.value.dims : operand.shape;
+    const found = `an operand has shape [${dims.join(", ")}]`;
+    if (dims.length > 4) this.refuse(`${found}, expected at most 4 axes`);
+    if (operand.kind === "tensor" && spreadOf(dims) === "pixels")
+      this.refuse(`${found} and is computed, expected one value a channel`);
+    if (operand.kind === "constant" && dims.length === 4 && dims[0] !== 1)
+      this.refuse(`${found}, a batch of ${dims[0]}, expected 1`);
+  }
+
+  /** All constants of the model. */
+  get constants(): ReadonlyMap<string, Constant> {
+    return this.source.initializers;
+  }
+
+  int = (name: string, otherwise: number): number => intAttribute(this.node, name, otherwise);
+  ints = (name: string): number[] | undefined => intsAttribute(this.node, name);
+  float = (name: string, otherwise: number): number => floatAttribute(this.node, name, otherwise);
+  string = (name: string, otherwise: string): string => stringAttribute(this.node, name, otherwise);
+
+  refuse(reason: string): never {
+    throw new ConvertError(reason, this.node);
+  }
+}
+
+/** Checks a node once, and says what layer it is. */
+export type Read<L> = (context: NodeContext) => L;
+
+/** A family of operators: how its nodes are read, and how the layers that they are go on coefficients. */
+export interface Family<L extends { kind: string }> {
+  read: Record<string, Read<L>>;
+  lower: { [K in L["kind"]]: OnCoefficients<Extract<L, { kind: K }>> };
+}
