@@ -32,9 +32,9 @@ describe("files with one oddity or defect each", () => {
     "%s: libjpeg says nothing, and the strict reader takes it",
     (name) => {
       const strict = readCoefficients(load(name));
-      const { missing, missingCount, ...tolerant } = readCoefficients(load(name), { tolerant: true });
+      const { damage, damageCount, ...tolerant } = readCoefficients(load(name), { tolerant: true });
       expect(isDeepStrictEqual(tolerant, strict)).toBe(true);
-      expect({ missing, missingCount }).toEqual({ missing: [], missingCount: 0 });
+      expect({ damage, damageCount }).toEqual({ damage: [], damageCount: 0 });
     },
   );
 
@@ -62,7 +62,7 @@ describe("files with one oddity or defect each", () => {
       if (answer === undefined || typeof answer === "string") return;
       const ours = readCoefficients(load(name), { tolerant: true });
       expect(difference(ours, answer), name).toBeUndefined();
-      if (answer.warnings === 0) expect(ours.missing, name).toEqual([]);
+      if (answer.warnings === 0) expect(ours.damage, name).toEqual([]);
     });
   });
 });
@@ -71,9 +71,9 @@ test("a scan more than the picture needs: tolerant reading ends before it, as wh
   const scan = Buffer.from(sound).lastIndexOf(Buffer.from([0xff, 0xda]));
   const file = Buffer.concat([sound.subarray(0, -2), sound.subarray(scan)]);
   expect(() => readCoefficients(file)).toThrow(/found another scan/);
-  const { components, missing } = readCoefficients(file, { tolerant: true });
+  const { components, damage } = readCoefficients(file, { tolerant: true });
   expect(components).toEqual(readCoefficients(sound).components);
-  expect(missing?.map(({ offset }) => offset)).toEqual([sound.length - 2]);
+  expect(damage?.map(({ offset }) => offset)).toEqual([sound.length - 2]);
   expect((await sharpPixels(file, true)).equals(await sharpPixels(sound))).toBe(true);
 });
 
@@ -88,7 +88,7 @@ test("a file cut off anywhere in its last header: tolerant reading makes up the 
     else if (answer) expect(difference(read(), answer), `${length} bytes`).toBeUndefined();
   }
   // The last three bytes say nothing in a sequential file.
-  expect(readCoefficients(sound.subarray(0, start - 3), { tolerant: true }).missingCount).toBeGreaterThan(0);
+  expect(readCoefficients(sound.subarray(0, start - 3), { tolerant: true }).damageCount).toBeGreaterThan(0);
 });
 
 describe("arithmetic coding", () => {
@@ -297,10 +297,10 @@ describe("hostile files", () => {
     const pieces = Array.from({ length: 1000 }, () => Uint8Array.from(garbage));
     const file = Buffer.concat([start, ...pieces, sound.subarray(20)]);
     const before = process.cpuUsage();
-    const { missing, missingCount } = readCoefficients(file, { tolerant: true });
+    const { damage, damageCount } = readCoefficients(file, { tolerant: true });
     const { user, system } = process.cpuUsage(before);
-    expect(missing?.length).toBe(100);
-    expect(missingCount).toBe(1_000_000);
+    expect(damage?.length).toBe(100);
+    expect(damageCount).toBe(1_000_000);
     expect((user + system) / 1e6).toBeLessThan(1);
     expect(() => readCoefficients(file)).toThrow(JpegError);
   });

@@ -45,11 +45,11 @@ function check(file: Uint8Array, answer: Answer | string | undefined): string | 
   } catch (error) {
     if (!(error instanceof JpegError)) throw error;
   }
-  if (!(strict instanceof JpegError) && (tolerant instanceof JpegError || tolerant.missing?.length !== 0))
+  if (!(strict instanceof JpegError) && (tolerant instanceof JpegError || tolerant.damage?.length !== 0))
     return "read without an error, but damaged when tolerant";
   if (!(tolerant instanceof JpegError) && file.length % 4 === 0) {
     const partial = readCoefficients(file, { ...LIMITS, tolerant: true, coefficients: 5 });
-    if (tolerant.missing?.length === 0 && !hasRepeatedScan(tolerant) && !isPart(partial, tolerant))
+    if (tolerant.damage?.length === 0 && !hasRepeatedScan(tolerant) && !isPart(partial, tolerant))
       return "the first 5 coefficients differ";
   }
   if (answer === undefined) return undefined;

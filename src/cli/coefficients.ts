@@ -39,7 +39,7 @@ async function run(input: string, { out, png, ...options }: Flags, command: Comm
   if (out !== undefined) await checkOutput(out, KINDS.npz, [input]);
   if (png !== undefined) await checkOutput(png, KINDS.png, [input]);
   const image = await withFile(input, () => readCoefficients(bytes, options));
-  if (image.missing?.length) sayDamage(input, image.missing);
+  if (image.damage?.length) sayDamage(input, image.damage);
   if (out !== undefined) {
     const file = coefficientsNpz(image);
     await writeOutput(out, file, KINDS.npz, [input]);

@@ -32,7 +32,7 @@ import { JpegError } from "./errors.js";
 import type { Frame, ScanHeader } from "./headers.js";
 import type { JpegImage, JpegUnfinished } from "./image.js";
 import { probabilityTable } from "./probability.js";
-import { damage } from "./scan-damage.js";
+import { scanDamage } from "./scan-damage.js";
 import type { ScanFinder } from "./scan-finder.js";
 import type { Scan } from "./scans.js";
 import type { Conditioning } from "./table-segments.js";
@@ -46,7 +46,7 @@ export interface Decoding {
   finder: ScanFinder;
   kept: number;
   tolerant: boolean;
-  missing: DamageList;
+  damage: DamageList;
   /** Is told how far the last scan's data went. */
   unfinished: JpegUnfinished | undefined;
   /** Arrays that may be overwritten. */
@@ -170,7 +170,7 @@ function* decodeGroup(
     for (let index = 0; index < group.length; index++) {
       const scan = SCANS + index * SCAN_BYTES;
       if (exports.decodeBand(scan, row, to) === 0)
-        throw damage(engine, decoding, group, index, scanOffset).error;
+        throw scanDamage(engine, decoding, group, index, scanOffset).error;
     }
     const parts = components.map(({ at, blocksWide, blocksHigh, verticalSampling }) => {
       const first = row * verticalSampling * blocksWide;
@@ -201,9 +201,9 @@ function* decodeGroup(
       decoding.unfinished.lastRow = lastRow(engine, decoding, group[index] as Scan, scan);
     exports.endScan(scan, rows);
     if (engine.u32[(scan + DAMAGE_COUNT) / 4] === 0) continue;
-    const { error, count } = damage(engine, decoding, group, index, scanOffset);
+    const { error, count } = scanDamage(engine, decoding, group, index, scanOffset);
     if (!decoding.tolerant) throw error;
-    note(decoding.missing, () => error, scanOffset + index, count);
+    note(decoding.damage, () => error, scanOffset + index, count);
   }
 }
 

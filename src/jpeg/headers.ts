@@ -90,7 +90,7 @@ export interface Headers extends Tables {
   segments: JpegSegment[];
   segmentCount: number;
   /** With `tolerant`: what was passed over. */
-  missing: DamageList;
+  damage: DamageList;
 }
 
 /** More than any camera writes, and few enough that a file of nothing but segments costs no memory to speak of. */
@@ -120,7 +120,7 @@ export function startHeaders(bytes: Uint8Array, tolerant: boolean, keepSegments:
     icc: [],
     segments: [],
     segmentCount: 0,
-    missing: noDamage(),
+    damage: noDamage(),
   };
 }
 
@@ -150,7 +150,7 @@ export function nextScan(headers: Headers): ScanHeader | undefined {
 }
 
 /** The offset of the next marker's 0xff, fill bytes (T.81, B.1.1.2) passed over. */
-function findMarker({ bytes, offset, tolerant, missing }: Headers): number {
+function findMarker({ bytes, offset, tolerant, damage }: Headers): number {
   let at = offset;
   let sound = true;
   for (; at + 1 < bytes.length; at++) {
@@ -163,7 +163,7 @@ function findMarker({ bytes, offset, tolerant, missing }: Headers): number {
     const found = () =>
       unexpected(at, undefined, byte === 0xff ? "bytes ff 00" : `byte 0x${hex(byte)}`, "a marker");
     if (!tolerant) throw found();
-    note(missing, found);
+    note(damage, found);
   }
   throw unexpected(bytes.length, undefined, "the end of the file", "a marker");
 }
@@ -198,10 +198,10 @@ const MADE_UP_BYTES = 2 ** 17;
  * @throws {JpegError} unless reading is tolerant.
  */
 function makeUpEnd(headers: Headers, code: number, expected: string): void {
-  const { bytes, tolerant, missing } = headers;
+  const { bytes, tolerant, damage } = headers;
   const defect = () => unexpected(bytes.length, code, "the end of the file", expected);
   if (!tolerant) throw defect();
-  note(missing, defect);
+  note(damage, defect);
   headers.bytes = new Uint8Array(bytes.length + MADE_UP_BYTES);
   headers.bytes.set(bytes);
   for (let at = bytes.length; at < headers.bytes.length; at += 2) headers.bytes.set([0xff, EOI], at);

@@ -24,9 +24,9 @@ export interface JpegImage {
    * With `tolerant`: what was damaged or missing, and read as libjpeg reads it. Empty for a sound file; the first 100
    * places of one that is damaged in more.
    */
-  missing?: JpegDamage[];
+  damage?: JpegDamage[];
   /** With `tolerant`: how many places were damaged in all. */
-  missingCount?: number;
+  damageCount?: number;
   /** Of a progressive file that ends before its low frequencies are complete: what libjpeg smooths its pixels by. */
   unfinished?: JpegUnfinished;
 }

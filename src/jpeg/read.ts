@@ -26,7 +26,7 @@ export interface ReadOptions {
    */
   coefficients?: number;
   /**
-   * Go on after damage, as libjpeg does: what cannot be read is 0, and `missing` of the result says what that was. By
+   * Go on after damage, as libjpeg does: what cannot be read is 0, and `damage` of the result says what that was. By
    * default damage is an error.
    */
   tolerant?: boolean;
@@ -209,7 +209,7 @@ function* decode(
   streams: boolean,
 ): Generator<Band, JpegImage> {
   const { tolerant = false, keepSegments = false } = options;
-  const { missing } = headers;
+  const { damage } = headers;
   const finder = new ScanFinder(engine, headers, first.offset, frame);
   const { scans, quantization, unfinished } = collectScans(headers, frame, first, finder, kept, options);
   const image: JpegImage = {
@@ -232,18 +232,18 @@ function* decode(
     scans: scans.map(({ header }) => describe(header)),
     ...metadata(headers),
     ...(keepSegments && { segments: headers.segments }),
-    ...(tolerant && { missing: missing.described, missingCount: 0 }),
+    ...(tolerant && { damage: damage.described, damageCount: 0 }),
     ...(unfinished && { unfinished }),
   };
   const arrays = yield* decodeScans(engine, {
-    ...{ bytes: headers.bytes, frame, scans, finder, kept, tolerant, missing, unfinished },
+    ...{ bytes: headers.bytes, frame, scans, finder, kept, tolerant, damage, unfinished },
     reuse: options.reuse?.components.map((component) => component.coefficients) ?? [],
     streamed: streams ? image : undefined,
   });
   arrays.forEach((coefficients, index) => {
     (image.components[index] as JpegComponent).coefficients = coefficients;
   });
-  if (tolerant) image.missingCount = missing.count;
+  if (tolerant) image.damageCount = damage.count;
   return image;
 }
 
@@ -264,7 +264,7 @@ function collectScans(
   options: ReadOptions,
 ): { scans: Scan[]; quantization: Uint16Array[]; unfinished: JpegUnfinished | undefined } {
   const { tolerant = false, maxScans = MAX_SCANS } = options;
-  const { missing } = headers;
+  const { damage } = headers;
   const scans: Scan[] = [];
   const quantization: (Uint16Array | undefined)[] = frame.components.map(() => undefined);
   const progress: Progress = frame.components.map(() => new Int8Array(64).fill(-1));
@@ -282,7 +282,7 @@ function collectScans(
         unexpected(place, SOS, "another scan", "the end: the first scan had every component");
       if (!tolerant) throw defect();
       // The picture is complete: whoever takes libjpeg's rows has them all before its error.
-      note(missing, defect);
+      note(damage, defect);
       break;
     }
     const scan = prepareScan(headers, frame, header);
@@ -293,7 +293,7 @@ function collectScans(
       const defect = follow(progress, scan);
       if (defect !== undefined) {
         if (!tolerant) throw defect;
-        note(missing, () => defect, scans.length);
+        note(damage, () => defect, scans.length);
       }
     }
     scans.push(scan);
@@ -304,7 +304,7 @@ function collectScans(
       header = nextScan(headers);
     } catch (error) {
       if (!tolerant || !(error instanceof JpegError)) throw error;
-      note(missing, () => error);
+      note(damage, () => error);
       header = undefined;
     }
   }
@@ -312,7 +312,7 @@ function collectScans(
     if (quantization[component] !== undefined) return;
     const defect = unexpected(headers.offset, undefined, "the end of the image", `a scan of component ${id}`);
     if (!tolerant) throw defect;
-    note(missing, () => defect);
+    note(damage, () => defect);
     const { quantizationSlot } = frame.components[component] as Frame["components"][number];
     quantization[component] = headers.quantization[quantizationSlot]?.slice() ?? new Uint16Array(64).fill(1);
   });

@@ -19,7 +19,7 @@ const DEFECTS: [found: string, expected: string][] = [
 ];
 
 /** What the scan's structure says of its first damage. */
-export function damage(
+export function scanDamage(
   engine: Engine,
   { bytes, frame, finder }: { bytes: Uint8Array; frame: Frame; finder: ScanFinder },
   group: readonly Scan[],

@@ -79,16 +79,16 @@ function mcuBlocks(components: Shape["components"], some: number[]): number {
  */
 export function checkScript(script: readonly Scan[], { components }: Shape, progressive: boolean): void {
   /** How many low bits of each coefficient have not been sent; -1: nothing has. */
-  const missing = components.map(() => new Int8Array(LAST + 1).fill(-1));
+  const unsent = components.map(() => new Int8Array(LAST + 1).fill(-1));
   script.forEach((entry, index) => {
     const problem =
       componentsProblem(entry, components) ??
-      (progressive ? bandProblem(entry, missing) : sequentialProblem(entry, missing));
+      (progressive ? bandProblem(entry, unsent) : sequentialProblem(entry, unsent));
     if (problem !== undefined) throw new JpegImageError(`scan ${index}: ${problem}`);
     for (const c of entry.components)
-      missing[c]?.fill(entry.approximationLow, entry.spectralStart, entry.spectralEnd + 1);
+      unsent[c]?.fill(entry.approximationLow, entry.spectralStart, entry.spectralEnd + 1);
   });
-  missing.forEach((bits, c) => {
+  unsent.forEach((bits, c) => {
     const k = bits.findIndex((count) => count !== 0);
     if (k >= 0) {
       const what = bits[k] === -1 ? "is in no scan" : `lacks its last ${bits[k]} bits`;
@@ -118,11 +118,11 @@ function sequentialProblem(
     approximationLow: low,
     components,
   }: Scan,
-  missing: Int8Array[],
+  unsent: Int8Array[],
 ): string | undefined {
   if (start !== 0 || end !== LAST || high !== 0 || low !== 0)
     return `frequencies ${start} to ${end}, bits ${high} to ${low}; a sequential scan has 0 to ${LAST}, 0 to 0`;
-  const twice = components.find((c) => missing[c]?.[0] === 0);
+  const twice = components.find((c) => unsent[c]?.[0] === 0);
   return twice === undefined ? undefined : `component ${twice} is in an earlier scan already`;
 }
 
@@ -134,7 +134,7 @@ function bandProblem(
     approximationLow: low,
     components,
   }: Scan,
-  missing: Int8Array[],
+  unsent: Int8Array[],
 ): string | undefined {
   const whole = [start, end, high, low].every(Number.isInteger);
   if (!whole || start < 0 || end < start || end > LAST || low < 0 || low > MAX_LOW)
@@ -144,7 +144,7 @@ function bandProblem(
   if (start > 0 && components.length > 1)
     return `${components.length} components; a scan of frequencies ${start} to ${end} has just one`;
   for (const c of components) {
-    const bits = missing[c] as Int8Array;
+    const bits = unsent[c] as Int8Array;
     if (start > 0 && bits[0] === -1) return `component ${c} has had no scan of frequency 0 yet`;
     for (let k = start; k <= end; k++) {
       const sent = bits[k] as number;

@@ -106,7 +106,7 @@ export function summarizeJpeg(bytes: Uint8Array, options: HeaderOptions = {}): J
       name: marker === COM ? "comment" : `APP${marker - APP0}`,
       bytes: data.length,
     })),
-    ...(image.missing?.length && { damage: image.missing }),
+    ...(image.damage?.length && { damage: image.damage }),
   };
 }
 

@@ -87,10 +87,10 @@ export function fillPlanes(
         writer.addBand(band);
       }
     finish(writer as PlaneWriter, job as unknown as Job, preprocess, out);
-    const { width, height, missing = [] } = image;
+    const { width, height, damage = [] } = image;
     return {
       ...{ width, height, scale: (job as unknown as Job).request.scale },
-      ...(missing.length > 0 && { damage: missing }),
+      ...(damage.length > 0 && { damage }),
     };
   } finally {
     writer?.release();
