@@ -19,30 +19,30 @@ import {
   REUSING,
   SHARP,
 } from "./codec/peers.js";
-import { checkMaterial, tellUnmeasured } from "./codec/unmeasured.js";
+import { checkMaterial, reportUnmeasured } from "./codec/unmeasured.js";
 
 interface Row {
   file: string;
   megapixels: number;
   progressive: boolean;
   bytes: number;
-  /** Milliseconds by peer: the median of the rounds, and each round's. */
+  /** Milliseconds by peer: the median of the rounds, and each round. */
   times: Record<string, number>;
   rounds: Record<string, number[]>;
-  /** Milliseconds that a sequential file takes at the least: see codec/floor.ts. */
+  /** The least milliseconds that a sequential file can take: see codec/floor.ts. */
   floor: number;
 }
 
 /**
- * A claim of the README: the geometric mean over some files of a peer's time by ours, each the median of the rounds, and
- * what it must come to.
+ * A claim in the README: the geometric mean over some files of a peer's time divided by ours (medians of the rounds), and
+ * the required value.
  */
 interface Claim {
   name: string;
   over: string;
   under: string;
   required?: number;
-  /** No single file may be below this. */
+  /** The least ratio for any single file. */
   floor?: number;
   files(row: Row): boolean;
 }
@@ -96,9 +96,9 @@ const CLAIMS: Claim[] = [
   },
 ];
 
-/** How long a peer's turn is, if a call is not longer. */
+/** Length of a peer's turn, unless one call is longer. */
 const TURN_MILLISECONDS = 20;
-/** A peer that takes this long for a file has fewer turns. */
+/** A peer that takes this long for a file gets fewer turns. */
 const SLOW_MILLISECONDS = 300;
 const SLOW_ROUNDS = 2;
 
@@ -111,10 +111,10 @@ interface Flags {
 
 export const command = () =>
   new Command("codec")
-    .description("read photographs' coefficients; against libjpeg-turbo's, cross-image's and full decodes")
-    .option("--rounds <n>", "turns of every peer for each file", positiveInteger, 7)
-    .option("--only <text>", "only files whose name holds the text, such as 2MP or progressive", "")
-    .option("--native", "only libjpeg-turbo as a peer, which is quicker")
+    .description("read photographs' coefficients, against libjpeg-turbo, cross-image and full decoders")
+    .option("--rounds <n>", "rounds for each file", positiveInteger, 7)
+    .option("--only <text>", "only files whose name contains the text, such as 2MP or progressive", "")
+    .option("--native", "compare only with libjpeg-turbo, which is faster")
     .option("--json", "print the result as one JSON object")
     .action(run);
 
@@ -137,7 +137,7 @@ async function run(options: Flags): Promise<void> {
     if (!options.json) await print(line(row));
   }
   const claims = CLAIMS.map((claim) => check(claim, rows));
-  tellUnmeasured(claims, options.only === "" && !options.native);
+  reportUnmeasured(claims, options.only === "" && !options.native);
   const [smallest, largest] = [files[0], files.at(-1)];
   const memory = smallest && largest && measureMemory(smallest, largest);
   if (options.json) {
@@ -145,7 +145,7 @@ async function run(options: Flags): Promise<void> {
     return;
   }
   if (claims.some(({ mean }) => mean !== undefined))
-    await print("", "ours is faster by (geometric mean, slowest and fastest file)");
+    await print("", "ours is faster by (geometric mean, slowest file, fastest file)");
   for (const { name, mean, least, most, files: count, required, holds } of claims)
     if (mean !== undefined)
       await print(
@@ -153,19 +153,20 @@ async function run(options: Flags): Promise<void> {
           `${count} files${required === undefined ? "" : `  required ${required}  ${holds ? "holds" : "DOES NOT HOLD"}`}`,
       );
   await print(
-    "libjpeg's program keeps its memory from call to call; ours gets new arrays from the system, which on some machines " +
-      "costs more than decoding, unless it is given those of an image no longer needed (reuse).",
+    "libjpeg's program keeps its memory between calls. Ours gets new arrays from the system, which on some machines costs " +
+      "more than decoding, unless it may reuse those of an image that is no longer needed.",
   );
   const gaps = rows.filter(({ progressive, megapixels }) => !progressive && megapixels > 0.01);
   if (gaps.length > 0)
     await print(
-      `the floor (codec/floor.ts: the chain of symbols, and one copy), baseline: ours, arrays reused, takes ` +
-        `${geometricMean(gaps.map((row) => (row.times[REUSING] as number) / row.floor)).toFixed(2)} times as long`,
+      `baseline files, arrays reused: ours takes ` +
+        `${geometricMean(gaps.map((row) => (row.times[REUSING] as number) / row.floor)).toFixed(2)} times as long as ` +
+        `the floor (codec/floor.ts: the chain of symbols, and one copy)`,
     );
   if (memory)
     await print(
-      `memory reading ${memory.file}: the process grows by ${mib(memory.rise)}, of which coefficients ` +
-        `${mib(memory.coefficients)}, the file ${mib(memory.input)}, beyond both ${mib(memory.beyond)} (required: 4 MiB)`,
+      `memory while reading ${memory.file}: the process grows by ${mib(memory.rise)}: coefficients ` +
+        `${mib(memory.coefficients)}, file ${mib(memory.input)}, other ${mib(memory.beyond)} (required: at most 4 MiB)`,
     );
 }
 
@@ -173,7 +174,7 @@ async function measure(file: Material, known: [string, Peer][], rounds: number):
   const calls = new Map<string, number>();
   const slow = new Set<string>();
   for (const [name, peer] of known) {
-    // The first calls also compile, and tell how many fill a turn.
+    // The first calls also compile the code, and show how many calls fill a turn.
     const first = await peer(file, 1);
     const once = first > SLOW_MILLISECONDS ? first : await peer(file, 3);
     calls.set(name, Math.max(1, Math.min(400, Math.round(TURN_MILLISECONDS / once))));
@@ -200,7 +201,7 @@ function check(claim: Claim, rows: Row[]) {
   const ratios = rows
     .filter(claim.files)
     .map(({ rounds }) => {
-      // Turns of the same round lie close together in time, so that a drift of the machine's speed meets both.
+      // Turns of the same round are close in time, so a drift of the machine's speed affects both.
       const over = rounds[claim.over] ?? [];
       const under = rounds[claim.under] ?? [];
       const both = Math.min(over.length, under.length);
@@ -239,7 +240,7 @@ function line({ file, bytes, times }: Row): string {
   return `${file} (${(bytes / 1024).toFixed(0)} KiB): ${cells.join(", ")}`;
 }
 
-/** What reading the file takes at the peak, from a process of its own: see codec/memory.ts. */
+/** Peak memory of reading a file, measured in a separate process: see codec/memory.ts. */
 function measureMemory(small: Material, large: Material) {
   const program = fileURLToPath(new URL("codec/memory.js", import.meta.url));
   const { status, stdout } = spawnSync(process.execPath, ["--expose-gc", program, small.path, large.path], {

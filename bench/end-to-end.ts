@@ -1,6 +1,6 @@
 /**
- * From a JPEG file's bytes to logits: ours beside sharp and jpeg-turbo, stage by stage, in turns, with what is required.
- * A section that lacks its material says so and is left out.
+ * From a JPEG file's bytes to logits: our pipeline, sharp and jpeg-turbo in turn, stage by stage, with the required
+ * ratios. A section whose files or models are missing says so and is left out.
  */
 import { Command, Option } from "commander";
 import { positiveInteger } from "../src/cli/arguments.js";
@@ -9,19 +9,19 @@ import { type Flags, SECTIONS } from "./end-to-end/options.js";
 
 export const command = () =>
   new Command("end-to-end")
-    .description("bytes to logits, MobileNetV2 and MNIST: beside sharp and jpeg-turbo; pixels beside djpeg's")
-    .addOption(new Option("--only <sections...>", "some of them").choices(SECTIONS).default([...SECTIONS]))
-    .option("--files <n>", "photographs one at a time, and tenths of the folders", positiveInteger, 1000)
-    .option("--rounds <n>", "turns of each, of which the median counts", positiveInteger, 5)
+    .description("bytes to logits, MobileNetV2 and MNIST, against sharp and jpeg-turbo; pixels against djpeg")
+    .addOption(new Option("--only <sections...>", "only these").choices(SECTIONS).default([...SECTIONS]))
+    .option("--files <n>", "the most single photographs, and a tenth of each folder", positiveInteger, 1000)
+    .option("--rounds <n>", "rounds; the median counts", positiveInteger, 5)
     .option(
       "--threads <n>",
-      "of the network for one file at a time (default: ONNX Runtime's)",
+      "threads of the network for single files (default: ONNX Runtime's)",
       positiveInteger,
     )
     .option("--json", "print the result as one JSON object")
     .action(start);
 
-/** The peers are no dependencies of the package, so they are asked for no sooner than here. */
+/** The peers are not dependencies of the package, so they are imported only here. */
 async function start(flags: Flags): Promise<void> {
   const { run } = await import("./end-to-end/run.js").catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "ERR_MODULE_NOT_FOUND") throw error;

@@ -1,12 +1,12 @@
 /**
- * Models of others converted by plan `fused`, beside the spatial ones in the same runtime: time at each batch, in turn,
- * and the largest difference of any output, in sizes of the largest.
+ * Other people's models, converted with the plan `fused`, against the spatial models in the same runtime: time at each
+ * batch, in turn, and the largest difference of any output, relative to the largest output.
  *
- * The models are those of a folder, which test/reference/models.py fills with torchvision's architectures:
+ * The models are in a folder, which test/reference/models.py fills with torchvision's architectures:
  *
  *   /usr/bin/python3 test/reference/models.py --full FOLDER && jpeg-domain bench models FOLDER
  *
- * The network takes planes: what is measured is the network alone, inverse transform included.
+ * The network takes planes, so this measures the network alone, with the inverse transform.
  */
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -42,7 +42,8 @@ interface Row {
   fusedMilliseconds: number;
   ratio: number;
   difference: number;
-  entrance: string;
+  /** Why the first operator takes coefficients or pixels. */
+  first: string;
 }
 
 const REQUIRED = { ratio: 0.97, difference: 1e-4 };
@@ -51,11 +52,11 @@ const TURN_SECONDS = 0.1;
 
 export const command = () =>
   new Command("models")
-    .description("models of a folder, fused beside spatial: time and difference")
-    .argument("<folder>", "of .onnx files; test/reference/models.py --full fills one")
-    .option("--batch <n,n>", "images at a time", (text) => text.split(",").map(positiveInteger), [1, 16])
-    .option("--rounds <n>", "turns of each, one after another", positiveInteger, 15)
-    .option("--side <n>", "height and width where the model leaves them open", positiveInteger, 224)
+    .description("the models in a folder, fused against spatial: time and difference")
+    .argument("<folder>", "folder of .onnx files; test/reference/models.py --full fills one")
+    .option("--batch <n,n>", "images per batch", (text) => text.split(",").map(positiveInteger), [1, 16])
+    .option("--rounds <n>", "rounds", positiveInteger, 15)
+    .option("--side <n>", "height and width if the model leaves them open", positiveInteger, 224)
     .option("--only <text>", "models whose name contains it")
     .option("--threads <n>", "threads of ONNX Runtime (default: all cores)", positiveInteger)
     .option("--json", "print the result as one JSON object")
@@ -66,7 +67,7 @@ async function run(folder: string, flags: Flags): Promise<void> {
     (name) => name.endsWith(".onnx") && name.includes(flags.only ?? ""),
   );
   if (names.length === 0)
-    throw new JpegDomainError(`${folder}: nothing is measured: there are no such .onnx files in it`);
+    throw new JpegDomainError(`${folder}: nothing is measured: the folder has no such .onnx files`);
   const progress = openProgress({ label: "models", total: names.length, unit: "models" });
   const rows: Row[] = [];
   for (const [i, name] of names.sort().entries()) {
@@ -110,7 +111,7 @@ async function measure(path: string, bytes: Uint8Array, flags: Flags): Promise<R
       (session, i) => () => session.run({ [session.inputNames[0] as string]: inputs[i] as Tensor }),
     );
     const [spatial, fused] = runs as [Run, Run];
-    const difference = apart(await spatial(), await fused());
+    const difference = relativeDifference(await spatial(), await fused());
     const start = performance.now();
     await spatial();
     const calls = Math.max(1, Math.round((1000 * TURN_SECONDS) / (performance.now() - start)));
@@ -124,7 +125,7 @@ async function measure(path: string, bytes: Uint8Array, flags: Flags): Promise<R
       fusedMilliseconds: 1000 / median(b),
       ratio: median(b.map((speed, round) => speed / (a[round] as number))),
       difference,
-      entrance: report[0]?.reason ?? "",
+      first: report[0]?.reason ?? "",
     });
   }
   for (const session of sessions) await session.release();
@@ -133,11 +134,11 @@ async function measure(path: string, bytes: Uint8Array, flags: Flags): Promise<R
 
 type Run = () => Promise<InferenceSession.OnnxValueMapType>;
 
-/** Between -1 and 1, the same for the same place. */
+/** A number between -1 and 1 that depends only on i. */
 const noise = (i: number) => (Math.sin(i * 12.9898) * 43758.5453) % 1;
 
-/** The largest difference between two results' outputs, in sizes of each output's largest value. */
-function apart(a: Awaited<ReturnType<Run>>, b: Awaited<ReturnType<Run>>): number {
+/** The largest difference between two results' outputs, relative to each output's largest value. */
+function relativeDifference(a: Awaited<ReturnType<Run>>, b: Awaited<ReturnType<Run>>): number {
   const differences = Object.keys(a).map((name) => {
     const [x, y] = [a, b].map((results) => (results[name] as Tensor).data as Float32Array) as [
       Float32Array,

@@ -1,8 +1,9 @@
 /**
- * Throughput of the converted networks over the spatial one's, every plan, interleaved, on one batch of MNIST.
+ * Throughput of the converted networks of every plan, divided by the spatial network's, interleaved, on one batch of
+ * MNIST.
  *
- * The floor of a plan is its multiplications over the spatial network's: what would remain if all of them took the same
- * time and nothing else took any.
+ * The floor of a plan is the spatial network's multiplications divided by the plan's: the ratio if every multiplication
+ * took the same time and nothing else took any.
  */
 import { Command } from "commander";
 import { positiveInteger } from "../src/cli/arguments.js";
@@ -27,11 +28,11 @@ const REQUIRED_OVER_EXPLODED = 50;
 
 export const command = () =>
   new Command("plans")
-    .description("throughput of every plan over the spatial model's")
+    .description("throughput of every plan, against the spatial model's")
     .option("--model <file>", "a spatial model of 32x32 planes", SHIPPED_MODEL)
-    .option("--batch <n>", "images at a time", positiveInteger, 128)
-    .option("--rounds <n>", "turns of each, one after another", positiveInteger, 30)
-    .option("--no-exploded", "leave out the plan that needs gigabytes")
+    .option("--batch <n>", "images per batch", positiveInteger, 128)
+    .option("--rounds <n>", "rounds", positiveInteger, 30)
+    .option("--no-exploded", "leave out the exploded plan, which needs gigabytes")
     .option("--json", "print the result as one JSON object")
     .action(run);
 
@@ -41,7 +42,7 @@ async function run({ model, batch, rounds, exploded, json }: Flags): Promise<voi
   const converted = conversions.map((options) => convertedCandidate(file, options));
   const planes = labelledPlanes(await loadSplit(undefined, "test")).planes(0, batch);
   const candidates = [spatialCandidate(file), ...converted];
-  const progress = openProgress({ label: "plans", total: 1, unit: "of the turns" });
+  const progress = openProgress({ label: "plans", total: 1, unit: "of the rounds" });
   const plans = await comparePlans(candidates, planes, batch, {
     rounds,
     onProgress: (done, total) => progress.update(done / total),

@@ -1,4 +1,4 @@
-/** The PyTorch export converted by every plan: logits and accuracy beside PyTorch's own numbers for the same network. */
+/** A network exported by PyTorch, converted with every plan: logits and accuracy against PyTorch's numbers for it. */
 import { Command } from "commander";
 import { print, printJson } from "../src/cli/print.js";
 import { openProgress } from "../src/cli/progress.js";
@@ -21,8 +21,8 @@ const CLASSES = 10;
 
 export const command = () =>
   new Command("reference")
-    .description("logits and accuracy of the converted PyTorch export beside PyTorch's own")
-    .option("--no-exploded", "leave out the plan that needs gigabytes")
+    .description("logits and accuracy of a converted PyTorch export, against PyTorch's own")
+    .option("--no-exploded", "leave out the exploded plan, which needs gigabytes")
     .option("--json", "print the result as one JSON object")
     .action(run);
 
@@ -30,11 +30,11 @@ interface Row {
   relu: string;
   plan: PlanName;
   maxLogitDifference: number;
-  /** Images of the first 256 whose logits are all within 1e-4, and whose prediction is the reference's. */
+  /** Of the first 256 images: those whose logits are all within 1e-4, and those with the reference's prediction. */
   within: number;
   samePredictions: number;
   images: number;
-  /** Of 10,000; counted for the plan fused. */
+  /** Of 10,000; only counted for the plan fused. */
   correct?: number;
   referenceCorrect?: number;
 }
@@ -96,7 +96,7 @@ async function run({ exploded, json }: { exploded: boolean; json?: boolean }): P
   );
 }
 
-/** Images whose logits are all within the tolerance. */
+/** The number of images whose logits are all within the tolerance. */
 function within(found: Float32Array, wanted: Float32Array): number {
   let count = 0;
   for (let from = 0; from < wanted.length; from += CLASSES) {

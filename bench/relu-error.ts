@@ -1,4 +1,4 @@
-/** The error of ASM and APX against ReLU (the paper's figure), beside an independent implementation's numbers. */
+/** The error of ASM and APX against ReLU (the paper's figure), with an independent implementation's numbers. */
 import { Command } from "commander";
 import { positiveInteger } from "../src/cli/arguments.js";
 import { print, printJson } from "../src/cli/print.js";
@@ -9,7 +9,7 @@ import { readReference } from "./peers/reference.js";
 
 export const command = () =>
   new Command("relu-error")
-    .description("error of ASM and APX against ReLU for every n, beside the reference's")
+    .description("error of ASM and APX against ReLU for every n, with the reference's")
     .option("--blocks <n>", "random blocks", positiveInteger, 1_000_000)
     .option("--json", "print the result as one JSON object")
     .action(run);

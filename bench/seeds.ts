@@ -1,5 +1,4 @@
-/** Accuracy on the test set after training as `jpeg-domain train` does by default, over several seeds. */
-
+/** Test accuracy after training with the defaults of `jpeg-domain train`, for several seeds. */
 import { Command } from "commander";
 import { positiveInteger } from "../src/cli/arguments.js";
 import { print, printJson } from "../src/cli/print.js";
@@ -14,8 +13,8 @@ const REQUIRED = 0.988;
 
 export const command = () =>
   new Command("seeds")
-    .description("test accuracy after training, over several seeds (minutes each)")
-    .option("--seeds <n>", "how many", positiveInteger, 3)
+    .description("test accuracy after training, for several seeds (minutes each)")
+    .option("--seeds <n>", "number of seeds", positiveInteger, 3)
     .option("--epochs <n>", "passes over the training images", positiveInteger, TRAINING.epochs)
     .option("--json", "print the result as one JSON object")
     .action(run);

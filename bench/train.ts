@@ -1,9 +1,9 @@
 /**
- * A training step of the notebook's ResNet at batch 128, ours against PyTorch's on the same two cores, interleaved; and
+ * A training step of the notebook's ResNet at batch 128: ours against PyTorch's on the same two cores, interleaved; and
  * where ours spends its time.
  *
- * The floor: the multiplications of the forward pass, and as many again for the gradients of weights and of inputs
- * (none of the first layer's), at the speed at which ONNX Runtime runs the forward pass alone.
+ * The floor is the multiplications of the forward pass, and as many again for the gradients of the weights and of the
+ * inputs (except the first layer's input), at the speed of ONNX Runtime's forward pass.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -31,15 +31,15 @@ interface Flags {
 
 const BATCH = 128;
 const REQUIRED = 1.5;
-/** PyTorch comes with Debian's python3-torch, for Debian's own interpreter. */
+/** PyTorch from Debian's python3-torch works with Debian's own interpreter. */
 const PYTHON = "/usr/bin/python3";
 const SCRIPT = fileURLToPath(new URL("../../bench/peers/pytorch.py", import.meta.url));
 
 export const command = () =>
   new Command("train")
-    .description("a training step against PyTorch's, and the share of each operator")
-    .option("--rounds <n>", "turns of each, one after another", positiveInteger, 6)
-    .option("--steps <n>", "training steps in a turn", positiveInteger, 10)
+    .description("a training step, against PyTorch's, and the share of each operator")
+    .option("--rounds <n>", "rounds", positiveInteger, 6)
+    .option("--steps <n>", "training steps per turn", positiveInteger, 10)
     .option("--json", "print the result as one JSON object")
     .action(run);
 
@@ -57,7 +57,7 @@ async function run({ rounds, steps, json }: Flags): Promise<void> {
   const milliseconds = (name: string) => (speeds.get(name) ?? []).map((speed) => 1000 / speed);
   const ours = median(milliseconds("ours"));
   const theirs = torch && median(milliseconds("PyTorch"));
-  // What is required is of both.
+  // The requirement is on the ratio of both.
   if (torch === undefined) process.exitCode = 1;
   const shares = await operatorShares(images, labels, steps);
   if (json) {
@@ -73,12 +73,15 @@ async function run({ rounds, steps, json }: Flags): Promise<void> {
     name,
     ...[median(times), Math.min(...times), Math.max(...times)].map((time) => time.toFixed(1)),
   ];
-  const rows = [[`ms a step, batch ${BATCH}`, "median", "least", "most"], row("ours", milliseconds("ours"))];
+  const rows = [
+    [`ms per step, batch ${BATCH}`, "median", "least", "most"],
+    row("ours", milliseconds("ours")),
+  ];
   if (torch) rows.push(row(`PyTorch ${torch.version}`, milliseconds("PyTorch")));
   await print(...columns(rows));
   const ratio =
     theirs === undefined
-      ? `PyTorch is not here (Debian's python3-torch brings it): ours alone`
+      ? `PyTorch is not installed (Debian's python3-torch has it): measured ours alone`
       : `ratio ${(ours / theirs).toFixed(2)}, required at most ${REQUIRED}`;
   const operators = columns([["operator", "share"], ...shares.map(({ op, share }) => [op, percent(share)])]);
   await print("", ratio, "", ...operators);
@@ -100,7 +103,7 @@ interface Torch {
   close(): void;
 }
 
-/** PyTorch in a process of its own, which waits between its turns; `undefined` where it is not installed. */
+/** PyTorch in a separate process, which waits between its turns; `undefined` if it is not installed. */
 async function openTorch(steps: number): Promise<Torch | undefined> {
   const child = spawn(PYTHON, [SCRIPT], { stdio: ["pipe", "pipe", "ignore"] });
   const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
@@ -119,7 +122,7 @@ async function openTorch(steps: number): Promise<Torch | undefined> {
 
 const failure = (child: ChildProcess) => once(child, "error").then(() => undefined);
 
-/** The share of each operator in the time that ONNX Runtime's profile gives to kernels. */
+/** Each operator's share of the kernel time in ONNX Runtime's profile. */
 async function operatorShares(images: Float32Array, labels: BigInt64Array, steps: number) {
   const folder = await mkdtemp(join(tmpdir(), "jpeg-domain-profile-"));
   try {

@@ -152,7 +152,7 @@ describe("classify", () => {
     await writeFile(join(folder, "words.onnx"), writeOnnx(g.build()));
     await mkdir(join(folder, "empty"), { recursive: true });
     const cases: [args: string[], line: RegExp, code: number][] = [
-      [[MODEL, "empty", "none*.jpg"], /^error: empty, none\*\.jpg: no JPEG files there, expected/, 1],
+      [[MODEL, "empty", "none*.jpg"], /^error: empty, none\*\.jpg: found no JPEG files, expected/, 1],
       [[MODEL, "missing.jpg"], /^error: missing\.jpg: no such file/, 1],
       [[MODEL, "two.jpg"], /^error: two\.jpg: the file has 2 components.*; expected 1 /, 1],
       [
@@ -165,7 +165,7 @@ describe("classify", () => {
       [[MODEL, "digits", "--labels", "short.txt"], /^error: there are 2 labels, the model has 10 classes/, 1],
       [[MODEL, "digits", "--labels", "long.txt"], /^error: there are 11 labels, the model has 10 classes/, 1],
       [[MODEL, "digits", "--provider", "none"], /^error: .*: ONNX Runtime refuses the model: .*none/, 1],
-      [[MODEL, "digits", "--resume"], /^error: --resume needs the file to go on with/, 2],
+      [[MODEL, "digits", "--resume"], /^error: --resume needs the file to continue/, 2],
       [[MODEL, "digits", "--size", "big"], /^error: option .*Expected pixels/, 2],
       [[MODEL, "digits", "--preprocessor", "labels.missing"], /^error: labels\.missing: no such file/, 1],
     ];
@@ -227,7 +227,7 @@ describe("interrupted work", () => {
     await Promise.all(files.map((file, i) => writeFile(join(folder, `many/${10000 + i}.jpg`), file)));
   });
 
-  test("goes on with --resume, and gives the same file as work that was not", async () => {
+  test("--resume continues, and gives the same file as work that was not interrupted", async () => {
     const whole = await classify("many", "--out", "out/whole.jsonl", ...slow);
     expect(whole.code).toBe(1);
     expect(whole.stderr).toMatch(/^800 of 800 files, 1 failed$/m);
@@ -239,12 +239,12 @@ describe("interrupted work", () => {
     const done = parse(text).length;
     expect(done).toBeLessThan(800);
     expect(first.stderr).toMatch(
-      new RegExp(`^${done} of 800 files, .*; --resume goes on with the others$`, "m"),
+      new RegExp(`^${done} of 800 files, .*; --resume continues with the others$`, "m"),
     );
 
     const refused = await jpegDomain(args);
     expect(refused.code).toBe(1);
-    expect(refused.stderr).toMatch(/^error: parts\.jsonl: it holds results already; --resume goes on/m);
+    expect(refused.stderr).toMatch(/^error: parts\.jsonl: it already has results; --resume continues/m);
 
     // As a kill in the middle of a line leaves it.
     await appendFile(join(folder, "parts.jsonl"), '{"file":"many/1');
@@ -324,7 +324,7 @@ describe("interrupted work", () => {
   test("a file of something else is not gone on with", async () => {
     await writeFile(join(folder, "other.jsonl"), '{"name":1}\n');
     const { code, stderr } = await classify("digits", "--out", "other.jsonl", "--resume");
-    expect(stderr).toContain('error: other.jsonl: line 1 is no result, expected {"file": …}');
+    expect(stderr).toContain('error: other.jsonl: line 1 is not a result, expected {"file": …}');
     expect(code).toBe(1);
     expect(await readFile(join(folder, "other.jsonl"), "utf8")).toBe('{"name":1}\n');
   });

@@ -183,7 +183,7 @@ describe("models", () => {
     );
     expect(stdout).toMatch(/^layer +operator +domain +million multiply-adds +why$/m);
     expect(stdout).toMatch(/^\S+ +Conv +pixels +\S+ +the inverse transform of the image comes before it/m);
-    expect(stdout).toMatch(/^total \S+ million multiply-adds an image, \S+ in the spatial model$/m);
+    expect(stdout).toMatch(/^total \S+ million multiply-adds per image, \S+ in the spatial model$/m);
   });
 });
 
@@ -198,7 +198,7 @@ describe("train", () => {
     data = await writeImageSet(join(folder, "digits"), 200, 40);
   });
 
-  test("learns, says how well, and keeps a checkpoint to go on from", LIMIT, async () => {
+  test("learns, says how well, and keeps a checkpoint to resume from", LIMIT, async () => {
     const cwd = await place("learns");
     const run = [
       ...["train", "--data", data, "--limit", "60", "--epochs", "2", "--batch", "10"],
@@ -217,7 +217,7 @@ describe("train", () => {
     expect(evaluated).toMatchObject({ correct: second.correct, total: 40 });
   });
 
-  test("stopped by Ctrl-C goes on with --resume to the very same model", { timeout: 300_000 }, async () => {
+  test("stopped by Ctrl-C, --resume gives the very same model", { timeout: 300_000 }, async () => {
     const [whole, parts] = [await place("whole"), await place("parts")];
     const command = ["train", "--data", data, ...flags];
     const uninterrupted = json(await jpegDomain(command, { cwd: whole }));
@@ -241,7 +241,7 @@ describe("train", () => {
 
 describe.concurrent("bad arguments: one line, exit status 2:", () => {
   test.each<[string, RegExp]>([
-    ["convert in.onnx out.onnx --crop 224", /how photographs are prepared is a matter of --input jpeg/],
+    ["convert in.onnx out.onnx --crop 224", /options for preparing photographs need --input jpeg/],
     ["convert in.onnx out.onnx --relu asm:99", /--relu.*'asm:99' is invalid.*from 0 to 14, found 99/],
     ["convert in.onnx out.onnx --relu asm", /--relu.*'asm' is invalid.*expected exact, asm:N or apx:N/],
     ["convert in.onnx out.onnx --plan foo", /--plan.*'foo' is invalid.*fused, blockwise, exploded/],
@@ -309,7 +309,7 @@ describe.concurrent("work that cannot be done: one line, exit status 1:", () => 
     ["demo", "--data", "whole-set", "--out", "/proc/none/below"],
   ].map((args): [string[], RegExp] => [
     args,
-    /^error: \/proc\/none\/below\S* no folder can be made at \/proc\/none, expected a place for files$/,
+    /^error: \/proc\/none\/below\S* no folder can be made at \/proc\/none, expected a path that can be written to$/,
   ]);
   test.each<[string[], RegExp]>([
     [["convert", "missing.onnx", "out.onnx"], /^error: missing.onnx: no such file$/],

@@ -113,8 +113,8 @@ describe("the report", () => {
 
   test("names the first operator that needs pixels, not one on vectors, and counts those that come back", () => {
     expect(lines({ plan: "blockwise" }).slice(2)).toEqual([
-      "border    MaxPool pool: no rule for this operator on coefficients",
-      "returns   1 of them re-enter after operators on pixels",
+      "boundary  MaxPool pool: no rule for this operator on coefficients",
+      "re-enter  1 of them, after operators on pixels",
     ]);
   });
 });

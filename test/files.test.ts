@@ -236,7 +236,7 @@ describe("train tells before the first epoch where it cannot write:", () => {
     ]);
     expect(ended.stderr).not.toMatch(/epoch 1/);
     // Of a process that is no more, or whose number another has.
-    await writeFile(name, JSON.stringify({ pid: process.pid, host: hostname(), began: "1" }));
+    await writeFile(name, JSON.stringify({ pid: process.pid, host: hostname(), started: "1" }));
     if (process.platform === "linux") expect((await jpegDomain(args)).code).toBe(0);
   });
 
@@ -324,7 +324,7 @@ describe("results:", () => {
       while (!existsSync(join(folder, "shared.jsonl"))) await new Promise((done) => setTimeout(done, 5));
       const second = await jpegDomain([...command, "--resume"]);
       expect(errorsIn(second)).toEqual([
-        expect.stringMatching(`^error: shared\\.jsonl: process ${first.pid} writes to it at the moment`),
+        expect.stringMatching(`^error: shared\\.jsonl: process ${first.pid} is writing to it`),
       ]);
       expect(second.code).toBe(1);
       const gone = new Promise((done) => first.on("close", done));
@@ -341,7 +341,7 @@ describe("results:", () => {
   test("a lock of another machine, or of nobody, is not taken", LIMIT, async () => {
     for (const [content, said] of [
       [JSON.stringify({ pid: 1, host: `not-${hostname()}` }), /process 1 on not-/],
-      ["mine", /is no lock of a process/],
+      ["mine", /is not a process's lock/],
     ] as const) {
       await writeFile(join(folder, "l.jsonl.lock"), content);
       const ended = await jpegDomain(classify("l.jsonl"));
@@ -362,7 +362,7 @@ describe("results:", () => {
       expect(kept.length).toBeGreaterThan(2);
       expect(kept.length).toBeLessThan(7);
       expect(errorsIn(full)).toEqual([
-        `error: full.jsonl: the file would be larger than is allowed; it keeps ${kept.length - 1} results, --resume goes on with the others`,
+        `error: full.jsonl: the file would be larger than is allowed; it keeps ${kept.length - 1} results, --resume continues with the others`,
       ]);
       expect(full.code).toBe(1);
       expect((await jpegDomain(classify("full.jsonl", "--resume"))).code).toBe(0);

@@ -41,7 +41,7 @@ describe("inspect", () => {
     const { status, output, errors } = command("inspect", photoFile);
     expect({ status, errors }).toEqual({ status: 0, errors: [] });
     const lines = output.trimEnd().split("\n");
-    expect(lines[0]).toMatch(/photo\.jpg: 90x50 pixels, YCbCr 4:2:0, progressive, .*bits a pixel/);
+    expect(lines[0]).toMatch(/photo\.jpg: 90x50 pixels, YCbCr 4:2:0, progressive, .*bits per pixel/);
     expect(output).toMatch(/^ {2}quality {6}60$/m);
     expect(output).toMatch(/component 0 {2}id 1, sampling 2x2, 12x7 blocks, table 0, \d+\.\d % zeros/);
     expect(output).toMatch(/table 0 {6}13 +9 +8 +13 +19 +32 +41 +49$/m); // K.1 times 0.8

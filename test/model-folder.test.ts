@@ -255,7 +255,7 @@ describe("commands", () => {
     const { status, stderr } = command("convert", name, "made.onnx", "--input", "jpeg");
     // The model has an output y, as the files' inputs have a y; nothing else is to be told.
     expect(status).toBe(0);
-    expect(stderr).toMatch(/^hub-\d+: output "y" is called "y_output"[^\n]*\n$/);
+    expect(stderr).toMatch(/^hub-\d+: output "y" is renamed "y_output"[^\n]*\n$/);
     const made = await api.loadModel(at("made.onnx"));
     expect(made.assumed).toBeUndefined();
     expect(made.preprocess.mean).toEqual([0.5, 0.4, 0.3]);

@@ -467,7 +467,9 @@ describe("which output holds the classes", () => {
     );
     await opened.close();
     const { stdout, stderr } = classify(model);
-    expect(stderr).toContain("its outputs are feat, y; y is taken as the classes (--output names another)");
+    expect(stderr).toContain(
+      "its outputs are feat, y; y is taken as the classes (choose another with --output)",
+    );
     const [first] = (JSON.parse(stdout) as { top: { class: number }[] }).top;
     expect(first?.class).toBe(argmax(raw.y?.data as number[]));
     expect(classify(model, "--output", "y").stderr).not.toContain("taken");

@@ -41,7 +41,7 @@ const COMMANDS: [command: string, lines: RegExp[], code?: number][] = [
     [
       /^epoch 1 of 2: test \d+ of 60 \(/,
       /^epoch 2 of 2: test \d+ of 60 \(/,
-      /^trained\.onnx: \d+ of 60 test images right .* after 2 epochs, /,
+      /^trained\.onnx: \d+ of 60 test images correct .* after 2 epochs, /,
     ],
   ],
   ["convert m.onnx c.onnx", [/^c\.onnx: plan fused, ReLU exact/, /^ {2}file {6}\d+ kB/]],
@@ -49,8 +49,8 @@ const COMMANDS: [command: string, lines: RegExp[], code?: number][] = [
   [
     `compare m.onnx digits --rounds 2 ${NOTEBOOK.join(" ")}`,
     [
-      /^6 of 6 files have the same first class/,
-      /^median of the files +sharp +jpeg-domain$/,
+      /^6 of 6 files have the same top class/,
+      /^median over the files +sharp +jpeg-domain$/,
       /^jpeg-domain is /,
     ],
   ],
@@ -70,8 +70,8 @@ const COMMANDS: [command: string, lines: RegExp[], code?: number][] = [
   ],
   ["coefficients photo.jpg --out p.npz --png p.png", [/^p\.npz: \[8, 13, 64\]/, /^p\.png: /]],
   ["bench", [/^jpeg-domain bench NAME/, /^ {2}codec +read photographs/, /^ {2}train +a training step/]],
-  ["", [/^Usage: jpeg-domain/, /^ {2}classify +tell what JPEG files show/], 2],
-  ["nothing", [/^error: unknown command 'nothing' \(jpeg-domain help shows how it is used\)$/], 2],
+  ["", [/^Usage: jpeg-domain/, /^ {2}classify +classify JPEG files/], 2],
+  ["nothing", [/^error: unknown command 'nothing' \(see jpeg-domain help\)$/], 2],
   ["eval none.onnx", [/^error: none\.onnx: no such file$/], 1],
   ["eval m.onnx --data none", [/^error: none, byte 0: found no such folder/], 1],
 ];
@@ -146,7 +146,7 @@ describeWith(HAS_TERMINAL, "util-linux's script", "on a terminal", () => {
     [
       ["train", "--data", "set", "--epochs", "200", "--out", "long.onnx"],
       [
-        /^stopped after step \d+ of 600; long\.checkpoint\.onnx keeps it\. To go on:$/,
+        /^stopped after step \d+ of 600; saved in long\.checkpoint\.onnx\. To continue:$/,
         /jpeg-domain train .*--resume/,
       ],
     ],

@@ -1,15 +1,15 @@
 import type { JpegImage } from "../../src/index.js";
 
 /**
- * What reading coefficients cannot do without, on this machine:
+ * The least time that reading coefficients can take on this machine:
  *
- * - Each Huffman symbol waits for the one before it, which alone tells where it begins: its bits are shifted down, looked
- *   up in a table, and the buffer is shifted by the length found there. Such a chain is timed here. A block has one
- *   symbol for its DC coefficient, one for each other coefficient that is not zero, and one for its end.
+ * - Each Huffman symbol waits for the one before it, because only that one's length says where it starts. Its bits are
+ *   shifted down and looked up in a table, and the buffer is shifted by the length found there. Such a chain is timed
+ *   here. A block has one symbol for its DC coefficient, one for each other nonzero coefficient, and one for its end.
  * - Each coefficient is written once into the arrays of the result. Such a copy is timed here.
  *
- * Not in it: wrong guesses of the processor at where each block ends, one for nearly every block; a progressive file's
- * further scans; the file's headers and tables.
+ * Not included: branch mispredictions at the end of nearly every block; a progressive file's further scans; headers and
+ * tables.
  *
  * @returns milliseconds
  */
@@ -26,7 +26,7 @@ export function floor(image: JpegImage): number {
 
 let measured: number | undefined;
 
-/** Milliseconds of one step of shift, table and shift, each waiting for the one before; the best of several tries. */
+/** Milliseconds of one step of shift, lookup and shift, where each waits for the one before; the best of several tries. */
 function symbolTime(): number {
   if (measured !== undefined) return measured;
   const table = Int32Array.from({ length: 1024 }, (_, i) => (i * 7) & 7);
@@ -39,7 +39,7 @@ function symbolTime(): number {
       buffer = (buffer << ((table[buffer >>> 22] as number) + 1)) ^ 0x2545f491;
     best = Math.min(best, (performance.now() - start) / STEPS);
   }
-  // So that the loop is not left out.
+  // Uses the result, so that the compiler keeps the loop.
   if (buffer === 1) console.error("");
   measured = best;
   return best;

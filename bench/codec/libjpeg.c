@@ -1,6 +1,6 @@
 /*
  * Times libjpeg's jpeg_read_coefficients on files in memory.
- *   libjpeg FILE CALLS   prints the milliseconds of one call, the mean of CALLS after a first that is not counted
+ *   libjpeg FILE CALLS   prints the mean milliseconds of CALLS calls, after a first one that is not counted
  */
 #include <stdio.h>
 #include <stdlib.h>

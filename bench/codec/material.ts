@@ -21,14 +21,14 @@ const SIZES: [label: string, width: number, height: number][] = [
   ["12MP", 4000, 3000],
 ];
 const QUALITIES = [50, 80, 95];
-/** One photograph of 20 megapixels for every size, and one of 2 for what it has. */
+/** A photograph of 20 megapixels for every size, and one of 2 megapixels for the smaller sizes. */
 const LARGE = "kleiber";
 const SMALL = "raindrops";
 const SMALL_SIZES = ["0.05MP", "0.3MP", "2MP"];
 
 /**
- * The benchmark's files, made once and kept in out/bench-codec: photographs scaled by sharp and coded by libjpeg's
- * cjpeg with its default tables and scans.
+ * The benchmark's files, made once and kept in out/bench-codec: photographs scaled by sharp and encoded by libjpeg's cjpeg
+ * with its default tables and scans.
  */
 export async function material(
   sharp: typeof Sharp | undefined,
@@ -36,8 +36,8 @@ export async function material(
 ): Promise<Material[]> {
   mkdirSync(CACHE, { recursive: true });
   if (!existsSync(`${FOLDER}/${LARGE}.jpg`))
-    say(`no photographs in ${FOLDER}: sh bench/codec/photographs.sh brings them`);
-  else if (sharp === undefined) say("no photographs can be scaled without sharp: npm install");
+    say(`no photographs in ${FOLDER}: sh bench/codec/photographs.sh downloads them`);
+  else if (sharp === undefined) say("photographs cannot be scaled without sharp: npm install");
   else await make(sharp, say);
   return readdirSync(CACHE)
     .filter((name) => /^[a-z]+_[^_]+_q(50|80|95)_(baseline|progressive)\.jpg$/.test(name))
@@ -70,7 +70,7 @@ async function make(sharp: typeof Sharp, say: (line: string) => void): Promise<v
           try {
             writeFileSync(path, execFileSync("cjpeg", options, { input: ppm, maxBuffer: 2 ** 28 }));
           } catch {
-            say("no cjpeg to make the files with: apt-get install libjpeg-turbo-progs");
+            say("the files cannot be made without cjpeg: apt-get install libjpeg-turbo-progs");
             return;
           }
         }

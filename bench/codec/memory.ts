@@ -1,8 +1,8 @@
 /**
- * Run as a program of its own, so that nothing else is in its figures: how far the process's resident memory rises while
- * it reads a file's coefficients. Linux only (/proc).
+ * Measures how far the process's resident memory rises while it reads a file's coefficients. It runs as a separate
+ * program, so that its numbers contain nothing else. Linux only (/proc).
  *
- *   node --expose-gc memory.js SMALL LARGE    SMALL is read first, to have the code loaded and compiled
+ *   node --expose-gc memory.js SMALL LARGE    SMALL is read first, to load and compile the code
  */
 import { readFileSync } from "node:fs";
 import { readCoefficients, releasePool } from "../../src/index.js";

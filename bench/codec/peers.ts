@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { type JpegImage, readCoefficients } from "../../src/index.js";
 import type { Material } from "./material.js";
 
-/** Reads a file some times over, and returns the milliseconds of one time. */
+/** Reads a file `calls` times, and returns the mean milliseconds. */
 export type Peer = (file: Material, calls: number) => number | Promise<number>;
 
 export const OURS = "ours";
@@ -16,7 +16,7 @@ export const SHARP = "sharp";
 export const JULUSIAN = "@julusian/jpeg-turbo";
 export const JPEG_JS = "jpeg-js";
 
-/** The peers that are there; `say` is told of those that are not. */
+/** The peers that are installed; `say` gets a line for each one that is not. */
 export async function peers(say: (line: string) => void): Promise<Map<string, Peer>> {
   const found = new Map<string, Peer>([
     [OURS, timed(({ bytes }) => readCoefficients(bytes))],
@@ -67,7 +67,7 @@ function reusing(): (file: Material) => unknown {
 
 function timed(read: (file: Material) => unknown): Peer {
   return async (file, calls) => {
-    // As in libjpeg.c: what the peer before left in the caches is not this one's to pay for.
+    // As in libjpeg.c: the first call refills the caches after the peer before.
     if (calls > 1) await read(file);
     const start = performance.now();
     for (let call = 0; call < calls; call++) await read(file);
@@ -77,7 +77,7 @@ function timed(read: (file: Material) => unknown): Peer {
 
 /** Compiles libjpeg.c against the system's libjpeg-turbo. */
 function libjpeg(say: (line: string) => void): string | undefined {
-  // This module runs from dist/bench/codec; the C source lies in the repository's bench/codec.
+  // This module runs from dist/bench/codec; the C source is in the repository's bench/codec.
   const source = ["libjpeg.c", "../../../bench/codec/libjpeg.c"]
     .map((path) => fileURLToPath(new URL(path, import.meta.url)))
     .find((path) => existsSync(path));

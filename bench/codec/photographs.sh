@@ -1,6 +1,6 @@
 #!/bin/sh
-# Puts the photographs that bench/codec and the codec's tests use into out/photographs: from two Debian packages, which
-# are unpacked, not installed. Run it from the repository's root; apt needs its lists (apt-get update).
+# Puts the photographs for bench/codec and the codec's tests into out/photographs. They come from two Debian packages,
+# which are unpacked, not installed. Run it from the repository's root after apt-get update.
 set -eu
 target=out/photographs
 mkdir -p "$target"

@@ -1,25 +1,25 @@
-/** A benchmark that lacks files or a peer claims nothing, and ends with status 1. */
+/** A benchmark without its files or a peer makes no claim, and ends with status 1. */
 import { say } from "../../src/cli/print.js";
 import { JpegDomainError } from "../../src/errors.js";
 
-/** @throws {JpegDomainError} where there are no files */
+/** @throws {JpegDomainError} if there are no files */
 export function checkMaterial(files: readonly unknown[], only: string): void {
   if (files.length > 0) return;
-  const which = only === "" ? "" : ` whose names hold "${only}"`;
+  const which = only === "" ? "" : ` whose names contain "${only}"`;
   throw new JpegDomainError(`nothing is measured: there are no files${which} to read`);
 }
 
 interface Claim {
   name: string;
   required?: number | undefined;
-  /** `undefined` where it could not be measured. */
+  /** `undefined` if it could not be measured. */
   mean?: number | undefined;
 }
 
-/** Tells the claims that are not measured, and why; all of them count where nothing was left out on purpose. */
-export function tellUnmeasured(claims: readonly Claim[], isWhole: boolean): void {
+/** Prints the claims that were not measured. If nothing was left out on purpose, a required one makes the status 1. */
+export function reportUnmeasured(claims: readonly Claim[], isWhole: boolean): void {
   const missing = claims.filter(({ mean }) => mean === undefined);
-  for (const { name } of missing) say(`not measured, for want of files or of the peer: ${name}`);
+  for (const { name } of missing) say(`not measured, because files or the peer are missing: ${name}`);
   const isFailed = isWhole
     ? missing.some(({ required }) => required !== undefined)
     : missing.length === claims.length;

@@ -1,4 +1,4 @@
-/** The files and the model that the benchmark runs on, made once and kept in out/. */
+/** The benchmark's files and model, made once and kept in out/. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -14,7 +14,7 @@ export interface Photograph {
   path: string;
   bytes: Uint8Array;
   quality: number;
-  /** Of the luminance, as cjpeg takes it, or "grey". */
+  /** The sampling of luminance, as cjpeg takes it, or "grey". */
   sampling: string;
 }
 
@@ -26,13 +26,13 @@ const QUALITIES = [50, 75, 90, 98];
 const MODES = ["baseline", "progressive"] as const;
 const SIZES = { "0.3MP": [640, 480], "0.8MP": [1024, 768], "2MP": [1632, 1224] } as const;
 const LARGE = [4000, 3000] as const;
-/** No multiple of a block of any sampling. */
+/** Not a multiple of an MCU's size, for any sampling. */
 const ODD = [637, 481] as const;
 const GREY = "grey";
 
 const SOURCES = ["kleiber", "garden", "raindrops"];
 
-/** Photographs of 0.3 to 2 MP, of every quality, baseline and progressive. */
+/** Photographs of 0.3 to 2 MP in every quality, baseline and progressive. */
 export async function photographs(say: Say): Promise<Photograph[]> {
   const wanted = SOURCES.flatMap((source) =>
     Object.entries(SIZES).flatMap(([label, size]) =>
@@ -50,7 +50,7 @@ export const large = (say: Say): Promise<Photograph[]> =>
     MODES.map((mode) => ({ source: "kleiber", label: "12MP", size: LARGE, quality: 85, mode })),
   );
 
-/** Photographs of one size, of every sampling and of qualities 50 to 95. */
+/** Photographs of one size in every sampling and qualities 50 to 95. */
 export async function sampled(say: Say): Promise<{ files: Photograph[]; size: Area }> {
   const wanted = SOURCES.flatMap((source) =>
     ["1x1", "2x1", "2x2", GREY].flatMap((sampling) =>
@@ -86,7 +86,7 @@ async function make(say: Say, part: string, wanted: Wanted[]): Promise<Photograp
     if (!existsSync(path)) {
       const from = `${PHOTOGRAPHS}/${source}.jpg`;
       if (!existsSync(from)) {
-        say(`no photographs in ${PHOTOGRAPHS}: sh bench/codec/photographs.sh brings them`);
+        say(`no photographs in ${PHOTOGRAPHS}: sh bench/codec/photographs.sh downloads them`);
         return [];
       }
       const key = `${source} ${size}`;
@@ -97,7 +97,7 @@ async function make(say: Say, part: string, wanted: Wanted[]): Promise<Photograp
       try {
         writeFileSync(path, execFileSync("cjpeg", options, { input: pixels.ppm, maxBuffer: 2 ** 28 }));
       } catch {
-        say("no cjpeg to make the files with: apt-get install libjpeg-turbo-progs");
+        say("the files cannot be made without cjpeg: apt-get install libjpeg-turbo-progs");
         return [];
       }
     }
@@ -111,12 +111,12 @@ async function ppmOf(path: string, [width, height]: Wanted["size"]): Promise<Buf
   return Buffer.concat([Buffer.from(`P6\n${width} ${height}\n255\n`), data]);
 }
 
-/** Paths of `count` photographs of 0.3 to 2 MP, of sizes, qualities, codings and samplings drawn at random. */
+/** Paths of `count` photographs of 0.3 to 2 MP with random sizes, qualities, codings and samplings. */
 export async function folder(count: number, say: Say): Promise<string[]> {
   const present = existsSync(PHOTOGRAPHS) ? readdirSync(PHOTOGRAPHS) : [];
   const sources = present.filter((name) => name.endsWith(".jpg"));
   if (sources.length === 0) {
-    say(`no photographs in ${PHOTOGRAPHS}: sh bench/codec/photographs.sh brings them`);
+    say(`no photographs in ${PHOTOGRAPHS}: sh bench/codec/photographs.sh downloads them`);
     return [];
   }
   const generator = mersenne(1);
@@ -168,7 +168,7 @@ export function mobilenet(say: Say): string | undefined {
   const path = `${FOLDER}/mobilenet_v2.onnx`;
   if (existsSync(path)) return path;
   mkdirSync(FOLDER, { recursive: true });
-  // This module runs from dist/bench/end-to-end; the script lies in the repository's bench/peers.
+  // This module runs from dist/bench/end-to-end; the script is in the repository's bench/peers.
   const script = ["../peers/mobilenet.py", "../../../bench/peers/mobilenet.py"]
     .map((file) => fileURLToPath(new URL(file, import.meta.url)))
     .find((file) => existsSync(file));

@@ -4,9 +4,9 @@ import { fileURLToPath } from "node:url";
 import { median } from "../../src/report/measure.js";
 
 export interface Memory {
-  /** Bytes of resident memory, the median of each quarter of the run. */
+  /** Bytes of resident memory: the median of each quarter of the run. */
   quarters: number[];
-  /** What the last quarter has more than the third: a run of a few seconds warms up until its middle. */
+  /** The last quarter minus the third: a run of a few seconds warms up until its middle. */
   growth: number;
 }
 
@@ -25,12 +25,12 @@ export async function memoryOfClassify(model: string, folder: string, flags: str
     try {
       samples.push(PAGE * Number(readFileSync(`/proc/${child.pid}/statm`, "utf8").split(" ")[1]));
     } catch {
-      // It has ended.
+      // The process has ended.
     }
   }, EVERY_MILLISECONDS);
   await new Promise((done) => child.on("close", done));
   clearInterval(timer);
-  // The last samples are of a process that is ending.
+  // During the last samples the process is ending.
   const kept = samples.slice(0, -5);
   const quarter = kept.length / 4;
   const quarters = [0, 1, 2, 3].map((i) =>

@@ -4,19 +4,19 @@ import { type Classifier, openClassifier } from "../../src/runtime/classifier.js
 
 export interface NetworkRow {
   batch: number;
-  /** Milliseconds an image. */
+  /** Milliseconds per image. */
   spatial: number;
   fused: number;
-  /** The spatial network's time by the fused one's, the median of the turns. */
+  /** The spatial network's time divided by the fused one's: the median of the turns. */
   ratio: number;
 }
 
-/** Calls in a turn: one alone is at the mercy of whatever else runs. */
+/** Calls per turn: a single call is too easily disturbed by other processes. */
 const CALLS = 16;
-/** A session's luck with its memory is worth several percent, so that each is opened anew. */
+/** Where a session's memory happens to be changes its speed by several per cent, so sessions are reopened. */
 const OPENINGS = 5;
 
-/** The fused network alone against the spatial one, each on its own kind of input. */
+/** Compares the fused network alone with the spatial one, each on its own kind of input. */
 export async function compareNetworks(
   model: Uint8Array,
   batches: number[],
@@ -40,7 +40,7 @@ export async function compareNetworks(
   });
 }
 
-/** Milliseconds an image of each classifier, turn by turn, after a turn that does not count. */
+/** Milliseconds per image of each classifier, turn by turn, after a turn that does not count. */
 async function turns(
   classifiers: Classifier[],
   order: number[],

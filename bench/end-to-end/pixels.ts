@@ -1,4 +1,4 @@
-/** The pixels that enter a network at full size, against libjpeg-turbo's `djpeg -dct int`. */
+/** Compares the pixels that a network gets at full size with libjpeg-turbo's `djpeg -dct int`. */
 import { execFileSync } from "node:child_process";
 import { convertGraph } from "../../src/convert/convert.js";
 import { readCoefficients } from "../../src/jpeg/read.js";
@@ -15,7 +15,7 @@ export interface Difference {
   largest: number;
 }
 
-/** Of all photographs of one sampling and quality. */
+/** Over all photographs of one sampling and quality. */
 export interface PixelRow {
   sampling: string;
   quality: number;
@@ -24,7 +24,7 @@ export interface PixelRow {
   graph: Difference;
 }
 
-/** Both forms of the entrance. */
+/** Both forms of the preprocessing. */
 export const FORMS = ["webAssembly", "graph"] as const;
 
 type Planes = (bytes: Uint8Array) => Float32Array | Promise<Float32Array>;
@@ -40,7 +40,7 @@ const PLAIN: Preprocess = {
 
 /** Compares photographs, all of one size, by sampling and quality. */
 export async function comparePixels(photographs: Photograph[], size: Area): Promise<PixelRow[]> {
-  const graph = await graphEntrance(size);
+  const graph = await openGraph(size);
   const rows: PixelRow[] = [];
   for (const files of groups(photographs)) {
     const { sampling, quality } = files[0] as Photograph;
@@ -65,8 +65,8 @@ function groups(photographs: Photograph[]): Photograph[][] {
   return [...all.values()];
 }
 
-/** The entrance as nodes of a graph, before a network that gives back what it is given. */
-async function graphEntrance({ height, width }: Area): Promise<{ planes: Planes; close(): Promise<void> }> {
+/** The preprocessing as nodes of a graph, before an identity network. */
+async function openGraph({ height, width }: Area): Promise<{ planes: Planes; close(): Promise<void> }> {
   const g = new GraphBuilder("identity");
   const image = g.input("image", "float32", ["N", 3, height, width]);
   g.output(g.node("Identity", [image]), "planes", "float32", ["N", 3, height, width]);
@@ -83,11 +83,11 @@ async function differenceOf(files: Photograph[], planes: Planes): Promise<Differ
   for (const { bytes } of files) {
     const [found, expected] = [await planes(bytes), djpeg(bytes)];
     if (found.length !== expected.length)
-      throw new Error(`${found.length} samples, djpeg gives ${expected.length}`);
+      throw new Error(`${found.length} samples, expected ${expected.length} as from djpeg`);
     for (const [i, value] of found.entries()) {
       const difference = Math.abs(value - (expected[i] as number));
       sum += difference;
-      // Also where a value is no number.
+      // Also true if a value is NaN.
       if (!(difference <= largest)) largest = difference;
     }
     count += found.length;
@@ -95,7 +95,7 @@ async function differenceOf(files: Photograph[], planes: Planes): Promise<Differ
   return { mean: sum / count, largest };
 }
 
-/** libjpeg-turbo's pixels as planes [3, H, W]; three also of grey. */
+/** libjpeg-turbo's pixels as planes [3, H, W]; grey gives three equal planes. */
 function djpeg(jpeg: Uint8Array): Uint8Array {
   const pnm = execFileSync("djpeg", ["-dct", "int"], { input: jpeg, maxBuffer: 2 ** 28 });
   const header = /^P([56])\s+(\d+)\s+(\d+)\s+255\s/.exec(pnm.toString("latin1", 0, 40));

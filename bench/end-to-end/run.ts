@@ -14,11 +14,11 @@ import { folder, large, mnist, mobilenet, type Photograph, photographs, sampled 
 import { memoryOfClassify } from "./memory.js";
 import { compareNetworks } from "./networks.js";
 import { type Flags, SECTIONS, type Section } from "./options.js";
+import { type FilePipeline, filePipelines, OURS, SHARP, type Stages, TURBO } from "./pipelines.js";
 import { comparePixels, FORMS, type PixelRow } from "./pixels.js";
 import { PLAIN, type Throughput, throughput } from "./throughput.js";
-import { OURS, SHARP, type Stages, TURBO, type Way, ways } from "./ways.js";
 
-/** A number that is claimed, and what it has to be: at least that much, or at most. */
+/** A measured number, and the least or the most that it must be. */
 interface Claim {
   section: Section;
   name: string;
@@ -27,14 +27,14 @@ interface Claim {
   required: number;
 }
 
-/** What a section measured: its claims, and all of it for `--json`; `lines` for people. */
+/** A section's results: its claims, everything for `--json`, and `lines` for people. */
 interface Measured {
   claims: Claim[];
   results: object;
   lines: string[];
 }
 
-/** Of files of 32x32: the digits have their padding already. */
+/** For files of 32x32: the digits already have their padding. */
 const NOTEBOOK: Partial<Preprocess> = {
   resize: { height: 32, width: 32 },
   mean: [0.1307],
@@ -58,7 +58,7 @@ export async function run(flags: Flags): Promise<void> {
   for (const section of SECTIONS.filter((name) => flags.only.includes(name))) {
     const measured = await MEASURE[section](flags);
     if (measured === undefined) {
-      say(`not measured, for want of the above: ${section}`);
+      say(`not measured, because of the above: ${section}`);
       process.exitCode = 1;
       continue;
     }
@@ -66,12 +66,12 @@ export async function run(flags: Flags): Promise<void> {
     results[section] = measured.results;
     if (!flags.json) await print(section, ...measured.lines, "");
   }
-  const told = claims.map((claim) => ({ ...claim, holds: holds(claim) }));
+  const checked = claims.map((claim) => ({ ...claim, holds: holds(claim) }));
   if (flags.json) {
-    await printJson({ claims: told, ...results });
+    await printJson({ claims: checked, ...results });
     return;
   }
-  const rows = told.map(({ section, name, value, bound, required, holds }) => [
+  const rows = checked.map(({ section, name, value, bound, required, holds }) => [
     `${section}: ${name}`,
     value.toFixed(3),
     `${bound} ${required}`,
@@ -102,7 +102,7 @@ async function measureNetwork({ rounds }: Flags): Promise<Measured | undefined> 
     results: rows,
     lines: rows.map(
       ({ batch, spatial, fused, ratio }) =>
-        `  batch ${batch}: spatial ${spatial.toFixed(2)} ms, fused ${fused.toFixed(2)} ms an image, ${ratio.toFixed(3)}`,
+        `  batch ${batch}: spatial ${spatial.toFixed(2)} ms, fused ${fused.toFixed(2)} ms per image, ${ratio.toFixed(3)}`,
     ),
   };
 }
@@ -138,15 +138,15 @@ async function measureLarge(flags: Flags): Promise<Measured | undefined> {
 interface Row {
   file: string;
   bytes: number;
-  /** By way: medians in milliseconds. */
+  /** By pipeline: medians in milliseconds. */
   times: Record<string, Stages>;
-  /** By way: the median of its total by ours of the same round. */
+  /** By pipeline: the median of its total divided by ours in the same round. */
   ratios: Record<string, number>;
-  /** By way: its fastest total by our fastest, which other processes disturb least. */
+  /** By pipeline: its fastest total divided by our fastest, which other processes disturb least. */
   fastest: Record<string, number>;
 }
 
-/** Every file by every way in turn. */
+/** Runs every file through every pipeline in turn. */
 async function oneByOne(files: Photograph[], { rounds, threads }: Flags): Promise<Row[] | undefined> {
   const model = mobilenet(say);
   if (model === undefined || files.length === 0) return undefined;
@@ -156,8 +156,8 @@ async function oneByOne(files: Photograph[], { rounds, threads }: Flags): Promis
     1,
     threads === undefined ? {} : { intraOpNumThreads: threads },
   );
-  const all = await ways(network, pipeline);
-  // Until the code of all of them is compiled.
+  const all = await filePipelines(network, pipeline);
+  // Until the code of all pipelines is compiled.
   for (let i = 0; i < 20; i++)
     for (const { run } of all) await run((files[i % files.length] as Photograph).bytes);
   const rows: Row[] = [];
@@ -166,37 +166,37 @@ async function oneByOne(files: Photograph[], { rounds, threads }: Flags): Promis
   return rows;
 }
 
-async function measureFile({ name, bytes }: Photograph, all: Way[], rounds: number): Promise<Row> {
-  const turns: Record<string, Stages[]> = Object.fromEntries(all.map((way) => [way.name, []]));
+async function measureFile({ name, bytes }: Photograph, all: FilePipeline[], rounds: number): Promise<Row> {
+  const turns: Record<string, Stages[]> = Object.fromEntries(all.map((pipeline) => [pipeline.name, []]));
   for (let round = 0; round <= rounds; round++)
-    for (const way of all) {
-      const { planes, network, total } = await way.run(bytes);
-      // The first turn fills caches.
-      if (round > 0) turns[way.name]?.push({ planes, network, total });
+    for (const pipeline of all) {
+      const { planes, network, total } = await pipeline.run(bytes);
+      // The first turn fills the caches.
+      if (round > 0) turns[pipeline.name]?.push({ planes, network, total });
     }
-  const middle = (name: string, stage: keyof Stages) =>
+  const medianOf = (name: string, stage: keyof Stages) =>
     median((turns[name] ?? []).map((turn) => turn[stage]));
   const ours = turns[OURS] as Stages[];
   return {
     file: name,
     bytes: bytes.length,
     times: Object.fromEntries(
-      all.map((way) => [
-        way.name,
+      all.map(({ name }) => [
+        name,
         {
-          planes: middle(way.name, "planes"),
-          network: middle(way.name, "network"),
-          total: middle(way.name, "total"),
+          planes: medianOf(name, "planes"),
+          network: medianOf(name, "network"),
+          total: medianOf(name, "total"),
         },
       ]),
     ),
     ratios: Object.fromEntries(
-      all.map((way) => [
-        way.name,
-        median((turns[way.name] ?? []).map(({ total }, i) => total / (ours[i] as Stages).total)),
+      all.map(({ name }) => [
+        name,
+        median((turns[name] ?? []).map(({ total }, i) => total / (ours[i] as Stages).total)),
       ]),
     ),
-    fastest: Object.fromEntries(all.map((way) => [way.name, least(turns[way.name] ?? []) / least(ours)])),
+    fastest: Object.fromEntries(all.map(({ name }) => [name, least(turns[name] ?? []) / least(ours)])),
   };
 }
 
@@ -223,7 +223,7 @@ function stageLines(rows: Row[]): string[] {
   ];
 }
 
-/** `count` of the items from all over them: steps of the golden section meet every kind, whatever their order. */
+/** `count` items from all over the list: steps of the golden ratio reach every kind, whatever the order. */
 function spread<T>(items: T[], count: number): T[] {
   if (count >= items.length) return items;
   const step = (Math.sqrt(5) - 1) / 2;
@@ -236,7 +236,7 @@ async function measureFolder({ files, rounds }: Flags): Promise<Measured | undef
   const paths = spread(await folder(500, say), 10 * files);
   if (model === undefined || paths.length === 0) return undefined;
   const results = await throughput({ model, preprocess: {}, paths, rounds: Math.min(3, rounds) });
-  const value = overUsual(results);
+  const value = overBaseline(results);
   return {
     claims: [
       { section: "folder", name: `${paths.length} photographs, ours over ${SHARP}`, value, ...atLeast(1.4) },
@@ -270,10 +270,10 @@ async function measureMnist({ files, rounds }: Flags): Promise<Measured> {
         ...atMost(0.1),
       },
     ],
-    results: { ways: results, onPixels, overBestArrangement: overUsual(results) },
+    results: { pipelines: results, onPixels, overBestBaseline: overBaseline(results) },
     lines: [
       ...throughputLines(results),
-      `  accuracy on pixels ${formatPercent(onPixels)}; ours over the best arrangement of sharp ${overUsual(results).toFixed(2)}`,
+      `  accuracy on pixels ${formatPercent(onPixels)}; ours over the fastest pipeline with sharp ${overBaseline(results).toFixed(2)}`,
     ],
   };
 }
@@ -281,9 +281,9 @@ async function measureMnist({ files, rounds }: Flags): Promise<Measured> {
 const speed = (results: Throughput[], wanted: string): number =>
   results.find(({ name }) => name === wanted)?.filesPerSecond ?? Number.NaN;
 
-/** Ours over the fastest of the usual ones. */
-function overUsual([ours, ...usual]: Throughput[]): number {
-  return (ours?.filesPerSecond ?? 0) / Math.max(...usual.map(({ filesPerSecond }) => filesPerSecond));
+/** Ours over the fastest of the others. */
+function overBaseline([ours, ...others]: Throughput[]): number {
+  return (ours?.filesPerSecond ?? 0) / Math.max(...others.map(({ filesPerSecond }) => filesPerSecond));
 }
 
 const throughputLines = (results: Throughput[]): string[] =>
@@ -293,7 +293,7 @@ const throughputLines = (results: Throughput[]): string[] =>
       (accuracy === undefined ? "" : `, accuracy ${formatPercent(accuracy)}`),
   );
 
-/** Growth after the warm-up that still counts as flat: what garbage collection leaves to chance. */
+/** Growth after the warm-up that still counts as none: garbage collection varies that much. */
 const FLAT_MIB = 16;
 
 async function measureMemory({ files }: Flags): Promise<Measured> {
@@ -316,7 +316,7 @@ async function measureMemory({ files }: Flags): Promise<Measured> {
   };
 }
 
-/** cjpeg's names of samplings, as people know them. */
+/** cjpeg's names of samplings, and the common ones. */
 const SAMPLINGS: Record<string, string> = { "1x1": "4:4:4", "2x1": "4:2:2", "2x2": "4:2:0" };
 
 async function measurePixels(): Promise<Measured | undefined> {

@@ -1,15 +1,15 @@
-/** The usual pipeline as a thread of a pool: sharp, normalise, network, all on one core. Answers as runtime/worker.ts. */
+/** The baseline as a thread of a pool: sharp, normalise, network, all on one core. Replies like runtime/worker.ts. */
 import { readFile } from "node:fs/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import sharp from "sharp";
-import { usualWay } from "../../src/report/usual.js";
+import { openBaseline } from "../../src/report/baseline.js";
 import { describeFailure, sendError } from "../../src/runtime/failure.js";
 import { openPipeline } from "../../src/runtime/pipeline.js";
 import type { Reply, Request, WorkerSettings } from "../../src/runtime/worker.js";
 
 const { network, batch, session } = workerData as WorkerSettings;
 sharp.concurrency(1);
-const way = await usualWay();
+const baseline = await openBaseline();
 const pipeline = await openPipeline(network, batch, session);
 
 async function answer(request: Request): Promise<void> {
@@ -22,7 +22,7 @@ async function answer(request: Request): Promise<void> {
     request.files.map(async (file) => {
       try {
         const bytes = typeof file === "string" ? await readFile(file) : file;
-        return await way.decode(bytes, network.preprocess);
+        return await baseline.decode(bytes, network.preprocess);
       } catch (error) {
         return describeFailure(error);
       }
@@ -30,7 +30,7 @@ async function answer(request: Request): Promise<void> {
   );
   const results = await pipeline.run(decoded, (pixels, planes) => {
     if (pixels instanceof Error) return { error: pixels };
-    way.normalize(pixels, network.preprocess, network.planes, planes);
+    baseline.normalize(pixels, network.preprocess, network.planes, planes);
     return undefined;
   });
   const reply: Reply = results.map(({ outputs, error }) =>
@@ -39,7 +39,7 @@ async function answer(request: Request): Promise<void> {
   parentPort?.postMessage(reply);
 }
 
-// Answers come in the order of the requests.
+// Replies are in the order of the requests.
 let last: Promise<void> = Promise.resolve();
 parentPort?.on("message", (request: Request) => {
   last = last.then(() => answer(request));

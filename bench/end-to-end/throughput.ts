@@ -1,10 +1,10 @@
-/** Folders of files through whole pipelines, every core busy. */
+/** Runs folders of files through whole pipelines, with every core busy. */
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import sharp from "sharp";
 import type { Preprocess } from "../../src/preprocess/preprocess.js";
+import { openBaseline } from "../../src/report/baseline.js";
 import { median } from "../../src/report/measure.js";
-import { usualWay } from "../../src/report/usual.js";
 import { batcher } from "../../src/runtime/batcher.js";
 import { cpuBatch, loadModel } from "../../src/runtime/model.js";
 import { openNetwork } from "../../src/runtime/network.js";
@@ -12,7 +12,7 @@ import { type JpegResult, openPipeline } from "../../src/runtime/pipeline.js";
 import { openPool } from "../../src/runtime/pool.js";
 import { inOrder } from "../../src/runtime/stream.js";
 
-/** A pipeline over files: their results as they come. */
+/** A pipeline that yields the results of files. */
 interface Runner {
   name: string;
   run(paths: string[]): AsyncIterable<Pick<JpegResult, "outputs" | "error">>;
@@ -23,9 +23,9 @@ export interface Throughput {
   name: string;
   /** The median of the rounds. */
   filesPerSecond: number;
-  /** Of processor time for a file, all threads together, the median: what other processes do to it is little. */
+  /** Processor time per file over all threads: the median. Other processes hardly affect it. */
   cpuMilliseconds: number;
-  /** Of the files whose first class is their label. */
+  /** The share of files whose top class is their label. */
   accuracy: number | undefined;
 }
 
@@ -38,23 +38,23 @@ export interface ThroughputOptions {
 }
 
 const OURS = "jpeg-domain";
-/** The pipeline as it is written first: the others take more code. */
+/** The simplest pipeline; the others take more code. */
 export const PLAIN = "sharp, one file after another";
 
-/** Ours, and the usual pipeline: plain, and arranged in the two ways that keep all cores busy. */
+/** Measures ours and three pipelines with sharp: the simplest, and two that keep all cores busy. */
 export async function throughput(options: ThroughputOptions): Promise<Throughput[]> {
   const { paths, labels, rounds } = options;
   const runners = [
     await ours(options),
-    await usualPlain(options),
-    await usualOnLibuv(options),
-    await usualOnThreads(options),
+    await sharpPlain(options),
+    await sharpOnLibuv(options),
+    await sharpOnThreads(options),
   ];
   const speeds = new Map<string, number[]>(runners.map(({ name }) => [name, []]));
   const cpu = new Map<string, number[]>(runners.map(({ name }) => [name, []]));
   const correct = new Map<string, number>();
   try {
-    // Threads start, and code is compiled, before it counts.
+    // Starts the threads and compiles the code before the measurement.
     for (const { run } of runners) await drain(run(paths.slice(0, 64)));
     for (let round = 0; round < rounds; round++)
       for (const { name, run } of runners) {
@@ -76,7 +76,7 @@ export async function throughput(options: ThroughputOptions): Promise<Throughput
   }));
 }
 
-/** How many first classes are the labels. */
+/** The number of files whose top class is their label. */
 async function drain(
   results: AsyncIterable<Pick<JpegResult, "outputs" | "error">>,
   labels?: Uint8Array,
@@ -96,34 +96,34 @@ async function ours({ model, preprocess }: ThroughputOptions): Promise<Runner> {
   return { name: OURS, run: (paths) => opened.stream(paths), close: opened.close };
 }
 
-/** Read, decode, network; then the next file. Both sharp and the network may use all cores. */
-async function usualPlain({ model, preprocess }: ThroughputOptions): Promise<Runner> {
+/** Reads, decodes and runs one file after another. Both sharp and the network may use all cores. */
+async function sharpPlain({ model, preprocess }: ThroughputOptions): Promise<Runner> {
   const network = await openNetwork(model, { preprocess });
-  const way = await usualWay();
+  const baseline = await openBaseline();
   const pipeline = await openPipeline(network, 1);
   async function* run(paths: string[]) {
     sharp.concurrency(0);
     for (const path of paths) {
-      const pixels = await way.decode(await readFile(path), network.preprocess);
+      const pixels = await baseline.decode(await readFile(path), network.preprocess);
       yield* await pipeline.run(
         [pixels],
-        (image, planes) => void way.normalize(image, network.preprocess, network.planes, planes),
+        (image, planes) => void baseline.normalize(image, network.preprocess, network.planes, planes),
       );
     }
   }
   return { name: PLAIN, run, close: () => pipeline.close() };
 }
 
-/** sharp on libuv's threads, a few files at a time; the network here, on all cores. */
-async function usualOnLibuv({ model, preprocess }: ThroughputOptions): Promise<Runner> {
+/** sharp on libuv's threads, a few files at a time; the network on this thread, with all cores. */
+async function sharpOnLibuv({ model, preprocess }: ThroughputOptions): Promise<Runner> {
   const network = await openNetwork(model, { preprocess });
   const batch = cpuBatch(network);
-  const way = await usualWay();
+  const baseline = await openBaseline();
   const pipeline = await openPipeline(network, batch);
-  const run = batcher(batch, (images: Awaited<ReturnType<typeof way.decode>>[]) =>
+  const run = batcher(batch, (images: Awaited<ReturnType<typeof baseline.decode>>[]) =>
     pipeline.run(
       images,
-      (pixels, planes) => void way.normalize(pixels, network.preprocess, network.planes, planes),
+      (pixels, planes) => void baseline.normalize(pixels, network.preprocess, network.planes, planes),
     ),
   );
   return {
@@ -131,15 +131,15 @@ async function usualOnLibuv({ model, preprocess }: ThroughputOptions): Promise<R
     run: (paths) => {
       sharp.concurrency(1);
       return inOrder(paths, 4 * batch * availableParallelism(), async (path) =>
-        run.submit(await way.decode(await readFile(path), network.preprocess)),
+        run.submit(await baseline.decode(await readFile(path), network.preprocess)),
       );
     },
     close: () => pipeline.close(),
   };
 }
 
-/** All of it in as many threads as there are cores. */
-async function usualOnThreads({ model, preprocess }: ThroughputOptions): Promise<Runner> {
+/** Everything in as many threads as there are cores. */
+async function sharpOnThreads({ model, preprocess }: ThroughputOptions): Promise<Runner> {
   const network = await openNetwork(model, { preprocess });
   const batch = cpuBatch(network);
   const threads = availableParallelism();

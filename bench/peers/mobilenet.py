@@ -1,6 +1,6 @@
 """Exports torchvision's MobileNetV2 with random weights (seed 0) for images of 224x224: python3 mobilenet.py OUT.onnx
 
-Debian: apt-get install python3-torchvision; run it with /usr/bin/python3. The weights do not matter for time.
+Debian: apt-get install python3-torchvision; run it with /usr/bin/python3. The weights do not affect the time.
 """
 import sys
 
@@ -9,8 +9,8 @@ import torchvision
 
 torch.manual_seed(0)
 model = torchvision.models.mobilenet_v2(weights=None)
-# Batch normalisation as after training: statistics of what passes through it, so that activations keep their size.
-# (Else they shrink to denormal numbers, which take several times as long.)
+# Batch normalisation as after training, with the statistics of its inputs, so that activations keep their magnitude.
+# (Otherwise they shrink to denormal numbers, which take several times as long.)
 for module in model.modules():
     if isinstance(module, torch.nn.BatchNorm2d):
         module.momentum = None

@@ -1,5 +1,5 @@
-"""The notebook's training step in PyTorch, for ../train.ts: for each number on standard input takes as many steps of
-batch 128 on random images and prints the milliseconds of one."""
+"""The notebook's training step in PyTorch, for ../train.ts. For each number on standard input it takes that many steps at
+batch 128 on random images, and prints the milliseconds per step."""
 
 import sys
 import time

@@ -1,13 +1,13 @@
-/** The results of an independent implementation (PyTorch, float32), which lie in test/reference of the repository. */
+/** The results of an independent implementation (PyTorch, float32), from the repository's test/reference. */
 import { readFile } from "node:fs/promises";
 import { JpegDomainError } from "../../src/errors.js";
 
 const FOLDER = new URL("../../../test/reference/", import.meta.url);
 
 export interface Reference {
-  /** Correct of MNIST's 10,000 test images. */
+  /** Correct predictions on MNIST's 10,000 test images. */
   correct_of_10000: Record<string, number>;
-  /** By the number of spatial frequencies, n + 1. */
+  /** Keyed by the number of spatial frequencies, n + 1. */
   relu_rmse_asm_apx: Record<number, [asm: number, apx: number]>;
 }
 
@@ -24,6 +24,6 @@ export async function readReferenceLogits(name: string): Promise<Float32Array> {
 
 export async function readReferenceFile(name: string): Promise<Buffer> {
   return readFile(new URL(name, FOLDER)).catch(() => {
-    throw new JpegDomainError(`test/reference/${name} is not here: run this in a clone of the repository`);
+    throw new JpegDomainError(`test/reference/${name} is missing: run this in a clone of the repository`);
   });
 }

@@ -9,8 +9,8 @@ export function positiveInteger(text: string): number {
   return value;
 }
 
-/** Whole numbers from `least` to the largest int32. */
-export function whole(least: number): (text: string) => number {
+/** A parser for whole numbers from `least` to the largest int32. */
+export function wholeNumber(least: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
     if (!/^\d+$/.test(text) || value < least || value > 2 ** 31 - 1)
@@ -37,21 +37,21 @@ function relu(text: string): Relu {
 export const reluOption = () =>
   new Option(
     "--relu <kind>",
-    "exact, asm:N or apx:N: ReLU from the spatial frequencies alpha + beta <= N, 0 to 14",
+    "exact, or an approximation asm:N or apx:N from the spatial frequencies alpha + beta <= N, N from 0 to 14",
   )
     .argParser(relu)
     .default("exact" as Relu);
 
 export const planOption = () =>
-  new Option("--plan <name>", "how decompress, operator, compress are carried out")
+  new Option("--plan <name>", "how each decompress, operator, compress is carried out")
     .choices(PLAN_NAMES)
     .default("fused");
 
-/** How the argument that names a model is told. */
+/** Help text of arguments that name a model. */
 export const MODEL_HELP =
-  "an ONNX file, spatial or converted; or a folder of a model hub, with its config.json and preprocessor_config.json";
+  "an ONNX file, spatial or converted; or a model hub's folder with config.json and preprocessor_config.json";
 
-/** Values of inputs beside the image, `NAME=1,2`, added to those of the options before. */
+/** Parses values for an input other than the image, `NAME=1,2`, and adds them to those of earlier options. */
 export function inputValues(text: string, before: InputValues = {}): InputValues {
   const [, name = "", list = ""] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
   const values = list
@@ -67,10 +67,10 @@ const WORDS: Record<string, number> = { true: 1, false: 0 };
 export const valuesOption = () =>
   new Option(
     "--input <name=numbers>",
-    "values of an input beside the image, such as scale=1,1; again for each",
+    "values for an input other than the image, such as scale=1,1; repeat for each input",
   ).argParser(inputValues);
 
-/** What a converted model takes, and what its network's other inputs are. */
+/** What a converted model takes, and the values of its network's other inputs. */
 export interface InputFlag {
   kind: InputName;
   values?: InputValues;
@@ -79,7 +79,7 @@ export interface InputFlag {
 export const inputOption = () =>
   new Option(
     "--input <kind>",
-    "planes: one input [N, C, H/8, W/8, 64]; jpeg: coefficients and tables of files; or NAME=1,2: values of an input beside the image, which become constants; again for each",
+    "planes: one input [N, C, H/8, W/8, 64]; jpeg: a file's coefficients and tables; NAME=1,2: values for an input other than the image, which becomes a constant; repeat for each input",
   )
     .argParser((text, before: InputFlag): InputFlag => {
       if (text.includes("=")) return { ...before, values: inputValues(text, before.values) };
@@ -98,16 +98,14 @@ export const maxPixelsOption = () =>
 export const strictOption = () =>
   new Option(
     "--strict",
-    "damaged files are errors; by default what is missing is told, as libjpeg shows them",
+    "make damaged files errors; by default they are read as libjpeg reads them, with a warning",
   );
 
 export const tolerantOption = () =>
-  new Option("--tolerant", "go on after damage, as libjpeg does; by default it is an error");
+  new Option("--tolerant", "continue after damage, as libjpeg does; by default it is an error");
 
 export const dataOption = () =>
-  new Option("--data <dir>", "folder of IDX files, gzipped or not (default: MNIST itself)").argParser(
-    (path) => {
-      if (path === "") throw new InvalidArgumentError("Expected a folder.");
-      return path;
-    },
-  );
+  new Option("--data <dir>", "folder of IDX files, gzipped or not (default: MNIST)").argParser((path) => {
+    if (path === "") throw new InvalidArgumentError("Expected a folder.");
+    return path;
+  });

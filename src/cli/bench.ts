@@ -5,12 +5,12 @@ import { print } from "./print.js";
 
 const FOLDER = new URL("../../bench/", import.meta.url);
 
-/** `jpeg-domain bench`: every speed claim, one module of bench/ each, which exports its `command`. */
+/** `jpeg-domain bench`: measures the speed claims. Each one is a module in bench/ that exports its `command`. */
 export function benchCommand(): Command {
   return new Command("bench")
     .description("measure a claim: ours, the peer's and the ratio, from one run")
-    .argument("[name]", "which; without it, the list")
-    .argument("[args...]", "passed on; --help lists them")
+    .argument("[name]", "the benchmark; without a name, lists them")
+    .argument("[args...]", "options of the benchmark; --help lists them")
     .passThroughOptions()
     .helpOption(false)
     .action(run);
@@ -29,12 +29,12 @@ async function run(
     return;
   }
   if (!names.includes(name))
-    throw new JpegDomainError(`no benchmark "${name}"; there are ${names.join(", ")}`);
+    throw new JpegDomainError(`there is no benchmark "${name}"; expected one of ${names.join(", ")}`);
   const command = await load(name);
   await command.copyInheritedSettings(bench).exitOverride().parseAsync(args, { from: "user" });
 }
 
-/** Names and what they are for, as `--help` lays out commands. */
+/** Names and descriptions, in the layout of `--help`. */
 function list(commands: readonly Command[]): string[] {
   const help = Object.assign(new Help(), { helpWidth: process.stdout.columns || 80 });
   const width = Math.max(...commands.map((command) => command.name().length));

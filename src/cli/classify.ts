@@ -10,11 +10,12 @@ import { withFile } from "./files.js";
 import { findImages } from "./images.js";
 import { interruptible } from "./interrupt.js";
 import { readLabels } from "./labels.js";
-import { madeBy } from "./made-by.js";
+
 import { isStandardOutput } from "./outputs.js";
 import { addPreprocessOptions, type PreprocessFlags, preprocessOf } from "./preprocess.js";
 import { print, printJson, say, sayDamage, sayError } from "./print.js";
 import { openProgress } from "./progress.js";
+import { provenanceOf } from "./provenance.js";
 import { openResults } from "./results-file.js";
 
 interface Flags extends PreprocessFlags {
@@ -32,33 +33,34 @@ interface Flags extends PreprocessFlags {
   maxPixels?: number;
 }
 
-/** `jpeg-domain classify`: JPEG files to their most probable classes. */
+/** `jpeg-domain classify`: finds the most probable classes of JPEG files. */
 export function classifyCommand(): Command {
   const command = new Command("classify")
-    .description("tell what JPEG files show: the most probable classes of each")
+    .description("classify JPEG files: the most probable classes of each")
     .argument("<model.onnx>", MODEL_HELP)
-    .argument("<paths...>", "JPEG files, folders (with those below), globs")
-    .option("--top <n>", "classes a file", positiveInteger, 5)
-    .option("--labels <file>", "their names: a line each, or JSON (a config.json with id2label will do)")
-    .option("--output <name>", "the output that holds the classes (default: the one that looks like it)")
+    .argument("<paths...>", "JPEG files, folders (with subfolders), globs")
+    .option("--top <n>", "classes per file", positiveInteger, 5)
+    .option("--labels <file>", "class names: one per line, or JSON (such as a config.json with id2label)")
+    .option("--output <name>", "the output that holds the classes (default: the one that looks like classes)")
     .addOption(valuesOption())
-    .option(
-      "--jsonl",
-      "print JSON lines: a file with its classes, or its error; and by which model and options",
-    )
+    .option("--jsonl", "print JSON lines: each file with its classes or its error, and the model and options")
     .option("--out <file.jsonl>", "write the JSON lines to a file")
     .option(
       "--resume",
-      "go on with --out where it was interrupted; files that failed are tried again, and their lines replaced; lines of another model or other options are refused",
+      "continue an interrupted --out file; failed files are tried again and their lines replaced; results of another model or other options are refused",
     )
     .option("--batch <n>", "images that go through the network at once", positiveInteger)
-    .option("--threads <n>", "files in work side by side (default: one for each core)", positiveInteger)
+    .option(
+      "--threads <n>",
+      "threads that process files in parallel (default: one per core)",
+      positiveInteger,
+    )
     .option("--provider <name>", "ONNX Runtime's execution provider: cpu, cuda, webgpu, coreml, dml");
   command.addOption(strictOption()).addOption(maxPixelsOption());
   return addPreprocessOptions(command).action(run);
 }
 
-/** One file's answer. */
+/** One file's result. */
 type Entry =
   | {
       file: string;
@@ -67,7 +69,7 @@ type Entry =
     }
   | { file: string; error: string };
 
-/** Where answers go. */
+/** Where results go. */
 interface Sink {
   write(entry: Entry): void | Promise<void>;
   close(): void;
@@ -75,11 +77,11 @@ interface Sink {
 
 async function run(path: string, paths: string[], flags: Flags, command: Command): Promise<void> {
   if (flags.resume && flags.out === undefined)
-    command.error("error: --resume needs the file to go on with, expected --out FILE");
+    command.error("error: --resume needs the file to continue, expected --out FILE");
   const names = flags.labels === undefined ? undefined : await readLabels(flags.labels);
   const preprocess = await preprocessOf(flags);
   const files = await findImages(paths);
-  // A provider that cannot be loaded would be told of twice: by ONNX Runtime before there is a session, and as the error.
+  // ONNX Runtime would also print an error if a provider cannot be loaded, before there is a session to configure.
   env.logLevel = "fatal";
   const model = await withFile(path, () =>
     loadModel(path, {
@@ -99,15 +101,15 @@ async function run(path: string, paths: string[], flags: Flags, command: Command
     const output = pickClasses(model.outputs, labels?.length).name;
     if (model.outputs.length > 1)
       say(
-        `${path}: its outputs are ${model.outputNames.join(", ")}; ${output} is taken as the classes (--output names another)`,
+        `${path}: its outputs are ${model.outputNames.join(", ")}; ${output} is taken as the classes (choose another with --output)`,
       );
     const { sink, done } = await openSink(path, model, labels, flags);
     const left = files.filter((file) => !done?.has(file));
     const from = files.length - left.length;
     try {
       const work = { model, files: left, from, output, labels, top: flags.top, sink };
-      const ended = await interruptible((signal) => classify({ ...work, signal }));
-      tell(files.length, { ...ended, done: from + ended.done }, flags);
+      const outcome = await interruptible((signal) => classify({ ...work, signal }));
+      sayOutcome(files.length, { ...outcome, done: from + outcome.done }, flags);
     } finally {
       sink.close();
     }
@@ -116,7 +118,7 @@ async function run(path: string, paths: string[], flags: Flags, command: Command
   }
 }
 
-/** Where answers go, and which of them are there already. */
+/** Opens the place for results, and finds the files whose results are already there. */
 async function openSink(
   path: string,
   { preprocess }: JpegModel,
@@ -125,27 +127,27 @@ async function openSink(
 ): Promise<{ sink: Sink; done?: Set<string> }> {
   const { out, jsonl, strict, resume = false } = flags;
   if (out === undefined && !jsonl) return { sink: textLines };
-  const by = { ...(await madeBy(path, preprocess, labels, flags)), ...(strict && { strict }) };
+  const by = { ...(await provenanceOf(path, preprocess, labels, flags)), ...(strict && { strict }) };
   if (out === undefined || isStandardOutput(out))
     return { sink: { write: (entry) => printJson({ ...entry, by }), close: () => undefined } };
   const { done, write, close } = await openResults(out, by, resume);
   return { sink: { write: (entry) => write({ ...entry, by }), close }, done };
 }
 
-interface Ended {
+interface Outcome {
   done: number;
   failed: number;
   damaged: number;
-  /** Of the process, where the work was stopped. */
+  /** The process's exit status, if the work was stopped. */
   status: number | undefined;
 }
 
-/** Says how the work ended, and gives the process its exit status. */
-function tell(total: number, { done, failed, damaged, status }: Ended, { out }: Flags): void {
+/** Says how the work ended, and sets the exit status. */
+function sayOutcome(total: number, { done, failed, damaged, status }: Outcome, { out }: Flags): void {
   if (failed > 0) process.exitCode = 1;
   const isStopped = done < total;
   if (isStopped && status !== undefined) process.exitCode = status;
-  const more = isStopped && out !== undefined ? "; --resume goes on with the others" : "";
+  const more = isStopped && out !== undefined ? "; --resume continues with the others" : "";
   const harm = damaged > 0 ? `, ${damaged} damaged` : "";
   if (total > 1 || failed + damaged > 0) say(`${done} of ${total} files, ${failed} failed${harm}${more}`);
 }
@@ -163,7 +165,7 @@ interface Work {
   signal: AbortSignal;
 }
 
-async function classify({ model, files, from, output, labels, top, sink, signal }: Work): Promise<Ended> {
+async function classify({ model, files, from, output, labels, top, sink, signal }: Work): Promise<Outcome> {
   const progress = openProgress({ label: "classify", total: from + files.length, unit: "files", from });
   let [done, failed, damaged] = [0, 0, 0];
   try {

@@ -16,16 +16,16 @@ interface Flags {
   maxPixels?: number;
 }
 
-/** `jpeg-domain coefficients`: a file's quantised coefficients for NumPy, and as a picture. */
+/** `jpeg-domain coefficients`: writes a file's quantised coefficients for NumPy, and as a picture. */
 export function coefficientsCommand(): Command {
   return new Command("coefficients")
-    .description("a JPEG file's quantised DCT coefficients as NumPy arrays, and as a picture")
+    .description("write a JPEG file's quantised DCT coefficients as NumPy arrays, or as a picture")
     .argument("<file.jpg>")
     .option(
       "--out <file.npz>",
       "component0, quantization0, …: int16 [blocks high, blocks wide, 64], zigzag order",
     )
-    .option("--png <file.png>", "the coefficients as a picture: above by block, below by frequency")
+    .option("--png <file.png>", "a picture of the coefficients: by block above, by frequency below")
     .addOption(tolerantOption())
     .addOption(maxPixelsOption())
     .action(run);
@@ -44,13 +44,14 @@ async function run(input: string, { out, png, ...options }: Flags, command: Comm
     const file = coefficientsNpz(image);
     await writeOutput(out, file, KINDS.npz, [input]);
     const shapes = image.components.map(({ blocksHigh, blocksWide }) => `[${blocksHigh}, ${blocksWide}, 64]`);
-    await teller(out)(`${out}: ${shapes.join(", ")}, ${formatBytes(file.length)}`);
+    await printerFor(out)(`${out}: ${shapes.join(", ")}, ${formatBytes(file.length)}`);
   }
   if (png !== undefined) {
     const file = mosaicPng(image);
     await writeOutput(png, file, KINDS.png, [input]);
-    await teller(png)(`${png}: above by block, below by frequency, ${formatBytes(file.length)}`);
+    await printerFor(png)(`${png}: by block above, by frequency below, ${formatBytes(file.length)}`);
   }
 }
 
-const teller = (path: string) => (isStandardOutput(path) ? say : print);
+/** If the file itself goes to standard output, messages go to standard error. */
+const printerFor = (path: string) => (isStandardOutput(path) ? say : print);

@@ -23,13 +23,13 @@ interface Flags extends PreprocessFlags {
   json?: boolean;
 }
 
-/** `jpeg-domain convert`: a model trained on pixels → a model on JPEG coefficients. */
+/** `jpeg-domain convert`: converts a model trained on pixels into one that takes JPEG coefficients. */
 export function convertCommand(): Command {
   const command = new Command("convert")
     .description("convert an ONNX model trained on pixels into one that takes JPEG coefficients")
     .argument(
       "<in.onnx>",
-      "the spatial model, an ONNX file or a folder of a model hub; inputs beside its image stay inputs, unless their values are given",
+      "the spatial model: an ONNX file or a model hub's folder; its other inputs stay inputs unless --input gives their values",
     )
     .argument("<out.onnx>", "the converted model")
     .addOption(reluOption())
@@ -48,9 +48,9 @@ async function run(
 ): Promise<void> {
   const preprocess = await preprocessOf(flags);
   if (Object.keys(preprocess).length > 0 && flags.input.kind !== "jpeg")
-    command.error("error: how photographs are prepared is a matter of --input jpeg");
+    command.error("error: options for preparing photographs need --input jpeg");
   if (json && isStandardOutput(output))
-    command.error("error: --json is printed on standard output, expected another place for the model");
+    command.error("error: --json prints to standard output, expected another path for the model");
   const found = await withFile(input, () => findModel(input));
   const bytes = await readInput(found.model);
   await checkOutput(output, KINDS.converted, [found.model]);
@@ -67,7 +67,7 @@ async function run(
   );
   if (assumed) say(`${input}: ${assumed}`);
   for (const [name, now] of renamed ?? [])
-    say(`${input}: output "${name}" is called "${now}": converted models have an input "${name}"`);
+    say(`${input}: output "${name}" is renamed "${now}", because converted models have an input "${name}"`);
   const activations = relu === "exact" ? undefined : approximations(report);
   const file = writeOnnx(graph);
   const milliseconds = performance.now() - start;
@@ -85,12 +85,12 @@ async function run(
     });
     return;
   }
-  const tell = isStandardOutput(output) ? say : print;
-  await tell(
+  const write = isStandardOutput(output) ? say : print;
+  await write(
     `${output}: plan ${plan}, ReLU ${formatRelu(relu)}, converted in ${milliseconds.toFixed(0)} ms`,
     `  file      ${formatBytes(file.length)} (spatial model ${formatBytes(bytes.length)})`,
     `  operators ${formatBytes(cost.operatorBytes)}, about ${formatBytes(loading)} while loading`,
-    `  cost      ${(cost.multiplyAdds / 1e6).toFixed(1)} million multiply-adds an image`,
+    `  cost      ${(cost.multiplyAdds / 1e6).toFixed(1)} million multiply-adds per image`,
     ...conversionLines(report).map((line) => `  ${line}`),
   );
 }

@@ -21,24 +21,24 @@ interface Flags {
   json?: boolean;
 }
 
-/** `jpeg-domain demo`: the notebook's story with the real data, as a table and a report. */
+/** `jpeg-domain demo`: repeats the notebook with the real data, and writes a table and a report. */
 export function demoCommand(): Command {
   return new Command("demo")
     .description(
-      "the notebook's story: a network trained on pixels classifies images from their JPEG coefficients",
+      "repeat the notebook: a network trained on pixels classifies images from their JPEG coefficients",
     )
     .addOption(dataOption())
-    .option("--model <file>", "a spatial model (default: the one that comes with the package)")
+    .option("--model <file>", "a spatial model (default: the one in the package)")
     .option("--train", "train the spatial model first (minutes)")
-    .option("--no-exploded", "leave out the plan that needs gigabytes")
-    .option("--out <dir>", "where results.json and report.html go", "out")
+    .option("--no-exploded", "leave out the exploded plan, which needs gigabytes")
+    .option("--out <dir>", "folder for results.json and report.html", "out")
     .option("--json", "print the results as one JSON object")
     .action(run);
 }
 
 async function run({ data, model, out, exploded, train, json }: Flags): Promise<void> {
   const [results, page] = [join(out, "results.json"), join(out, "report.html")];
-  // Before the work, so that a folder that cannot be written to costs none.
+  // Before the work, so that no work is lost if the folder cannot be written to.
   await checkOutput(results, KINDS.results);
   await checkOutput(page, KINDS.report);
   const path = train ? join(out, "mnist-resnet.onnx") : (model ?? SHIPPED_MODEL);
@@ -53,12 +53,12 @@ async function run({ data, model, out, exploded, train, json }: Flags): Promise<
   const modelName = path === SHIPPED_MODEL ? "models/mnist-resnet.onnx" : path;
   const report = await runNotebook(bytes, set, { modelName, exploded, stage });
   await writeOutput(results, `${visibleJson(withoutPictures(report), 2)}\n`, KINDS.results);
-  // Loaded here, since no other command should wait for a plotting library.
+  // Imported here, so that no other command waits for the plotting library.
   const { renderReport } = await import("../report/page.js");
   await writeOutput(page, await renderReport(report), KINDS.report);
   if (json) await printJson(withoutPictures(report));
   else await print(...table(report));
-  say(`Open ${page} for the pictures; ${results} holds the numbers.`);
+  say(`Open ${page} for the pictures; the numbers are in ${results}.`);
 }
 
 function stage(label: string, total: number, unit: string) {
@@ -75,7 +75,7 @@ function stage(label: string, total: number, unit: string) {
   };
 }
 
-/** The numbers without the images, which only the page shows. */
+/** The numbers without the images, which are only on the page. */
 function withoutPictures(report: NotebookReport) {
   const { trainDigits, testDigits, reconstructedDigits, coefficients, ...numbers } = report;
   return numbers;
@@ -113,7 +113,7 @@ function table(report: NotebookReport): string[] {
       ];
     }),
   ];
-  const memory = `peak memory ${formatBytes(report.peakBytes)}, ${formatBytes(report.peakBytesWithEveryPlan)} with the comparison of plans`;
+  const memory = `peak memory ${formatBytes(report.peakBytes)}, with the comparison of plans ${formatBytes(report.peakBytesWithEveryPlan)}`;
   const notes = plans.flatMap((plan) => (plan.note ? [`${labelOf(plan)}: ${plan.note}`] : []));
   return ["", ...columns(first), "", ...columns(second), ...notes, "", memory, ""];
 }

@@ -15,14 +15,14 @@ interface Flags {
   json?: boolean;
 }
 
-/** `jpeg-domain eval`: a spatial or a converted model over a test set. */
+/** `jpeg-domain eval`: evaluates a spatial or converted model on a test set. */
 export function evalCommand(): Command {
   return new Command("eval")
-    .description("run a spatial or a converted model over the test images")
+    .description("evaluate a spatial or converted model on the test images")
     .argument("<model.onnx>", MODEL_HELP)
     .addOption(dataOption())
     .option("--limit <n>", "only the first n test images", positiveInteger)
-    .option("--batch <n>", "images at a time", positiveInteger, 128)
+    .option("--batch <n>", "images per batch", positiveInteger, 128)
     .option("--json", "print the result as one JSON object")
     .action(run);
 }
@@ -59,6 +59,6 @@ function checkSize(
 ): void {
   if (channels !== 1 || height !== test.rows || width !== test.columns)
     throw new JpegDomainError(
-      `${path} takes planes of ${channels}x${height}x${width}, the test images give 1x${test.rows}x${test.columns}`,
+      `${path} takes planes of ${channels}x${height}x${width}, but the test images give 1x${test.rows}x${test.columns}`,
     );
 }

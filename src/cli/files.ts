@@ -7,12 +7,12 @@ import { type FoundModel, findModel } from "../runtime/model-folder.js";
 import { MOST_BYTES, readRegularFile } from "../runtime/read-file.js";
 import { sayError } from "./print.js";
 
-/** The trained network that comes with the package, as seen from dist/src/cli. */
+/** The trained network in the package, relative to dist/src/cli. */
 export const SHIPPED_MODEL = fileURLToPath(new URL("../../../models/mnist-resnet.onnx", import.meta.url));
 
-/** Runs `work`; what fails in it is told with the file's name, in one line. */
+/** Runs `work`, and puts the file's name in front of its errors. */
 export async function withFile<T>(path: string, work: () => T | Promise<T>): Promise<T> {
-  if (path === "") throw new JpegDomainError("a path is empty, expected a file's name");
+  if (path === "") throw new JpegDomainError("a path is empty, expected a file name");
   try {
     return await work();
   } catch (error) {
@@ -23,13 +23,13 @@ export async function withFile<T>(path: string, work: () => T | Promise<T>): Pro
 }
 
 /**
- * Reads a regular file whole.
- * @param most - bytes it may have
+ * Reads a whole regular file.
+ * @param most - the most bytes it may have
  */
 export const readInput = (path: string, most: number = MOST_BYTES.model): Promise<Uint8Array> =>
   withFile(path, () => readRegularFile(path, most));
 
-/** Makes the folder that a file is to be written to, with those above it. */
+/** Makes the folder that a file will be written to, and its parents. */
 export const makeFolderOf = (path: string): Promise<void> =>
   withFile(path, () => {
     if (path.endsWith("/") || path.endsWith(sep))
@@ -37,7 +37,7 @@ export const makeFolderOf = (path: string): Promise<void> =>
     return makeFolder(dirname(path));
   });
 
-/** Node's own recursive mkdir never ends below a folder that is there and can hold no new ones, such as /proc. */
+/** Node's recursive mkdir loops forever below a folder that exists but takes no new folders, such as /proc. */
 async function makeFolder(path: string): Promise<void> {
   if (await isFolder(path)) return;
   const parent = dirname(path);
@@ -45,10 +45,10 @@ async function makeFolder(path: string): Promise<void> {
   try {
     await mkdir(path);
   } catch (error) {
-    // Another process may have made it in between.
+    // Another process may have made it meanwhile.
     if (await isFolder(path)) return;
     if ((error as NodeJS.ErrnoException).code === "ENOENT")
-      throw new JpegDomainError(`no folder can be made at ${path}, expected a place for files`);
+      throw new JpegDomainError(`no folder can be made at ${path}, expected a path that can be written to`);
     throw error;
   }
 }
@@ -60,8 +60,8 @@ const isFolder = (path: string): Promise<boolean> =>
   );
 
 /**
- * Runs `work` for each file, or folder of a model; where one fails, tells so in a line on standard error and goes on, and the exit status
- * will be 1.
+ * Runs `work` for each file or model folder. If one fails, this prints a line on standard error, goes on with the next,
+ * and sets the exit status to 1.
  */
 export async function eachFile(
   paths: readonly string[],

@@ -3,14 +3,14 @@ import { join, normalize } from "node:path";
 import { glob, isDynamicPattern } from "tinyglobby";
 import { JpegDomainError } from "../errors.js";
 
-/** What is taken out of folders, in any case of letters. */
+/** Which files of a folder are taken, in upper or lower case. */
 const EXTENSIONS = ["jpg", "jpeg", "jpe", "jfif"];
 const IN_FOLDERS = `**/*.{${EXTENSIONS.join(",")}}`;
 
 /**
- * Files that arguments name: files as they are, folders' JPEG files with those of the folders below, and globs; in this
- * order, each sorted by name, and each file once, however its path is written.
- * @throws {JpegDomainError} where there are none at all
+ * Finds the files that arguments name: files, the JPEG files in folders and their subfolders, and globs. The order is
+ * that of the arguments; within each, by name. Each file comes once, however its path is written.
+ * @throws {JpegDomainError} if there are none
  */
 export async function findImages(paths: readonly string[]): Promise<string[]> {
   const found = new Set<string>();
@@ -18,7 +18,7 @@ export async function findImages(paths: readonly string[]): Promise<string[]> {
   for (const path of paths) for (const file of await expand(path)) found.add(normalize(file));
   if (found.size === 0)
     throw new JpegDomainError(
-      `${paths.join(", ")}: no JPEG files there, expected files, folders of .${EXTENSIONS.join(", .")}, or globs`,
+      `${paths.join(", ")}: found no JPEG files, expected files, folders with .${EXTENSIONS.join(", .")}, or globs`,
     );
   return [...found];
 }
@@ -29,10 +29,10 @@ async function expand(path: string): Promise<string[]> {
     const files = await glob(IN_FOLDERS, { cwd: path, caseSensitiveMatch: false, dot: true });
     return files.sort(byName).map((file) => join(path, file));
   }
-  // What is neither there nor a pattern stays, and is told of when it is to be read.
+  // A missing file that is not a pattern stays in the list, and reading it gives the error.
   if (stats !== undefined || !isDynamicPattern(path)) return [path];
   return (await glob(path, { expandDirectories: false, dot: false })).sort(byName);
 }
 
-/** By code units: the same in every locale. */
+/** By code units, which is the same in every locale. */
 const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -27,7 +27,7 @@ interface Flags {
   relu: Relu;
 }
 
-/** A kind of file, and what to say about one: the same as fields and as lines of text. */
+/** A kind of file, and how to describe one, as fields and as lines of text. */
 interface Kind {
   name: string;
   matches: (bytes: Uint8Array, path: string) => boolean;
@@ -60,22 +60,20 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
-/** `jpeg-domain inspect`: what is in a file. */
+/** `jpeg-domain inspect`: describes a file. */
 export function inspectCommand(): Command {
   return new Command("inspect")
-    .description(
-      "tell what JPEG files are made of, or where each layer of an ONNX model would be carried out",
-    )
+    .description("describe JPEG files, or show the domain in which each layer of an ONNX model would run")
     .argument(
       "<file...>",
-      "JPEG files: size, scans, sampling, tables; models, or folders of a model hub: domain, reason, operations",
+      "JPEG files: size, scans, sampling, tables; models or a model hub's folders: each layer's domain, why, operations",
     )
     .addOption(inputOption())
     .addOption(planOption())
     .addOption(reluOption())
     .addOption(tolerantOption())
     .addOption(maxPixelsOption())
-    .option("--json", "print one JSON object: files, each with its fields or its error")
+    .option("--json", "print one JSON object with each file's fields or error")
     .action(run);
 }
 

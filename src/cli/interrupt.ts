@@ -1,4 +1,4 @@
-/** Exit status of work that was stopped, as shells have it: 128 and the signal's number. */
+/** Exit status of work that was stopped, as shells set it: 128 plus the signal's number. */
 export const [INTERRUPTED, BROKEN_PIPE] = [128 + 2, 128 + 13];
 
 let work: AbortController | undefined;
@@ -6,8 +6,8 @@ let isEnding = false;
 const cleanups = new Set<() => void>();
 
 /**
- * Hands `work` a signal that the first Ctrl-C raises, or {@link endWith}; its reason is the exit status. The second
- * Ctrl-C ends the process as usual.
+ * Runs work with a signal that the first Ctrl-C or {@link endWith} aborts; its reason is the exit status. A second Ctrl-C
+ * ends the process as usual.
  */
 export function interruptible<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
@@ -19,7 +19,7 @@ export function interruptible<T>(run: (signal: AbortSignal) => Promise<T>): Prom
   });
 }
 
-/** Has `cleanup` run before Ctrl-C ends the process, until the function that this returns is called. */
+/** Runs `cleanup` before Ctrl-C ends the process. Call the returned function to cancel this. */
 export function beforeInterrupt(cleanup: () => void): () => void {
   cleanups.add(cleanup);
   listen();
@@ -29,7 +29,7 @@ export function beforeInterrupt(cleanup: () => void): () => void {
   };
 }
 
-/** Listens for Ctrl-C only where something is to be done then: Node ends a process that does not at once. */
+/** Listens for Ctrl-C only if there is something to do: without a listener, Node ends the process at once. */
 function listen(): void {
   process.removeListener("SIGINT", interrupt);
   if (work !== undefined || cleanups.size > 0) process.on("SIGINT", interrupt);
@@ -46,8 +46,8 @@ function interrupt(): void {
 }
 
 /**
- * Ends the process. Interruptible work is told to stop, and what follows it still happens: ONNX Runtime aborts where
- * its threads are ended while they run a network.
+ * Ends the process. Interruptible work is only told to stop, and cleans up: ONNX Runtime aborts the process if its
+ * threads are ended while they run a network.
  */
 export function endWith(status: number): void {
   if (isEnding) return;

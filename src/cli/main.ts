@@ -16,7 +16,7 @@ import { BROKEN_PIPE, endWith } from "./interrupt.js";
 import { say, sayError, setStatus } from "./print.js";
 import { trainCommand } from "./train.js";
 
-/** Exit status: the work failed, or the arguments are off. */
+/** Exit status: the work failed, or the arguments are wrong. */
 const [FAILED, MISUSED] = [1, 2];
 
 const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as {
@@ -24,13 +24,12 @@ const { version } = JSON.parse(readFileSync(new URL("../../../package.json", imp
 };
 
 const program = new Command("jpeg-domain")
-  .description("Neural networks straight on JPEG coefficients: read, train, convert, evaluate.")
+  .description("Neural networks that run straight on JPEG files: read, train, convert, evaluate.")
   .version(version)
   .enablePositionalOptions()
   .configureHelp({ subcommandTerm: (command) => command.name(), minWidthToWrap: 20 })
   .configureOutput({
-    outputError: (text) =>
-      say(`${text.trim().replaceAll(/\s*\n\s*/g, " ")} (jpeg-domain help shows how it is used)`),
+    outputError: (text) => say(`${text.trim().replaceAll(/\s*\n\s*/g, " ")} (see jpeg-domain help)`),
   });
 for (const command of [
   demoCommand(),
@@ -46,12 +45,12 @@ for (const command of [
   program.addCommand(command.copyInheritedSettings(program).exitOverride());
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  // A reader that has enough, such as head, is no failure: end as SIGPIPE would.
+  // A reader that stops early, such as head, is not a failure: end as SIGPIPE would.
   if (error.code === "EPIPE") return endWith(BROKEN_PIPE);
   if (process.exitCode !== FAILED) fail(fileFailure(error, "standard output"));
   endWith(FAILED);
 });
-// Where nobody hears, nothing is left to say.
+// If standard error is closed, messages have nowhere to go.
 process.stderr.on("error", () => undefined);
 
 try {
@@ -69,7 +68,7 @@ function fail(error: unknown): void {
   else say(...inspect(error).split("\n"));
 }
 
-/** A failure of the work or of the system, which one line tells; anything else is a bug and shows where. */
+/** Failures of the work or the system are printed as one line; anything else is a bug and is printed with its stack. */
 function isExpected(error: unknown): error is Error {
   return error instanceof JpegDomainError || (error instanceof Error && "syscall" in error);
 }

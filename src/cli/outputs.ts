@@ -1,11 +1,11 @@
-/** Files that commands write: what is there already is replaced only where it is of the kind that the command writes. */
+/** Writes the commands' files. An existing file is replaced only if it is of the kind that the command writes. */
 import { accessSync, closeSync, constants, openSync, type Stats, statSync } from "node:fs";
 import { JpegDomainError } from "../errors.js";
 import { otherKind, readRegularFile } from "../runtime/read-file.js";
 import { checkCreatable, targetOf, writeAll, writeAtomically } from "../runtime/write-file.js";
 import { makeFolderOf, withFile } from "./files.js";
 
-/** A kind of file, and how one is told by its bytes. */
+/** A kind of file, and how to recognise one by its bytes. */
 export interface OutputKind {
   name: string;
   matches(bytes: Uint8Array): boolean;
@@ -14,10 +14,10 @@ export interface OutputKind {
 const holds = (bytes: Uint8Array, text: string): boolean =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(text, 0, "latin1");
 const begins = (bytes: Uint8Array, text: string): boolean => holds(bytes.subarray(0, text.length), text);
-/** ONNX files begin with the version of their format, a varint under number 1; entries of metadata hold their names. */
+/** ONNX files start with field 1, the format's version as a varint. Metadata entries appear with their names. */
 const isOnnxWith = (bytes: Uint8Array, entry: string): boolean => bytes[0] === 0x08 && holds(bytes, entry);
 
-/** The name of the entry as the format has it: its length before it, the value's field after it. */
+/** The metadata entry as protobuf encodes it: the name's length before the name, the value's field after it. */
 const isConverted = (bytes: Uint8Array): boolean => isOnnxWith(bytes, "\x0bjpeg-domain\x12");
 
 export const KINDS = {
@@ -42,18 +42,18 @@ export const KINDS = {
 
 const start = (bytes: Uint8Array): string => Buffer.from(bytes.subarray(0, 1000)).toString("latin1");
 
-/** For what is only read from, or told by its reader. */
+/** For a file that is only read here, and that its reader checks. */
 export const ANY_KIND: OutputKind = { name: "any file", matches: () => true };
 
-/** Standard output by name: what is written there goes out as it is, and what else there is to say to standard error. */
+/** Whether a path names standard output. Then the file's bytes go there, and messages go to standard error. */
 export const isStandardOutput = (path: string): boolean =>
   ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].includes(path);
 
 /**
- * Finds out, before the work, whether a file can be written when it is done; makes its folder.
- * @param inputs - files that the work reads, which it must not replace
+ * Checks before the work that its result can be written, and makes the folder.
+ * @param inputs - files that the work reads and must not replace
  * @returns whether there is a file now, which will be replaced
- * @throws {JpegDomainError} where it cannot be written, or holds something of another kind
+ * @throws {JpegDomainError} if the file cannot be written, or is of another kind
  */
 export async function checkOutput(
   path: string,
@@ -62,7 +62,7 @@ export async function checkOutput(
 ): Promise<boolean> {
   if (isStandardOutput(path)) {
     if (process.stdout.isTTY)
-      throw new JpegDomainError(`${path}: it is a terminal, expected a file or a program's input`);
+      throw new JpegDomainError(`${path}: it is a terminal, expected a file or a pipe`);
     return false;
   }
   await makeFolderOf(path);
@@ -81,7 +81,7 @@ function checkReplaceable(path: string, stats: Stats, kind: OutputKind, inputs: 
   for (const input of inputs) {
     const other = statSync(input, { throwIfNoEntry: false });
     if (other?.dev === stats.dev && other.ino === stats.ino)
-      throw new JpegDomainError(`it is ${input}, which is read; expected another path`);
+      throw new JpegDomainError(`it is the input ${input}, expected another path`);
   }
   if (stats.size > 0 && !kind.matches(readRegularFile(path)))
     throw new JpegDomainError(`it holds something else, expected a new path or ${kind.name}`);
@@ -89,9 +89,9 @@ function checkReplaceable(path: string, stats: Stats, kind: OutputKind, inputs: 
 }
 
 /**
- * Writes a file, making its folder: whole or not at all.
+ * Writes a file whole or not at all, and makes its folder.
  * @param kind - as for {@link checkOutput}
- * @throws {JpegDomainError} as {@link checkOutput} does, and where it cannot be written
+ * @throws {JpegDomainError} as {@link checkOutput} does, and if writing fails
  */
 export async function writeOutput(
   path: string,

@@ -12,7 +12,7 @@ import { parsePreprocessorConfig } from "../preprocess/processors/config.js";
 import { MOST_BYTES } from "../runtime/read-file.js";
 import { readInput, withFile } from "./files.js";
 
-/** What {@link addPreprocessOptions} adds. */
+/** The options of {@link addPreprocessOptions}. */
 export interface PreprocessFlags {
   preprocessor?: string;
   size?: NonNullable<Preprocess["resize"]>;
@@ -25,25 +25,25 @@ export interface PreprocessFlags {
   channels?: Preprocess["channels"];
 }
 
-/** Adds the options that say how photographs are prepared for a network. */
+/** Adds the options for preparing photographs for a network. */
 export const addPreprocessOptions = (command: Command): Command =>
   command
-    .option("--preprocessor <file>", "Hugging Face's preprocessor_config.json of the model")
+    .option("--preprocessor <file>", "the model's preprocessor_config.json from Hugging Face")
     .option("--size <n|HxW>", "resize the shortest edge to n, or the image to HxW", size)
-    .option("--crop <n|HxW>", "then take the middle; black around an image that is smaller", crop)
+    .option("--crop <n|HxW>", "then crop the centre; a smaller image gets a black border", crop)
     .addOption(
       new Option(
         "--crop-rounding <name>",
-        "where the middle begins if one pixel is left over: down as Hugging Face, even as torchvision",
+        "where the crop starts if one pixel is left over: down as in Hugging Face, even as in torchvision",
       ).choices(CROP_ROUNDINGS),
     )
-    .option("--pad <n|T,L,B,R>", "then put black pixels around it: top, left, bottom, right", pad)
-    .option("--mean <numbers>", "of each channel, 0 to 1, such as 0.485,0.456,0.406", numbers)
-    .option("--std <numbers>", "of each channel", numbers)
-    .addOption(new Option("--resample <name>", "the filter of the resize").choices(RESAMPLES))
-    .addOption(new Option("--channels <name>", "of the network").choices(CHANNELS));
+    .option("--pad <n|T,L,B,R>", "then add a black border: top, left, bottom, right", pad)
+    .option("--mean <numbers>", "mean of each channel, 0 to 1, such as 0.485,0.456,0.406", numbers)
+    .option("--std <numbers>", "standard deviation of each channel", numbers)
+    .addOption(new Option("--resample <name>", "the filter for resizing").choices(RESAMPLES))
+    .addOption(new Option("--channels <name>", "the network's channels").choices(CHANNELS));
 
-/** What the options say; the rest is the model's to say. */
+/** The preprocessing that the options give; the model says the rest. */
 export async function preprocessOf(flags: PreprocessFlags): Promise<Partial<Preprocess>> {
   const { preprocessor, size: resize, crop, cropRounding, pad, mean, std, resample, channels } = flags;
   const config = preprocessor === undefined ? {} : await readConfig(preprocessor);
@@ -90,6 +90,6 @@ function sides(text: string): [number, number?] {
 
 function numbers(text: string): number[] {
   const values = text.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
-  if (!values.every(Number.isFinite)) throw new InvalidArgumentError("Expected numbers with commas between.");
+  if (!values.every(Number.isFinite)) throw new InvalidArgumentError("Expected numbers separated by commas.");
   return values;
 }

@@ -2,7 +2,7 @@ import { beforeInterrupt } from "./interrupt.js";
 import { say, setStatus, statusWidth } from "./print.js";
 
 export interface Progress {
-  /** Shows that `value` of the total is done, with a free remark such as the loss. */
+  /** Shows that `value` of the total is done, with a note such as the loss. */
   update(value: number, note?: string): void;
   stop(): void;
 }
@@ -12,20 +12,20 @@ export interface ProgressOptions {
   total: number;
   /** What is counted, for the speed: `steps` gives `20.1 steps/s`. */
   unit: string;
-  /** Where to begin, for work that goes on. */
+  /** Where to start, for resumed work. */
   from?: number;
 }
 
-/** Without a terminal: at most one line in this many seconds. */
+/** Without a terminal: seconds between lines, at least. */
 const LINE_INTERVAL = 5;
-/** On a terminal: the bar is drawn at most so often, in seconds. */
+/** On a terminal: seconds between drawings of the bar, at least. */
 const BAR_INTERVAL = 0.1;
-/** Characters of the bar itself; it is left out where there is room for fewer. */
+/** Width of the bar itself in characters; it is left out if there is less room. */
 const [LEAST_BAR, MOST_BAR] = [4, 40];
 
 /**
- * Progress on standard error: a bar with percentage, speed and time left on a terminal, plain lines a few seconds
- * apart elsewhere (logs), without escape codes.
+ * Shows progress on standard error. On a terminal this is a bar with percentage, speed and time left; elsewhere (logs)
+ * plain lines a few seconds apart, without escape codes.
  */
 export function openProgress({ label, total, unit, from = 0 }: ProgressOptions): Progress {
   const pace = paceSince(from, total, unit);
@@ -37,10 +37,10 @@ export function openProgress({ label, total, unit, from = 0 }: ProgressOptions):
   return process.stderr.isTTY ? bar(label, total, from, partsAt) : lines(label, total, partsAt);
 }
 
-/** Percentage, speed, time left, and the remark, as far as there are such. */
+/** Percentage, speed, time left and the note, if there is one. */
 type PartsAt = (value: number, note: string) => string[];
 
-/** Speed and time left, from the pace since the start. */
+/** Speed and time left, from the average speed since the start. */
 function paceSince(from: number, total: number, unit: string) {
   const start = performance.now();
   return (value: number): [speed: string, left: string] => {
@@ -58,7 +58,7 @@ function duration(seconds: number): string {
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }
 
-/** Calls `work` at once, and later at most once in `seconds`. */
+/** Calls `work` at most once in `seconds`. `first` is the time that counts as the last call, in milliseconds. */
 function throttled<T extends unknown[]>(seconds: number, first: number, work: (...args: T) => void) {
   let last = first;
   return (...args: T) => {
@@ -90,10 +90,10 @@ function bar(label: string, total: number, from: number, partsAt: PartsAt): Prog
 }
 
 function lines(label: string, total: number, partsAt: PartsAt): Progress {
-  const tell = (value: number, note: string) => say(`${label} ${partsAt(value, note).join(" | ")}`);
-  const sometimes = throttled(LINE_INTERVAL, performance.now(), tell);
+  const sayLine = (value: number, note: string) => say(`${label} ${partsAt(value, note).join(" | ")}`);
+  const sometimes = throttled(LINE_INTERVAL, performance.now(), sayLine);
   return {
-    update: (value, note = "") => (value < total ? sometimes : tell)(value, note),
+    update: (value, note = "") => (value < total ? sometimes : sayLine)(value, note),
     stop: () => undefined,
   };
 }

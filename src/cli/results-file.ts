@@ -1,4 +1,4 @@
-/** A file of JSON lines, one a result, which interrupted work goes on with. */
+/** A file of JSON lines, one per result, that interrupted work can continue. */
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, statSync } from "node:fs";
 import { JpegDomainError } from "../errors.js";
 import { visibleJson } from "../report/visible.js";
@@ -7,29 +7,29 @@ import { otherKind, readRegularFile } from "../runtime/read-file.js";
 import { targetOf, writeAll, writeAtomically } from "../runtime/write-file.js";
 import { makeFolderOf, withFile } from "./files.js";
 import { lock } from "./lock.js";
-import type { MadeBy } from "./made-by.js";
+import type { Provenance } from "./provenance.js";
 
 export interface ResultsFile {
-  /** Files whose answers it has. */
+  /** The files that it has results for. */
   done: Set<string>;
-  /** Adds a line, which is in the file when this returns, or none of it. */
+  /** Adds a line. When this returns the line is in the file; if it throws, no part of it is. */
   write(entry: object): void;
   close(): void;
 }
 
 interface Line {
   file: string;
-  by?: Partial<MadeBy>;
+  by?: Partial<Provenance>;
   error?: string;
 }
 
 /**
- * Opens the file, for going on with `resume`: then lines of files that failed are taken away, since these are tried
- * again, and so is a last line that was not written to its end. No other process can have it open until it is closed.
- * @throws {JpegDomainError} where there are results already and no `resume`, results that other models or options
- * made, or anything else, which stays as it is; where another process writes to it; where it is no place for results
+ * Opens the file. With `resume` this removes the lines of failed files, which are tried again, and an incomplete last
+ * line. No other process can open the file until it is closed.
+ * @throws {JpegDomainError} if it has results and `resume` is false, results of other models or options, or other
+ *   content, which stays as it is; if another process is writing to it; or if it cannot be written
  */
-export async function openResults(path: string, by: MadeBy, resume: boolean): Promise<ResultsFile> {
+export async function openResults(path: string, by: Provenance, resume: boolean): Promise<ResultsFile> {
   await makeFolderOf(path);
   return withFile(path, () => {
     const stats = statSync(path, { throwIfNoEntry: false });
@@ -47,11 +47,11 @@ export async function openResults(path: string, by: MadeBy, resume: boolean): Pr
   });
 }
 
-/** Leaves the lines that stay, and tells which files they are of. */
-function prepare(path: string, by: MadeBy, resume: boolean): Set<string> {
+/** Keeps only the lines of finished files, and returns the names of these files. */
+function prepare(path: string, by: Provenance, resume: boolean): Set<string> {
   const text = contentOf(path);
   if (!resume && text.length > 0)
-    throw new JpegDomainError("it holds results already; --resume goes on with them, or delete it first");
+    throw new JpegDomainError("it already has results; --resume continues it, or delete it first");
   const done = new Set<string>();
   const kept: Buffer[] = [];
   for (const [number, bytes] of linesOf(text).entries()) {
@@ -83,11 +83,11 @@ function openLines(path: string, done: Set<string>, release: () => void): Result
         writeAll(file, Buffer.from(`${visibleJson(entry)}\n`));
         count++;
       } catch (error) {
-        takeBack(file, size);
+        truncate(file, size);
         const failure = fileFailure(error, path);
         if (!(failure instanceof JpegDomainError)) throw failure;
         throw new JpegDomainError(
-          `${failure.message}; it keeps ${count} results, --resume goes on with the others`,
+          `${failure.message}; it keeps ${count} results, --resume continues with the others`,
         );
       }
     },
@@ -98,18 +98,18 @@ function openLines(path: string, done: Set<string>, release: () => void): Result
   };
 }
 
-/** The part of a line that was written before the disk was full, so that the next line does not follow in it. */
-function takeBack(file: number, size: number): void {
+/** Removes the part of a line that was written before the disk was full. */
+function truncate(file: number, size: number): void {
   try {
     ftruncateSync(file, size);
   } catch {
-    // A device; or a file that --resume takes it out of.
+    // A device; or --resume will remove it.
   }
 }
 
 const NEWLINE = Buffer.from("\n");
 
-/** The lines without their ends; none for a last one that was cut off. */
+/** The lines without their line breaks; an incomplete last line is left out. */
 function linesOf(text: Buffer): Buffer[] {
   const lines: Buffer[] = [];
   let start = 0;
@@ -118,16 +118,16 @@ function linesOf(text: Buffer): Buffer[] {
     start = end + 1;
   }
   const rest = text.subarray(start);
-  if (rest.length > 0 && !isCut(rest)) lines.push(rest);
+  if (rest.length > 0 && !isIncomplete(rest)) lines.push(rest);
   return lines;
 }
 
-/** What each line begins with. */
-const BEGINNING = '{"file":"';
+/** The start of each line. */
+const LINE_START = '{"file":"';
 
-/** Whether this is a line of ours as a process that was ended leaves it, and not whole, or the text of another file. */
-function isCut(rest: Buffer): boolean {
-  if (!rest.subarray(0, BEGINNING.length).equals(Buffer.from(BEGINNING))) return false;
+/** Whether this is an incomplete line of ours, not a complete one and not the text of another file. */
+function isIncomplete(rest: Buffer): boolean {
+  if (!rest.subarray(0, LINE_START.length).equals(Buffer.from(LINE_START))) return false;
   try {
     JSON.parse(rest.toString("utf8"));
     return false;
@@ -141,14 +141,15 @@ function parse(number: number, bytes: Buffer): Line {
     const line = JSON.parse(bytes.toString("utf8")) as Line;
     if (typeof line.file === "string") return line;
   } catch {}
-  throw new JpegDomainError(`line ${number} is no result, expected {"file": …}; the file stays as it is`);
+  throw new JpegDomainError(`line ${number} is not a result, expected {"file": …}; the file stays as it is`);
 }
-function check(number: number, line: Line, by: MadeBy): void {
-  const names = [...new Set([...Object.keys(by), ...Object.keys(line.by ?? {})])] as (keyof MadeBy)[];
+
+function check(number: number, line: Line, by: Provenance): void {
+  const names = [...new Set([...Object.keys(by), ...Object.keys(line.by ?? {})])] as (keyof Provenance)[];
   const other = names.find((name) => line.by?.[name] !== by[name]);
   if (other === undefined) return;
   throw new JpegDomainError(
     `line ${number} was made with ${other} ${line.by?.[other] ?? "none"}, expected ${by[other] ?? "none"}; ` +
-      "--resume goes on with the same model and options, another --out keeps both",
+      "--resume needs the same model and options; another --out keeps both",
   );
 }

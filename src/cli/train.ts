@@ -17,7 +17,7 @@ import {
   train,
 } from "../train/loop.js";
 import type { Samples } from "../train/samples.js";
-import { dataOption, positiveNumber, whole } from "./arguments.js";
+import { dataOption, positiveNumber, wholeNumber } from "./arguments.js";
 import { withFile } from "./files.js";
 import { INTERRUPTED, interruptible } from "./interrupt.js";
 import { lock } from "./lock.js";
@@ -45,18 +45,23 @@ export function trainCommand(): Command {
     .description("train the notebook's ResNet on pixels (MNIST) and write it as ONNX")
     .addOption(dataOption())
     .option("--out <file>", "the model to write", "out/mnist-resnet.onnx")
-    .option("--epochs <n>", "passes over the training images", whole(1), TRAINING.epochs)
-    .option("--batch <n>", "images a step", whole(1), TRAINING.batch)
-    .option("--lr <rate>", "learning rate of Adam at the start", positiveNumber, TRAINING.learningRate)
+    .option("--epochs <n>", "passes over the training images", wholeNumber(1), TRAINING.epochs)
+    .option("--batch <n>", "images per step", wholeNumber(1), TRAINING.batch)
+    .option("--lr <rate>", "Adam's learning rate at the start", positiveNumber, TRAINING.learningRate)
     .addOption(
-      new Option("--schedule <name>", "how the learning rate goes on from there")
+      new Option("--schedule <name>", "how the learning rate changes from there")
         .choices(SCHEDULE_NAMES)
         .default(TRAINING.schedule),
     )
-    .option("--seed <n>", "of the weights and the order of the images", whole(0), TRAINING.seed)
+    .option(
+      "--seed <n>",
+      "random seed for the weights and the order of the images",
+      wholeNumber(0),
+      TRAINING.seed,
+    )
     .option("--checkpoint <file>", "written after every epoch (default: --out with .checkpoint.onnx)")
-    .option("--resume", "go on from the checkpoint, exactly where it stopped")
-    .option("--limit <n>", "use only the first n training and test images", whole(1))
+    .option("--resume", "continue from the checkpoint, exactly where it stopped")
+    .option("--limit <n>", "use only the first n training and test images", wholeNumber(1))
     .option("--json", "print the result as one JSON object")
     .action(runTrain);
 }
@@ -71,7 +76,7 @@ async function runTrain(flags: TrainFlags, command: Command): Promise<void> {
   }
 }
 
-/** Finds out before the first epoch whether both files can be written after it, and keeps other processes from them. */
+/** Checks before the first epoch that both files can be written, and keeps other processes away from them. */
 async function prepareOutputs(
   { out, resume = false }: TrainFlags,
   checkpoint: string,
@@ -80,13 +85,13 @@ async function prepareOutputs(
   if (targetOf(resolve(out)) === targetOf(resolve(checkpoint)))
     command.error("error: --out and --checkpoint name the same file");
   const isReplaced = await checkOutput(out, KINDS.trained);
-  const isBegun = await checkOutput(checkpoint, resume ? ANY_KIND : KINDS.checkpoint);
+  const hasCheckpoint = await checkOutput(checkpoint, resume ? ANY_KIND : KINDS.checkpoint);
   for (const path of [out, checkpoint])
     if (isStandardOutput(path) || statSync(path, { throwIfNoEntry: false })?.isCharacterDevice())
       throw new JpegDomainError(`${path}: it is a device, expected a file`);
   if (isReplaced) say(`${out} will be replaced at the end of the training`);
-  if (isBegun && !resume)
-    say(`${checkpoint} will be replaced after the first epoch; --resume goes on from it`);
+  if (hasCheckpoint && !resume)
+    say(`${checkpoint} will be replaced after the first epoch; --resume continues from it`);
   return withFile(checkpoint, () => lock(targetOf(checkpoint)));
 }
 
@@ -101,7 +106,7 @@ async function trainInto(flags: TrainFlags, checkpoint: string): Promise<void> {
     return withProgress(flags.epochs, (shown) => train(resnet(seed), data, options, { ...hooks, ...shown }));
   });
   if (!result.finished) {
-    say(`stopped after step ${result.step} of ${result.steps}; ${checkpoint} keeps it. To go on:`);
+    say(`stopped after step ${result.step} of ${result.steps}; saved in ${checkpoint}. To continue:`);
     say(`  ${commandLine(flags, checkpoint, true)}`);
     process.exitCode = INTERRUPTED;
     return;
@@ -135,7 +140,7 @@ async function writeModel(path: string, bytes: Uint8Array, checkpoint: string): 
   } catch (error) {
     if (!(error instanceof JpegDomainError)) throw error;
     throw new JpegDomainError(
-      `${error.message}; ${checkpoint} keeps the training, and --resume writes the model`,
+      `${error.message}; the training is saved in ${checkpoint}, and --resume writes the model`,
     );
   }
 }
@@ -157,11 +162,11 @@ function report(flags: TrainFlags, { step, history }: TrainingResult, summary: S
     return printJson({ ...summary, seed, epochs, batch, learningRate, steps: step, accuracies });
   const after = `after ${epochs} ${epochs === 1 ? "epoch" : "epochs"}, ${seconds.toFixed(1)} s`;
   return print(
-    `${model}: ${correct} of ${total} test images right (${formatPercent(testAccuracy)}) ${after}`,
+    `${model}: ${correct} of ${total} test images correct (${formatPercent(testAccuracy)}) ${after}`,
   );
 }
 
-/** The images of a set as the network takes them. */
+/** The images of a set, as input for the network. */
 export function samplesOf(set: LabelledImages, limit = set.count): Samples {
   const { rows, columns } = paddedSize(set);
   return {
@@ -197,7 +202,7 @@ async function withProgress<T>(epochs: number, work: (hooks: TrainingHooks) => P
   }
 }
 
-/** The command that does, or goes on with, this run. */
+/** The command that starts or resumes this run. */
 function commandLine(flags: TrainFlags, checkpoint: string, resume: boolean): string {
   const { data, out, epochs, batch, lr, schedule, seed, limit } = flags;
   const given = {

@@ -1,11 +1,11 @@
 /**
- * A picture of a whole file's coefficients, one column a component, in two orders:
+ * A picture of a file's coefficients, one column per component, in two orders:
  *
- *   above  by block: every value in its place in its block, so edges and textures show where they are
- *   below  by frequency: 8x8 tiles, one a frequency, each a small image of that frequency alone; the top left one is
- *          the image's thumbnail, and towards the bottom right quantisation leaves ever less
+ *   above  by block: each value at its place in its block, so edges and textures show where they are
+ *   below  by frequency: 8x8 tiles, one per frequency, each a small image of that frequency alone. The top left one is
+ *          a thumbnail of the image; towards the bottom right, quantisation leaves less and less
  *
- * Blue is negative, white zero, red positive; the colour deepens with the logarithm, from a tint at 1 and -1 on.
+ * Blue is negative, white zero, red positive. The colour deepens with the logarithm, and 1 and -1 already have a tint.
  */
 import { encode } from "fast-png";
 import type { JpegComponent, JpegImage } from "../jpeg/image.js";
@@ -17,14 +17,14 @@ const COEFFICIENTS = BLOCK * BLOCK;
 
 /** Pixels between and around the panels. */
 const MARGIN = 12;
-/** Small images are magnified to about this width, but no further than this many pixels a value. */
+/** Small images are magnified to about this width, but to at most MAX_CELL pixels per value. */
 const COMFORTABLE_WIDTH = 640;
 const MAX_CELL = 10;
-/** Large ones are reduced, so that no panel has many more pixels a side. */
+/** Large images are reduced, so that no side of a panel is much longer than this. */
 const MAX_PANEL = 2048;
-/** Lines between blocks, where a value is at least this many pixels; frequencies always have them. */
+/** Blocks have lines between them if a value is at least this many pixels; frequencies always have lines. */
 const LINED_CELL = 3;
-/** Where 1 and -1 stand on the colour scale: zero is told from them at a glance. */
+/** Where 1 and -1 are on the colour scale: clearly apart from zero. */
 const FAINTEST = 0.2;
 
 interface Size {
@@ -33,27 +33,27 @@ interface Size {
 }
 
 /**
- * Tiles of values. The two orders differ only in what is a tile and what is within: blocks and places, or places and
- * blocks.
+ * Tiles of values. In one order a tile is a block and holds its frequencies; in the other a tile is a frequency and holds
+ * its value in each block.
  */
 interface Panel {
   tiles: Size;
   within: Size;
-  /** The value at a place, both numbered row by row. */
+  /** The value at a position in a tile; both are numbered row by row. */
   value: (tile: number, inner: number) => number;
   /** Pixels between tiles. */
   line: number;
 }
 
 interface Scale {
-  /** Pixels a value. */
+  /** Pixels per value. */
   cell: number;
-  /** Values a pixel's side where they are reduced, otherwise 1. */
+  /** The side of the square of values that one pixel stands for: 1 if the image is not reduced. */
   reduce: number;
 }
 
 const PLACES: Size = { rows: BLOCK, columns: BLOCK };
-/** The inverse of ZIGZAG: from a place in the block to its k. */
+/** The inverse of ZIGZAG: from a position in the block to its k. */
 const ZIGZAG_INDEX = Uint8Array.from({ length: COEFFICIENTS }, (_, place) => ZIGZAG.indexOf(place));
 
 function byBlock(component: JpegComponent, { cell }: Scale): Panel {
@@ -118,7 +118,7 @@ function pixelsOf({ tiles, within, line }: Panel, scale: Scale): Size {
 const tilePitch = (inner: number, line: number, { cell, reduce }: Scale) =>
   Math.ceil(inner / reduce) * cell + line;
 
-/** The colour of a value, looked up, since there are few values and many places. */
+/** The colour of a value, from a table: there are few different values and many positions. */
 function colourScale(components: readonly JpegComponent[]): (value: number) => Rgb {
   let largest = 0;
   for (const { coefficients } of components)
@@ -133,9 +133,9 @@ function colourScale(components: readonly JpegComponent[]): (value: number) => R
 
 interface Canvas {
   data: Uint8Array;
-  /** Of the whole picture. */
+  /** Width of the whole picture. */
   width: number;
-  /** Where the panel goes. */
+  /** Position of the panel. */
   left: number;
   top: number;
 }
@@ -167,7 +167,7 @@ function drawCell({ data, width }: Canvas, x: number, y: number, cell: number, [
   }
 }
 
-/** Of the values of a square within a tile, the one furthest from 0. */
+/** The value furthest from 0 in a square within a tile. */
 function strongest(
   { within, value }: Panel,
   tile: number,

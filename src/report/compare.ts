@@ -1,5 +1,4 @@
-/** The usual pipeline and ours over the same files, stage by stage, in turns. */
-
+/** Runs the baseline (sharp and the spatial model) and our pipeline in turn on the same files, and times each stage. */
 import type { InputValues } from "../convert/other-inputs.js";
 import { JpegDomainError } from "../errors.js";
 import type { JpegDamage } from "../jpeg/image.js";
@@ -7,27 +6,27 @@ import type { Preprocess } from "../preprocess/preprocess.js";
 import { classesOutput } from "../runtime/classes.js";
 import { type NetworkOptions, openNetwork } from "../runtime/network.js";
 import { fillFromFile, fromPlanes, openPipeline, type Pipeline, planeLength } from "../runtime/pipeline.js";
+import { openBaseline } from "./baseline.js";
 import { median } from "./measure.js";
-import { usualWay } from "./usual.js";
 
 /** Milliseconds of each stage for a file: the median of the rounds. */
 export interface FileComparison {
-  ours: { entrance: number; network: number; total: number };
-  usual: { decode: number; normalize: number; network: number; total: number };
+  ours: { preprocessing: number; network: number; total: number };
+  baseline: { decode: number; normalize: number; network: number; total: number };
   sameTop1: boolean;
-  /** The largest, over the outputs. */
+  /** The largest difference between logits. */
   logitDifference: number;
   largestLogit: number;
-  /** Mean over the planes, in 0 to 255. */
+  /** The mean difference between planes, in levels of 0 to 255. */
   planeDifference: number;
-  /** What of the file was damaged or missing; absent for a sound file. */
+  /** What was damaged or missing; absent for an undamaged file. */
   damage?: JpegDamage[];
 }
 
-/** Of all files: medians of the times, the largest differences, the geometric mean of the ratios. */
+/** Over all files: medians of the times, the largest differences, the geometric mean of the ratios. */
 export interface Summary extends Omit<FileComparison, "sameTop1" | "damage"> {
   files: number;
-  /** Files of which something was damaged or missing. */
+  /** Files in which something was damaged or missing. */
   damaged: number;
   sameTop1: number;
   ratio: number;
@@ -36,13 +35,13 @@ export interface Summary extends Omit<FileComparison, "sameTop1" | "damage"> {
 export interface Comparison {
   assumed: string | undefined;
   compare(bytes: Uint8Array, rounds: number): Promise<FileComparison>;
-  /** `undefined` of no files. */
+  /** `undefined` if there are no files. */
   summary(files: readonly FileComparison[]): Summary | undefined;
   close(): Promise<void>;
 }
 
-/** Opens both pipelines. A spatial model serves both; a converted one needs the spatial one it was made from. */
-export async function compareWays(options: {
+/** Opens both pipelines. A spatial model serves both; a converted model also needs the spatial model it was made from. */
+export async function comparePipelines(options: {
   model: string;
   spatial: string | undefined;
   preprocess: Partial<Preprocess>;
@@ -54,11 +53,11 @@ export async function compareWays(options: {
   const network = await openNetwork(model, reading);
   if (network.metadata !== undefined && spatial === undefined)
     throw new JpegDomainError(
-      "it is a converted model; expected the spatial one, or that beside it with --spatial FILE",
+      "it is a converted model; expected a spatial model, or its spatial model with --spatial FILE",
     );
-  const way = await usualWay(reading);
+  const { decode, normalize } = await openBaseline(reading);
   const ours = await openPipeline(network, 1);
-  const usual =
+  const baseline =
     spatial === undefined
       ? ours
       : await openSpatial(spatial, {
@@ -67,32 +66,30 @@ export async function compareWays(options: {
         });
   const { preprocess, planes: size } = network;
   const output = (classesOutput(network.outputs) ?? network.outputs[0])?.name ?? "";
-  const [ourPlanes, usualPlanes] = [
-    new Float32Array(planeLength(network)),
-    new Float32Array(planeLength(network)),
-  ];
+  const ourPlanes = new Float32Array(planeLength(network));
+  const baselinePlanes = new Float32Array(planeLength(network));
 
-  async function turnOfOurs(bytes: Uint8Array) {
+  async function runOurs(bytes: Uint8Array) {
     const start = performance.now();
     const { error, damage } = fillFromFile(bytes, network, ourPlanes);
     if (error) throw error;
-    const entered = performance.now();
+    const prepared = performance.now();
     const logits = await logitsOf(ours, ourPlanes, output);
     const end = performance.now();
     return {
       logits,
       damage,
-      times: { entrance: entered - start, network: end - entered, total: end - start },
+      times: { preprocessing: prepared - start, network: end - prepared, total: end - start },
     };
   }
 
-  async function turnOfUsual(bytes: Uint8Array) {
+  async function runBaseline(bytes: Uint8Array) {
     const start = performance.now();
-    const pixels = await way.decode(bytes, preprocess);
+    const pixels = await decode(bytes, preprocess);
     const decoded = performance.now();
-    way.normalize(pixels, preprocess, size, usualPlanes);
+    normalize(pixels, preprocess, size, baselinePlanes);
     const normalized = performance.now();
-    const logits = await logitsOf(usual, usualPlanes, output);
+    const logits = await logitsOf(baseline, baselinePlanes, output);
     const end = performance.now();
     const times = { decode: decoded - start, normalize: normalized - decoded, network: end - normalized };
     return { logits, times: { ...times, total: end - start } };
@@ -101,25 +98,25 @@ export async function compareWays(options: {
   return {
     assumed: network.assumed,
     async compare(bytes, rounds) {
-      const [first, second] = [await turnOfOurs(bytes), await turnOfUsual(bytes)];
-      const [ourTimes, usualTimes] = [[first.times], [second.times]];
+      const [first, second] = [await runOurs(bytes), await runBaseline(bytes)];
+      const [ourTimes, baselineTimes] = [[first.times], [second.times]];
       for (let round = 1; round < rounds; round++) {
-        ourTimes.push((await turnOfOurs(bytes)).times);
-        usualTimes.push((await turnOfUsual(bytes)).times);
+        ourTimes.push((await runOurs(bytes)).times);
+        baselineTimes.push((await runBaseline(bytes)).times);
       }
       return {
         ours: medians(ourTimes),
-        usual: medians(usualTimes),
+        baseline: medians(baselineTimes),
         sameTop1: argmax(first.logits) === argmax(second.logits),
         logitDifference: largest(first.logits, (value, i) => value - (second.logits[i] as number)),
         largestLogit: largest(second.logits, (value) => value),
-        planeDifference: levels(ourPlanes, usualPlanes, preprocess),
+        planeDifference: levels(ourPlanes, baselinePlanes, preprocess),
         ...(first.damage && { damage: first.damage }),
       };
     },
     summary(files) {
       if (files.length === 0) return undefined;
-      const ratios = files.map(({ ours, usual }) => Math.log(usual.total / ours.total));
+      const ratios = files.map(({ ours, baseline }) => Math.log(baseline.total / ours.total));
       return {
         files: files.length,
         damaged: files.filter(({ damage }) => damage !== undefined).length,
@@ -128,13 +125,13 @@ export async function compareWays(options: {
         largestLogit: Math.max(...files.map((file) => file.largestLogit)),
         planeDifference: mean(files.map((file) => file.planeDifference)),
         ours: medians(files.map((file) => file.ours)),
-        usual: medians(files.map((file) => file.usual)),
+        baseline: medians(files.map((file) => file.baseline)),
         ratio: Math.exp(mean(ratios)),
       };
     },
     async close() {
       await ours.close();
-      if (usual !== ours) await usual.close();
+      if (baseline !== ours) await baseline.close();
     },
   };
 }
@@ -142,7 +139,7 @@ export async function compareWays(options: {
 async function openSpatial(path: string, options: NetworkOptions): Promise<Pipeline> {
   const network = await openNetwork(path, options);
   if (network.metadata !== undefined)
-    throw new JpegDomainError(`${path} is a converted model, expected the spatial one`);
+    throw new JpegDomainError(`${path} is a converted model, expected its spatial model`);
   return openPipeline(network, 1);
 }
 
@@ -184,7 +181,7 @@ function largest(
   }, Number.NEGATIVE_INFINITY);
 }
 
-/** The mean difference of normalised planes, as levels of pixels. */
+/** The mean difference between normalised planes, in pixel levels. */
 function levels(a: Float32Array, b: Float32Array, { std, rescale }: Preprocess): number {
   const plane = a.length / std.length;
   let sum = 0;

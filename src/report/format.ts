@@ -1,4 +1,4 @@
-/** Numbers and text as the report shows them. */
+/** Formats numbers and text for the report and the command line. */
 import type { JpegDamage } from "../jpeg/image.js";
 import { visible } from "./visible.js";
 
@@ -72,7 +72,7 @@ export function escapeHtml(text: string): string {
     .replaceAll("'", "&#39;");
 }
 
-/** Rows as aligned lines: the first column to the left, the others to the right. */
+/** Rows as aligned lines: the first column is aligned left, the others right. */
 export function columns(table: string[][]): string[] {
   const rows = table.map((row) => row.map(visible));
   const widths = (rows[0] as string[]).map((_, i) =>

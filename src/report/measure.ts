@@ -1,16 +1,16 @@
-/** One of several things timed side by side. */
+/** One of several things that are timed side by side. */
 export interface Contestant {
   name: string;
-  /** What one call of `run` does, in the unit that is reported (images, steps). */
+  /** How much one call of `run` does, in the reported unit (images, steps). */
   amount: number;
-  /** Calls of `run` in a round; more for what is quick, so that every turn is long enough to time. Default 1. */
+  /** Calls of `run` per round; more for fast contestants, so that every turn is long enough to time. Default 1. */
   calls?: number;
   run(): Promise<unknown>;
 }
 
 /**
- * Times contestants in turn, A B C A B C …, so that a drift of the machine's speed meets them all. A turn
- * of several calls begins with one that is not timed: what the one before left in the caches is not its fault. Returns the amount a second of each round, by name.
+ * Times contestants in turn, A B C A B C …, so that a drift of the machine's speed affects all of them. A turn of several
+ * calls starts with one that is not timed, which refills the caches. Returns the amount per second of each round, by name.
  */
 export async function interleave(
   contestants: Contestant[],

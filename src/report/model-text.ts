@@ -1,26 +1,26 @@
-/** What became of a model, as lines of text. */
+/** Describes a model and its conversion as lines of text. */
 import { toldSteps } from "../convert/preparation.js";
 import { approximations, countsOf, NO_MAP, type NodeReport, REENTERS } from "../convert/report.js";
 import type { ModelSummary } from "../convert/summary.js";
 import type { Preprocess } from "../preprocess/preprocess.js";
 import { columns, formatCount } from "./format.js";
 
-/** Characters of a layer's or an operator's name that are shown. */
+/** The most characters of a layer's or an operator's name that are shown. */
 const LONGEST_NAME = 40;
 
 const millions = (count: number) => `${(count / 1e6).toFixed(count < 1e5 ? 3 : 1)}`;
 
-/** A short account of a conversion: the image's way in, the first border and returns, ReLUs that are not approximated. */
+/** Sums up a conversion: the first operator, the first boundary to pixels, re-entries, activations left exact. */
 export function conversionLines(report: readonly NodeReport[]): string[] {
   const inside = report.filter(({ domain }) => domain === "coefficients");
   const lines = [`domains   ${inside.length} of ${report.length} operators on coefficients`];
   const [first] = report;
-  if (first?.reason) lines.push(`entrance  ${first.op} ${first.node}: ${first.reason}`);
-  const border = report.find(({ domain, reason }) => domain === "pixels" && reason !== NO_MAP);
+  if (first?.reason) lines.push(`first     ${first.op} ${first.node}: ${first.reason}`);
+  const boundary = report.find(({ domain, reason }) => domain === "pixels" && reason !== NO_MAP);
   const returns = report.filter(({ reason }) => reason?.startsWith(REENTERS)).length;
-  if (border?.reason && border !== first)
-    lines.push(`border    ${border.op} ${border.node}: ${border.reason}`);
-  if (returns > 0) lines.push(`returns   ${returns} of them re-enter after operators on pixels`);
+  if (boundary?.reason && boundary !== first)
+    lines.push(`boundary  ${boundary.op} ${boundary.node}: ${boundary.reason}`);
+  if (returns > 0) lines.push(`re-enter  ${returns} of them, after operators on pixels`);
   const found = approximations(report);
   const none = found.impossible ? `; none could be of ${countsOf(found.impossible)}` : "";
   if (found.exact > 0)
@@ -32,8 +32,8 @@ export function conversionLines(report: readonly NodeReport[]): string[] {
 }
 
 /**
- * A model's summary, layer by layer.
- * @param width - characters in a line, at most, where that can be: reasons that would not fit are numbered and listed below
+ * Describes a model layer by layer.
+ * @param width - characters per line, if possible: reasons that do not fit are numbered and listed below
  */
 export function modelLines(summary: ModelSummary, width = Number.POSITIVE_INFINITY): string[] {
   const { operatorSets, nodes, parameters, preprocess, converted, image, layers = [] } = summary;
@@ -43,7 +43,7 @@ export function modelLines(summary: ModelSummary, width = Number.POSITIVE_INFINI
     const { plan, relu, input, channels, multiplyAdds } = converted;
     const planes = `${channels}x${converted.height}x${converted.width}`;
     lines.push(`converted: plan ${plan}, ReLU ${relu}, input ${input} of ${planes}`);
-    lines.push(`cost: ${millions(multiplyAdds)} million multiply-adds an image`);
+    lines.push(`cost: ${millions(multiplyAdds)} million multiply-adds per image`);
     if (preprocess) lines.push(...photographLines(preprocess, width));
     return lines;
   }
@@ -55,14 +55,14 @@ export function modelLines(summary: ModelSummary, width = Number.POSITIVE_INFINI
   lines.push(...layerTable(layers, width));
   lines.push(
     "",
-    `total ${millions(summary.multiplyAdds ?? 0)} million multiply-adds an image, ${millions(summary.spatialMultiplyAdds ?? 0)} in the spatial model`,
+    `total ${millions(summary.multiplyAdds ?? 0)} million multiply-adds per image, ${millions(summary.spatialMultiplyAdds ?? 0)} in the spatial model`,
   );
   lines.push(...conversionLines(layers));
   if (preprocess) lines.push(...photographLines(preprocess, width));
   return lines;
 }
 
-/** How photographs become planes, in lines of at most `width` where that can be. */
+/** How photographs become planes, in lines of at most `width` characters if possible. */
 function photographLines(preprocess: Preprocess, width: number): string[] {
   const lines: string[] = [];
   for (const step of toldSteps(preprocess)) {
@@ -100,5 +100,5 @@ function withReasons(
   return aligned.map((line, i) => `${line}  ${i === 0 ? "why" : reasons[i - 1]}`.trimEnd());
 }
 
-/** The end of a name tells one layer from the next. */
+/** Keeps the end of a name, which distinguishes layers better than the start. */
 const short = (name: string, most: number) => (name.length > most ? `…${name.slice(1 - most)}` : name);

@@ -1,4 +1,4 @@
-/** The notebook's story, stage by stage, on real data: what `jpeg-domain demo` runs and the report shows. */
+/** Repeats the notebook stage by stage on real data. `jpeg-domain demo` runs this, and the report shows it. */
 import { arch, cpus } from "node:os";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { mersenne } from "pure-rand/generator/mersenne";
@@ -22,24 +22,24 @@ import {
   type TrainingPoint,
 } from "./results.js";
 
-/** Shows one stage of the story. */
+/** Shows one stage. */
 export interface Stage {
   update(done: number): void;
-  /** Something to know before it goes on. */
+  /** A message during the stage. */
   note(text: string): void;
-  /** What came out, in a few words. */
+  /** The result, in a few words. */
   done(result: string): void;
 }
 
 export interface NotebookOptions {
-  /** The name the model goes by. */
+  /** The model's name in the report. */
   modelName: string;
   /** Test images for the sweep over n. Default 500. */
   sweep?: number;
-  /** Random blocks for the ReLU figure. Default a million. */
+  /** Random blocks for the ReLU figure. Default one million. */
   blocks?: number;
   seed?: number;
-  /** Whether to measure the plan that needs gigabytes, too. Default true. */
+  /** Whether to measure the exploded plan too, which needs gigabytes. Default true. */
   exploded?: boolean;
   stage(label: string, total: number, unit: string): Stage;
 }
@@ -48,8 +48,8 @@ const BATCH = 128;
 const ROUNDS = 10;
 
 /**
- * Runs the story for a spatial model and a data set.
- * @throws {JpegDomainError} where the model does not take the images, or cannot be converted.
+ * Runs all stages for a spatial model and a data set.
+ * @throws {JpegDomainError} if the model does not take the images, or cannot be converted
  */
 export async function runNotebook(
   model: Uint8Array,
@@ -70,7 +70,7 @@ export async function runNotebook(
     shown.done(text);
     return result;
   };
-  const pick = chooser(options.seed ?? 0);
+  const pick = picker(options.seed ?? 0);
   const graph = readOnnx(model);
   const test = labelledPlanes(set.test);
 
@@ -130,7 +130,7 @@ export async function runNotebook(
   const peakBytes = peakMemory();
 
   const candidates = [spatialCandidate(model), ...converted];
-  const plans = await stage("time every plan side by side", 1, "of the turns", async ({ update, note }) => {
+  const plans = await stage("time every plan side by side", 1, "of the rounds", async ({ update, note }) => {
     const batch = Math.min(BATCH, test.count);
     const measured = await comparePlans(candidates, test.planes(0, batch), batch, {
       rounds: ROUNDS,
@@ -168,7 +168,7 @@ export async function runNotebook(
   };
 }
 
-/** The most memory that this process has taken so far, in bytes. */
+/** The most memory that this process has used so far, in bytes. */
 const peakMemory = () => process.resourceUsage().maxRSS * 1024;
 
 async function sweep(
@@ -195,7 +195,7 @@ async function sweep(
   return points;
 }
 
-/** Compresses and decompresses sets in parts, and compares. */
+/** Compresses and decompresses sets in parts; returns the largest difference of a pixel. */
 async function roundTrip(sets: LabelledImages[], update: (done: number) => void): Promise<{ error: number }> {
   const part = 5000;
   let [error, done] = [0, 0];
@@ -237,13 +237,13 @@ function coefficientPicture(set: LabelledImages, index: number): CoefficientPict
   return { data, blocksHigh: shape[2] as number, blocksWide: shape[3] as number, label: digit.label, digit };
 }
 
-/** The curve that `jpeg-domain train` leaves in the model's metadata. */
+/** The training curve that `jpeg-domain train` writes to the model's metadata. */
 function trainingCurve(graph: Graph): TrainingPoint[] {
   try {
     const { history } = JSON.parse(graph.metadata.get("training") ?? "{}") as { history?: unknown };
     return Array.isArray(history) ? history.filter(isTrainingPoint) : [];
   } catch {
-    // Another program's metadata may have an entry of that name.
+    // Another program's metadata may have an entry with this name.
     return [];
   }
 }
@@ -254,7 +254,7 @@ function isTrainingPoint(value: unknown): value is TrainingPoint {
 }
 
 /** Picks distinct indices, the same for the same seed. */
-function chooser(seed: number): (count: number, wanted: number) => number[] {
+function picker(seed: number): (count: number, wanted: number) => number[] {
   const random = mersenne(seed);
   return (count, wanted) => {
     const picked = new Set<number>();
@@ -274,6 +274,6 @@ function checkSize(
 ): void {
   if (channels !== 1 || height !== rows || width !== columns)
     throw new JpegDomainError(
-      `the model takes planes of ${channels}x${height}x${width}, the test images give 1x${rows}x${columns}`,
+      `the model takes planes of ${channels}x${height}x${width}, but the test images give 1x${rows}x${columns}`,
     );
 }

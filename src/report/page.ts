@@ -60,11 +60,8 @@ code { font: 0.92em ui-monospace, monospace; }
 `;
 
 /**
- * The report of a run of the notebook as one HTML document that needs nothing from outside it: styles, plots (SVG)
- * and pictures (PNG) are inside, and there is no script.
- *
- * @param report - what the run yielded
- * @returns the document
+ * Renders the report of a run of the notebook as one self-contained HTML document: styles, plots (SVG) and pictures (PNG)
+ * are inside, and there is no script.
  */
 export async function renderReport(report: NotebookReport): Promise<string> {
   const title = `Inference on JPEG coefficients: ${report.dataset}`;
@@ -131,9 +128,9 @@ function keyResult({ spatial, exact, asm10 }: NotebookReport): string {
     difference === 0
       ? "as many as the pixel network"
       : `${formatCount(Math.abs(difference))} ${difference < 0 ? "fewer" : "more"} than the pixel network`;
-  return `Converted to read DCT coefficients, the network gives the same answer as on pixels <strong>${same}</strong>;
-no logit differs by more than ${formatSmall(exact.maxLogitDifference)}. With its ReLU approximated from
-spatial frequencies up to 10 of 14 it is right on ${formatCount(asm10.correct)}, ${compared}.`;
+  return `Converted to take DCT coefficients, the network gives the same answer as on pixels <strong>${same}</strong>;
+no logit differs by more than ${formatSmall(exact.maxLogitDifference)}. With ReLU approximated from the spatial
+frequencies up to 10 of 14, it is right on ${formatCount(asm10.correct)}, ${compared}.`;
 }
 
 function data({ dataset, trainDigits, testDigits }: NotebookReport): string {
@@ -157,7 +154,7 @@ async function training({ training: points, spatial }: NotebookReport): Promise<
   return section(
     "Training on pixels",
     `<p>The network is trained on ordinary pixels for ${count(epochs, "epoch")}; nothing is compressed yet. ${outcome}
-The thin line is the loss of each step, the thick one its running mean.</p>
+The thin line is the loss of each step, the thick line its running mean.</p>
 <div class="scroll wide">${await trainingPlot(points)}</div>`,
   );
 }
@@ -170,15 +167,15 @@ rounded: no information is lost. Most coefficients are near zero.</p>
 ${coefficientFigure(coefficients)}
 <h3>Test images after compression and decompression</h3>
 ${digitStrip(reconstructedDigits)}
-<p>The largest difference of a pixel is ${formatSmall(reconstructionError)}.</p>`,
+<p>The largest difference in a pixel is ${formatSmall(reconstructionError)}.</p>`,
   );
 }
 
 function conversion({ conversionMilliseconds }: NotebookReport): string {
   return section(
     "Conversion",
-    `<p>Every operator of the trained network is rewritten once to take coefficients and give coefficients; no training
-follows.</p>
+    `<p>Every operator of the trained network is rewritten once, so that it takes coefficients and gives coefficients. No
+training follows.</p>
 ${table(
   ["conversion", "time"],
   Object.entries(conversionMilliseconds).map(([name, time]) => [name, formatDuration(time / 1000)]),
@@ -199,9 +196,9 @@ async function accuracy({ frequencies, rmse, spatial }: NotebookReport): Promise
   if (plots.length === 0) return section("The approximated ReLU", "<p>This run did not measure it.</p>");
   return section(
     "The approximated ReLU",
-    `<p>ReLU is the one operator that is not linear. ASM takes only the sign of each pixel from the low spatial frequencies,
-those whose vertical and horizontal index add up to n at most, and keeps the block's full values; APX, the baseline,
-takes the values from them as well. With n = 14 both are exact, and what is left is rounding.${clamped}</p>
+    `<p>ReLU is the only operator that is not linear. ASM takes only the sign of each pixel from the low spatial frequencies,
+those whose vertical and horizontal index add up to at most n, and keeps the block's full values. APX, the paper's baseline,
+takes the values from them too. With n = 14 both are exact up to rounding.${clamped}</p>
 <div class="plots">${plots.join("\n")}
 ${frequencies.length > 0 ? frequencyTable(frequencies) : ""}</div>`,
   );
@@ -230,8 +227,8 @@ async function speed({ plans }: NotebookReport): Promise<string> {
   const notes = plans.flatMap((plan) => (plan.note === undefined ? [] : [[planLabel(plan), plan.note]]));
   return section(
     "Speed and size",
-    `<p>${fastest(plans)} <code>exploded</code> is the notebook's own form, with one dense tensor for each convolution
-over all blocks; <code>blockwise</code> and <code>fused</code> compute the same in less room.</p>
+    `<p>${fastest(plans)} <code>exploded</code> is the notebook's own form: each convolution is one dense tensor over all
+blocks. <code>blockwise</code> and <code>fused</code> compute the same with less memory.</p>
 <div class="plots">${await throughputPlot(plans)}${await sizePlot(plans)}</div>
 ${notes.length > 0 ? table(["plan", "note"], notes, "text") : ""}`,
   );
@@ -247,7 +244,7 @@ function fastest(plans: NotebookReport["plans"]): string {
       ? ""
       : `, ${formatNumber(best.imagesPerSecond / pixels.imagesPerSecond)} times the pixel network's rate`;
   return `The fastest plan, ${escapeHtml(planLabel(best))}, runs ${formatNumber(best.imagesPerSecond)} images per
-second${ratio}. Neither count includes reading files.`;
+second${ratio}. Reading files is not included.`;
 }
 
 function run({ seconds, machine, versions }: NotebookReport): string {
@@ -267,7 +264,7 @@ function section(title: string, content: string): string {
   return `<section><h2>${escapeHtml(title)}</h2>\n${content}</section>`;
 }
 
-/** A table of plain text; the first column heads its row. */
+/** A table of plain text; the first cell of each row is its header. */
 function table(head: string[], rows: string[][], style: "" | "text" | "dense" = ""): string {
   const header = head.map((cell) => `<th scope="col">${escapeHtml(cell)}</th>`).join("");
   const body = rows.map(([first = "", ...rest]) => {

@@ -11,7 +11,7 @@ const CELL = 10;
 const GRID = 2;
 export const GRID_GREY = 0x55;
 
-/** ColorBrewer RdBu, 5 classes with a white middle; safe for colour-blind readers. */
+/** ColorBrewer's RdBu in 5 classes, with white in the middle; safe for colour-blind readers. */
 const DIVERGING = [
   [0x21, 0x66, 0xac],
   [0x92, 0xc5, 0xde],
@@ -20,14 +20,14 @@ const DIVERGING = [
   [0xb2, 0x18, 0x2b],
 ] as const;
 
-/** Below a hundredth of the largest value the colour scale is about linear, above it logarithmic. */
+/** The colour scale is about linear below a hundredth of the largest value, and logarithmic above it. */
 const LINEAR_SHARE = 0.01;
 
 export type Rgb = readonly [number, number, number];
 
 /**
- * A digit as a grey PNG of its own size, ink dark on white (`gray_r`), stretched from its least to its largest
- * value. A digit without contrast is white.
+ * A digit as a grey PNG of its own size, dark ink on white (`gray_r`), scaled from its smallest to its largest value. A
+ * digit without contrast is white.
  */
 export function digitPng(digit: Digit): Uint8Array {
   let least = Number.POSITIVE_INFINITY;
@@ -56,8 +56,8 @@ export function digitStrip(digits: readonly Digit[]): string {
 }
 
 /**
- * The coefficients as an RGB PNG: each block's 64 values put back in their places by frequency, the mean at the top
- * left, with lines between blocks. Blue is negative, white zero, red positive; see {@link symmetricLog}.
+ * The coefficients as an RGB PNG: each block's 64 values at the place of their frequency, with the mean at the top left
+ * and lines between blocks. Blue is negative, white zero, red positive; see {@link symmetricLog}.
  */
 export function coefficientPng(picture: CoefficientPicture): Uint8Array {
   const { blocksHigh, blocksWide } = picture;
@@ -87,7 +87,7 @@ export function coefficientFigure(picture: CoefficientPicture): string {
   const height = pictureLength(picture.blocksHigh);
   const name = `coefficients of an image labelled ${picture.label}`;
   const coefficients = pngImage(coefficientPng(picture), `The ${name}`, width, height);
-  const blocks = `${picture.blocksHigh} × ${picture.blocksWide} blocks of 8 × 8 frequencies, each block's mean at its top left; blue is negative, red positive`;
+  const blocks = `${picture.blocksHigh} × ${picture.blocksWide} blocks of 8 × 8 frequencies, with the block's mean at the top left; blue is negative, red positive`;
   const right = `<figure>${coefficients}${legend(largestMagnitude(picture.data), width)}<figcaption>Its coefficients: ${blocks}</figcaption></figure>`;
   if (picture.digit === undefined) return `<div class="pair">${right}</div>`;
   const pixels = pngImage(digitPng(picture.digit), `Image labelled ${picture.label}`, width, height);
@@ -127,7 +127,7 @@ function legend(largest: number, width: number): string {
   const length = width - 2 * margin;
   const bars = Array.from({ length: steps }, (_, step) => {
     const [red, green, blue] = divergingColour(((step + 0.5) / steps) * 2 - 1);
-    // A little wider than its step, so no seams show.
+    // A little wider than a step, so that no seams show.
     return `<rect x="${margin + (step * length) / steps}" y="0" width="${length / steps + 0.5}" height="12" fill="rgb(${red},${green},${blue})"/>`;
   });
   const ticks = legendTicks(largest).map((value) => {
@@ -138,7 +138,7 @@ function legend(largest: number, width: number): string {
   return `<svg class="legend" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} 32" width="${width}" height="32" role="img" aria-label="Colour scale, symmetric logarithmic">${bars.join("")}${ticks.join("")}</svg>`;
 }
 
-/** Zero, the extremes, and the powers of ten between them that leave room for their text. */
+/** Zero, the extremes, and the powers of ten between them that have room for their labels. */
 function legendTicks(largest: number): number[] {
   if (largest === 0) return [0];
   const powers: number[] = [];

@@ -1,4 +1,4 @@
-/** One model converted by every plan, and their throughput side by side. */
+/** Converts one model with every plan, and compares their throughput. */
 import { convertGraph, spatialMultiplyAdds } from "../convert/convert.js";
 import { type Cost, loadingBytes } from "../convert/cost.js";
 import { type ConvertOptions, formatRelu } from "../convert/options.js";
@@ -8,7 +8,7 @@ import { formatBytes } from "./format.js";
 import { type Contestant, interleave, median } from "./measure.js";
 import { labelOf, type PlanMeasurement } from "./results.js";
 
-/** The conversions that are compared. The story is about the first two. */
+/** The conversions that are compared. The report also evaluates the first two. */
 export const CONVERSIONS: ConvertOptions[] = [
   { plan: "fused", relu: "exact" },
   { plan: "fused", relu: { asm: 10 } },
@@ -23,7 +23,7 @@ export interface Candidate {
   plan: PlanMeasurement["plan"];
   relu: string;
   file: Uint8Array;
-  /** From the spatial file's bytes to this one's; 0 for the spatial model itself. */
+  /** The time from the spatial file's bytes to this file's; 0 for the spatial model itself. */
   milliseconds: number;
   cost: Cost;
 }
@@ -52,23 +52,23 @@ export function convertedCandidate(spatial: Uint8Array, options: ConvertOptions)
 }
 
 export interface ComparisonOptions {
-  /** Turns of each small model; a large one has a fifth of them. */
+  /** Rounds for each small model; a large one gets a fifth of them. */
   rounds: number;
   onProgress?: (done: number, total: number) => void;
-  /** Told before a model is loaded that takes a lot of memory. */
+  /** Called before a model is loaded that needs a lot of memory. */
   onLarge?: (message: string) => void;
 }
 
-/** A turn of each model lasts about this long, so that all are timed alike. */
+/** Each model's turn lasts about this long, so that all are timed alike. */
 const TURN_SECONDS = 0.1;
 /** How often the small models are opened anew. */
 const OPENINGS = 5;
-/** A model that needs more bytes than this to load is announced, and timed beside the spatial one alone. */
+/** A model that needs more bytes than this to load is announced, and timed only with the spatial model. */
 const LARGE = 1e9;
 
 /**
- * Times candidates, of which the first is the spatial model, in turn on one batch of planes. One that does not fit
- * into memory is left out, with a note.
+ * Times candidates in turn on one batch of planes. The first is the spatial model. A candidate that does not fit into
+ * memory is left out, with a note.
  * @param planes `[N, C, H, W]`
  * @param count N
  */
@@ -80,7 +80,7 @@ export async function comparePlans(
 ): Promise<PlanMeasurement[]> {
   const isLarge = ({ cost }: Candidate) => loadingBytes(cost) > LARGE;
   const small = candidates.filter((candidate) => !isLarge(candidate));
-  // Gigabytes read in each turn would slow down whoever comes next: such a model gets a group of its own.
+  // A large model reads gigabytes in each turn, which slows down the next model, so it gets its own group.
   const groups = [small, ...candidates.filter(isLarge).map((large) => [...small.slice(0, 1), large])];
   const perOpening = Math.ceil(rounds / OPENINGS);
   const openings = (group: Candidate[]) => (group === small ? OPENINGS : 1);
@@ -129,8 +129,8 @@ export async function comparePlans(
 }
 
 /**
- * Images a second of each candidate in each round. The models are opened anew several times and in another order each
- * time: where a session's memory happens to lie makes it faster or slower by several per cent for as long as it lives.
+ * Images per second of each candidate in each round. The models are reopened several times, in a different order each
+ * time: where a session's memory happens to be makes it several per cent faster or slower for its whole life.
  */
 async function timeTogether(
   candidates: Candidate[],
@@ -157,7 +157,7 @@ async function timeTogether(
   return speeds;
 }
 
-/** What one call does, and how many make a turn. */
+/** The call to time, and how many calls make a turn. */
 async function paced(
   classifier: Classifier,
   planes: Float32Array,

@@ -9,25 +9,25 @@ import {
   type TrainingPoint,
 } from "./results.js";
 
-/** Okabe and Ito's palette, told apart with any colour vision. */
+/** Okabe and Ito's palette, which people with any colour vision can distinguish. */
 const BLUE = "#0072b2";
 const ORANGE = "#d55e00";
 const GREY = "#8a8f98";
 const INK = "#1f2430";
 const FAINT = "#e3e6ea";
 
-/** Of a whole plot with its axes, in CSS pixels: two stand side by side. */
+/** Size of a whole plot with its axes, in CSS pixels: two fit side by side. */
 const WIDTH = 464;
 const HEIGHT = 330;
 const SIZE = { width: WIDTH, height: HEIGHT, autosize: { type: "fit", contains: "padding" } } as const;
 const LAST_FREQUENCY = 14;
 
-/** Where a difference of zero, or one below float32's reach, is drawn on a logarithmic axis. */
+/** Smaller differences, down to zero, are drawn here on a logarithmic axis. Float32 does not resolve them. */
 export const SMALLEST_DIFFERENCE = 1e-7;
 
 /**
- * Without a canvas Vega takes text to be wider than it is, and pushes the title out of the picture when an axis title
- * seems longer than its axis: keep axis titles short.
+ * Without a canvas Vega overestimates the width of text, and pushes the title out of the picture if an axis title seems
+ * longer than its axis: keep axis titles short.
  */
 const CONFIG: TopLevelSpec["config"] = {
   font: "system-ui, sans-serif",
@@ -74,7 +74,7 @@ const FREQUENCY_AXIS = {
   },
 } as const;
 
-/** Loss of every step with its running mean, and below it the test accuracy where it was measured. */
+/** The loss of every step with its running mean, and below it the test accuracy, if measured. */
 export async function trainingPlot(training: readonly TrainingPoint[]): Promise<string> {
   const accuracies = training.flatMap(({ epoch, step, testAccuracy }) =>
     testAccuracy === undefined
@@ -150,7 +150,7 @@ export async function trainingPlot(training: readonly TrainingPoint[]): Promise<
   );
 }
 
-/** Accuracy against frequencies kept, for both approximations, with a rule at the pixel network's. */
+/** Accuracy against frequencies kept for both approximations, with a line at the pixel network's accuracy. */
 export async function accuracyPlot(
   points: readonly FrequencyPoint[],
   spatialAccuracy: number,
@@ -160,7 +160,7 @@ export async function accuracyPlot(
     relu: relu.toUpperCase(),
     percent: (100 * correct) / total,
   }));
-  // Room below the worst, and above the best up to what is possible.
+  // From a round number below the worst up to 100 %.
   const least = 10 * Math.floor(Math.min(90, ...values.map(({ percent }) => percent)) / 10);
   return render(
     {
@@ -232,7 +232,7 @@ export async function logitPlot(points: readonly FrequencyPoint[]): Promise<stri
   );
 }
 
-/** The paper's figure: error of ReLU itself, approximated from n frequencies. */
+/** The paper's figure: the error of ReLU alone, approximated from n frequencies. */
 export async function rmsePlot(points: readonly RmsePoint[]): Promise<string> {
   const values = points.flatMap(({ n, asm, apx }) => [
     { n, relu: "ASM", rmse: asm },
@@ -270,7 +270,7 @@ export async function throughputPlot(plans: readonly PlanMeasurement[]): Promise
   );
 }
 
-/** Bytes of each plan's file, and of its operators once loaded. */
+/** Bytes of each plan's file, and of its operators after loading. */
 export async function sizePlot(plans: readonly PlanMeasurement[]): Promise<string> {
   const values = plans.flatMap((plan) => [
     { plan: planLabel(plan), value: plan.fileBytes, text: formatBytes(plan.fileBytes), group: "file" },
@@ -294,7 +294,7 @@ export async function sizePlot(plans: readonly PlanMeasurement[]): Promise<strin
   );
 }
 
-/** The spatial model goes by what it sees. */
+/** The plan's name in plots. The spatial model is the "pixel network". */
 export const planLabel = (plan: PlanMeasurement): string =>
   plan.plan === "spatial" ? "pixel network" : labelOf(plan);
 
@@ -316,7 +316,7 @@ function bars(
   const positive = values.map(({ value }) => value).filter((value) => value > 0);
   const least = positive.length > 0 ? Math.min(...positive) : 1;
   const largest = positive.length > 0 ? Math.max(...positive) : 10;
-  // A bar on a logarithmic scale has no natural foot: the power of ten below half the least shows them all.
+  // A bar on a logarithmic scale has no natural start. The power of ten below half the smallest value shows all bars.
   const foot = 10 ** Math.floor(Math.log10(least / 2));
   const decades = Math.ceil(Math.log10(largest / foot));
   const rows = new Set(values.map(({ plan }) => plan)).size;
@@ -339,7 +339,7 @@ function bars(
       x: {
         field: "value",
         type: "quantitative",
-        // Half as much again on the right leaves room for the values.
+        // The extra length on the right leaves room for the values.
         scale: { type: "log", domain: [foot, foot * (largest / foot) ** 1.3], nice: false },
         axis: {
           title: axisTitle,
@@ -359,7 +359,7 @@ function bars(
   } as const;
 }
 
-/** Powers of ten, and 2 and 5 times them where the values span little. */
+/** Powers of ten; also 2 and 5 times them if the values span a small range. */
 function logTicks(values: readonly number[]): number[] {
   const least = values.reduce((a, b) => Math.min(a, b));
   const largest = values.reduce((a, b) => Math.max(a, b));
@@ -380,7 +380,7 @@ function frequencyEncoding(field: string) {
   } as const;
 }
 
-/** Draws a specification as an SVG element that needs nothing from outside it. */
+/** Draws a specification as a self-contained SVG element. */
 async function render(spec: object, description: string): Promise<string> {
   const compiled = compile({ ...spec, config: CONFIG, padding: 4 } as TopLevelSpec);
   const view = new vega.View(vega.parse(compiled.spec), { renderer: "none", logLevel: vega.Warn });

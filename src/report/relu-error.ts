@@ -1,8 +1,8 @@
 /**
  * The paper's figure: the error of ASM and of APX against ReLU for n = 0 … 14, on random 4x4 blocks in [-1, 1] doubled
  * to 8x8. Source: Ehrlich & Davis, ICCV 2019, section 4.2. The error of a block is the root of the mean square over its
- * pixels; the figure shows its mean over all blocks. Measured on the very graphs that conversion makes, of a model that
- * is one ReLU.
+ * pixels; the figure shows its mean over all blocks. It is measured on the graphs that `convert` makes from a model with
+ * a single ReLU.
  */
 import { Tensor } from "onnxruntime-node";
 import { mersenne } from "pure-rand/generator/mersenne";
@@ -14,18 +14,18 @@ import { openSession } from "../runtime/session.js";
 import { compress } from "../transform/images.js";
 import type { RmsePoint } from "./results.js";
 
-/** Blocks in one run: small enough for the processor's caches. */
+/** Blocks per run: few enough for the processor's caches. */
 const CHUNK = 4000;
 
 export interface ReluErrorOptions {
-  /** Random blocks. Default a million. */
+  /** Random blocks. Default one million. */
   blocks?: number;
   /** Default 0. */
   seed?: number;
   onProgress?: (done: number) => void;
 }
 
-/** How many graphs are measured: ASM and APX for each n. */
+/** The number of graphs that are measured: ASM and APX for each n. */
 export const RELU_GRAPHS = 30;
 
 export async function reluErrors({
@@ -64,7 +64,7 @@ async function meanError(relu: Relu, pixels: Float32Array, coefficients: Float32
   return sum / (pixels.length / 64);
 }
 
-/** A converted ReLU, and beside it the ReLU of `image`: gives the sum over blocks of sqrt(mean((y - relu(x))²)). */
+/** Compares a converted ReLU with the ReLU of `image`: gives the sum over blocks of sqrt(mean((y - relu(x))²)). */
 function errorGraph(relu: Relu): Graph {
   const { graph } = convertGraph(onlyRelu(), { relu });
   const steps: [
@@ -94,7 +94,7 @@ function onlyRelu(): Graph {
   return g.build();
 }
 
-/** `[count, 1, 8, 8]`: each of 4x4 values, uniform in [-1, 1], fills 2x2 pixels. */
+/** `[count, 1, 8, 8]`: 4x4 values, uniform in [-1, 1], each of which fills 2x2 pixels. */
 function randomBlocks(count: number, seed: number): Float32Array {
   const random = mersenne(seed);
   const pixels = new Float32Array(64 * count);

@@ -1,10 +1,10 @@
 import type { Evaluation } from "../runtime/evaluate.js";
 
-/** A converted model's answers, and how far they are from the pixel network's on the same images. */
+/** A converted model's results, compared with the pixel network's on the same images. */
 export interface ConvertedEvaluation extends Evaluation {
   /** The largest absolute difference of any logit of any image. */
   maxLogitDifference: number;
-  /** On how many images both give the same class. */
+  /** The number of images for which both give the same class. */
   samePredictions: number;
 }
 
@@ -13,22 +13,22 @@ export interface PlanMeasurement {
   /** As shown, e.g. `exact` or `asm 10`. */
   relu: string;
   /**
-   * The spatial model's (the median of its rounds) times {@link ofSpatial}: plans that are timed in different rounds,
-   * while the machine's speed drifts, stay comparable, and the two numbers say the same.
+   * The spatial model's speed (the median of its rounds) times {@link ofSpatial}. So plans that are timed in different
+   * rounds stay comparable while the machine's speed drifts, and the two numbers agree.
    */
   imagesPerSecond: number;
-  /** The median over rounds of its speed over the spatial model's in the same round. */
+  /** The median over rounds of its speed divided by the spatial model's in the same round. */
   ofSpatial: number;
-  /** The ONNX file. */
+  /** Size of the ONNX file. */
   fileBytes: number;
-  /** The numbers its linear operators hold once a session is ready to run. */
+  /** Size of its linear operators' tensors when a session is ready to run. */
   operatorBytes: number;
   /** For one image. */
   multiplyAdds: number;
   note?: string;
 }
 
-/** `fused, exact`: how tables and notes name a plan. The spatial model has no ReLU to choose. */
+/** A plan's name in tables and notes, such as `fused, exact`. The spatial model is just `spatial`. */
 export const labelOf = ({ plan, relu }: Pick<PlanMeasurement, "plan" | "relu">): string =>
   plan === "spatial" ? "spatial" : `${plan}, ${relu}`;
 
@@ -53,7 +53,7 @@ export interface TrainingPoint {
   /** Counted over the whole training. */
   step: number;
   loss: number;
-  /** 0 to 1; on the points where it was measured. */
+  /** 0 to 1; only at points where it was measured. */
   testAccuracy?: number;
 }
 
@@ -76,7 +76,7 @@ export interface CoefficientPicture {
   digit?: Digit;
 }
 
-/** All that a run of the notebook yields. A list may be empty: its section then says so. */
+/** All results of a run of the notebook. A list may be empty; its section then says so. */
 export interface NotebookReport {
   dataset: string;
   model: string;
@@ -94,9 +94,9 @@ export interface NotebookReport {
   coefficients: CoefficientPicture;
   /** The largest absolute difference of a reconstructed pixel. */
   reconstructionError: number;
-  /** Time to convert the model, by conversion. */
+  /** Time of each conversion. */
   conversionMilliseconds: Record<string, number>;
-  /** Memory of the whole job up to the comparison of plans, and with it: the exploded plan takes most. */
+  /** Peak memory before the comparison of plans, and after it: the exploded plan needs most. */
   peakBytes: number;
   peakBytesWithEveryPlan: number;
   /** Time of each stage of the run. */

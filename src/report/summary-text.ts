@@ -11,7 +11,7 @@ const COLOR_SPACES: Record<JpegSummary["colorSpace"], string> = {
   unknown: "two components",
 };
 
-/** A summary as lines of text, the first for the file's name to stand before. */
+/** A summary as lines of text. The first continues a line that starts with the file's name. */
 export function summaryLines(summary: JpegSummary): string[] {
   const { width, height, fileBytes, zeroShare, orientation, iccProfileBytes, segments, damage } = summary;
   const order = summary.progressive ? "progressive" : "sequential";
@@ -20,8 +20,8 @@ export function summaryLines(summary: JpegSummary): string[] {
   const bits = ((8 * fileBytes) / (width * height)).toFixed(2);
   const { quality, exact } = summary.quality;
   return [
-    `${width}x${height} pixels, ${color}, ${kind}, ${formatBytes(fileBytes)} (${bits} bits a pixel)`,
-    `  quality      ${exact ? quality : `about ${quality}, its tables are not just those of the IJG's scale`}`,
+    `${width}x${height} pixels, ${color}, ${kind}, ${formatBytes(fileBytes)} (${bits} bits per pixel)`,
+    `  quality      ${exact ? quality : `about ${quality}; its tables are not exactly the IJG's`}`,
     `  zeros        ${percent(zeroShare)} of the coefficients`,
     ...summary.components.map(
       (component, c) =>
@@ -42,7 +42,7 @@ export function summaryLines(summary: JpegSummary): string[] {
 
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 
-/** In rows by frequency, as T.81's annex K prints them. */
+/** A quantisation table as 8 rows by frequency, as annex K of T.81 prints it. */
 function tableLines(table: readonly number[], slot: number): string[] {
   const raster = ZIGZAG.map((_, place) => table[ZIGZAG.indexOf(place)] as number);
   const digits = String(Math.max(...raster)).length;

@@ -1,4 +1,4 @@
-/** The usual way from a JPEG file to a network's planes, as a peer: `sharp: decode, resize → crop and normalise here`. */
+/** The baseline to compare with, from a JPEG file to a network's planes: sharp decodes and resizes, we crop and normalise. */
 import type { ResizeOptions } from "sharp";
 import { JpegDomainError } from "../errors.js";
 import { MAX_PIXELS } from "../jpeg/read.js";
@@ -6,7 +6,7 @@ import { geometry } from "../preprocess/geometry.js";
 import type { Preprocess, Resample } from "../preprocess/preprocess.js";
 import type { PlaneSize } from "../preprocess/preprocessor.js";
 
-/** Pixels as decoders give them: `[height, width, channels]`, 0 to 255. */
+/** A decoder's pixels: `[height, width, channels]`, 0 to 255. */
 export interface Pixels {
   data: Uint8Array;
   width: number;
@@ -15,8 +15,8 @@ export interface Pixels {
 }
 
 /** The two stages before the network. */
-export interface UsualWay {
-  /** Decodes and resizes, at a smaller scale of the inverse transform where the file's size allows it. */
+export interface Baseline {
+  /** Decodes and resizes, with a scaled inverse transform if the file is large enough. */
   decode(bytes: Uint8Array, preprocess: Preprocess): Promise<Pixels>;
   normalize: typeof normalize;
 }
@@ -29,20 +29,22 @@ const KERNELS: Partial<Record<Resample, NonNullable<ResizeOptions["kernel"]>>> =
 };
 
 /**
- * The usual way with sharp, which is not among this package's dependencies.
- * @throws {JpegDomainError} where it is not installed
+ * Opens the baseline. It needs sharp, which is not one of this package's dependencies.
+ * @throws {JpegDomainError} if sharp is not installed
  */
-export async function usualWay({ strict = false, maxPixels = MAX_PIXELS } = {}): Promise<UsualWay> {
+export async function openBaseline({ strict = false, maxPixels = MAX_PIXELS } = {}): Promise<Baseline> {
   const sharp = await import("sharp").then(
     (module) => module.default,
     () => {
-      throw new JpegDomainError("sharp is not installed, which this compares with: npm install sharp");
+      throw new JpegDomainError("this compares with sharp, which is not installed: npm install sharp");
     },
   );
   return {
     async decode(bytes, { precrop, resize, resample, channels }) {
       if (precrop !== undefined)
-        throw new JpegDomainError("the preprocessing has a precrop, which the usual way with sharp has not");
+        throw new JpegDomainError(
+          "the preprocessing has a precrop, which the comparison with sharp does not support",
+        );
       const failOn = strict ? "warning" : "none";
       let image = sharp(bytes, { autoOrient: true, failOn, limitInputPixels: maxPixels });
       if (resize !== undefined) image = image.resize(resizeOptions(resize, resample));
@@ -63,7 +65,7 @@ function resizeOptions(resize: NonNullable<Preprocess["resize"]>, resample: Resa
     : { ...resize, fit: "fill", kernel };
 }
 
-/** The middle of the pixels as planes: `(pixel · rescale - mean) / std`, from a table for each channel. */
+/** Crops the pixels and writes them as planes: `(pixel · rescale - mean) / std`, from a table for each channel. */
 export function normalize(pixels: Pixels, preprocess: Preprocess, size: PlaneSize, out: Float32Array): void {
   const { data, width, channels } = pixels;
   const { rescale, mean, std, crop: part, cropRounding, pad } = preprocess;
@@ -71,7 +73,7 @@ export function normalize(pixels: Pixels, preprocess: Preprocess, size: PlaneSiz
   const { crop, at: place, planes, frame } = geometry(sizes, pixels);
   if (planes.width !== size.width || planes.height !== size.height)
     throw new JpegDomainError(
-      `the preprocessing gives planes of ${planes.width}x${planes.height}, the network takes ${size.width}x${size.height}`,
+      `the preprocessing gives planes of ${planes.width}x${planes.height}, but the network takes ${size.width}x${size.height}`,
     );
   const area = size.height * size.width;
   for (let c = 0; c < size.channels; c++) {

@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { Tensor } from "onnxruntime-node";
 import type Sharp from "sharp";
+import { positiveInteger } from "../src/cli/arguments.js";
 import { print, printJson, say } from "../src/cli/print.js";
 import { convertGraph } from "../src/convert/convert.js";
 import { type Graph, GraphBuilder, readCoefficients, readHeader } from "../src/index.js";
@@ -12,7 +13,7 @@ import { fillFrom, fillPlanes, planJob } from "../src/preprocess/preprocessor.js
 import { median } from "../src/report/measure.js";
 import { openSession } from "../src/runtime/session.js";
 import { type Material, material } from "./codec/material.js";
-import { checkMaterial, tellUnmeasured } from "./codec/unmeasured.js";
+import { checkMaterial, reportUnmeasured } from "./codec/unmeasured.js";
 
 const SIDE = 224;
 const AREA = SIDE * SIDE;
@@ -24,22 +25,22 @@ const GRAPH = "graph form";
 const SHARP = "sharp";
 const JULUSIAN = "@julusian/jpeg-turbo + ORT";
 
-/** Turns of a few milliseconds, so that a clock tick does not matter. */
+/** Turns last a few milliseconds, so that a clock tick does not matter. */
 const TURN_MILLISECONDS = 12;
 
-/** A stage or a peer, ready for one file. */
+/** A stage or a peer, ready to run on one file. */
 type Runner = () => unknown;
 
-/** A file, and what a network asks of it. */
+/** A file, and how it is prepared. */
 interface Job extends Omit<Material, "path"> {
   preprocess: Preprocess;
   size: Area & { channels: number };
 }
 
-/** Where the forms of the entrance are told apart: at half the size, and at full size without and with a crop. */
+/** Sizes at which the two forms of the preprocessing are compared: at half size, and at full size with and without a crop. */
 const FORMS: [label: string, geometry: Pick<Preprocess, "resize" | "crop">][] = [
-  ["to 320x213, middle 208", { resize: { shortestEdge: 213 }, crop: { height: 208, width: 208 } }],
-  ["as it is, middle 224", { crop: { height: SIDE, width: SIDE } }],
+  ["to 320x213, centre 208", { resize: { shortestEdge: 213 }, crop: { height: 208, width: 208 } }],
+  ["as it is, centre 224", { crop: { height: SIDE, width: SIDE } }],
   ["to 384x384", { resize: { height: 384, width: 384 } }],
 ];
 const FORMS_FILE = { path: "out/photographs/kleiber.jpg", width: 640, height: 427 };
@@ -51,7 +52,7 @@ interface Row {
   scale: number;
   /** Milliseconds, the median of the rounds. */
   times: Record<string, number>;
-  /** Medians of a peer's time by ours of the same round. */
+  /** Medians of a peer's time divided by ours in the same round. */
   ratios: Record<string, number>;
 }
 
@@ -62,7 +63,7 @@ interface Claim {
   files(row: Row): boolean;
 }
 
-/** What is left to the network of MobileNetV2's 2 ms: the pipeline's claims need no more of the entrance than this. */
+/** With these ratios the claims of `bench end-to-end` hold for MobileNetV2, whose network takes 2 ms. */
 const CLAIMS: Claim[] = [
   {
     name: "sharp's decode, resize, crop and normalise, 0.3 to 2 MP",
@@ -90,16 +91,16 @@ const CLAIMS: Claim[] = [
   },
 ];
 
-/** `jpeg-domain bench entrance`: a JPEG file's bytes to the network's planes, by stages and beside the usual ways. */
+/** `jpeg-domain bench preprocess`: from a JPEG file's bytes to a network's planes. */
 export const command = () =>
-  new Command("entrance")
+  new Command("preprocess")
     .description(
-      "JPEG bytes to a network's planes (256, the middle 224), stage by stage; sharp and libjpeg-turbo beside",
+      "JPEG bytes to a network's planes (256, centre 224), stage by stage, against sharp and libjpeg-turbo",
     )
-    .option("--rounds <n>", "turns of each way for each file", positive, 9)
-    .option("--only <text>", "only files whose name holds the text, such as 2MP or progressive", "")
+    .option("--rounds <n>", "rounds for each file", positiveInteger, 9)
+    .option("--only <text>", "only files whose name contains the text, such as 2MP or progressive", "")
     .option("--no-graph", "leave out the graph form")
-    .option("--json", "one JSON object on standard output")
+    .option("--json", "print the result as one JSON object")
     .action(run);
 
 async function run(options: { rounds: number; only: string; graph: boolean; json?: boolean }): Promise<void> {
@@ -118,22 +119,22 @@ async function run(options: { rounds: number; only: string; graph: boolean; json
   checkMaterial(jobs, options.only);
   const rows: Row[] = [];
   for (const job of jobs) {
-    const ways = new Map<string, Runner>([...ours(job), ...(options.graph ? await graphForm(job) : [])]);
+    const runners = new Map<string, Runner>([...ours(job), ...(options.graph ? await graphForm(job) : [])]);
     if (job.preprocess === TORCHVISION)
-      for (const [name, way] of await peers(sharp, job, say)) ways.set(name, way);
-    const row = await measure(job, ways, options.rounds);
+      for (const [name, runner] of await peers(sharp, job, say)) runners.set(name, runner);
+    const row = await measure(job, runners, options.rounds);
     rows.push(row);
     if (!options.json) await print(line(row));
   }
   const claims = CLAIMS.map((claim) => check(claim, rows));
-  tellUnmeasured(claims, options.only === "");
+  reportUnmeasured(claims, options.only === "");
   if (options.json) await printJson({ rows, claims });
   else
     for (const { name, files: count, mean, least, required, holds } of claims)
       if (mean !== undefined)
         await print(
           `${name.padEnd(72)} ${mean.toFixed(2)}x  from ${least?.toFixed(2)}  ${count} files  ` +
-            `needed ${required.toFixed(2)}  ${holds ? "holds" : "DOES NOT HOLD"}`,
+            `required ${required.toFixed(2)}  ${holds ? "holds" : "DOES NOT HOLD"}`,
         );
 }
 
@@ -168,7 +169,7 @@ function ours({ bytes, preprocess, size }: Job): [string, Runner][] {
   ];
 }
 
-/** The entrance as ONNX nodes, from coefficients that are read. */
+/** The preprocessing as ONNX nodes, from coefficients that are already read. */
 async function graphForm({ bytes, preprocess, size }: Job): Promise<[string, Runner][]> {
   const g = new GraphBuilder("nothing", 17);
   const shape = [1, size.channels, size.height, size.width];
@@ -200,9 +201,9 @@ function normalize(pixels: Uint8Array): Float32Array {
   const { rescale, mean, std } = TORCHVISION;
   for (let c = 0; c < 3; c++) {
     const factor = rescale / (std[c] as number);
-    const summand = -(mean[c] as number) / (std[c] as number);
+    const offset = -(mean[c] as number) / (std[c] as number);
     for (let at = 0; at < AREA; at++)
-      planes[c * AREA + at] = (pixels[3 * at + c] as number) * factor + summand;
+      planes[c * AREA + at] = (pixels[3 * at + c] as number) * factor + offset;
   }
   return planes;
 }
@@ -250,30 +251,30 @@ function resizeGraph(file: Area): Graph {
     std.map((deviation) => rescale / deviation),
     [1, 3, 1, 1],
   );
-  const summands = g.floats(
+  const offsets = g.floats(
     std.map((deviation, c) => -(mean[c] as number) / deviation),
     [1, 3, 1, 1],
   );
-  const planes = g.node("Add", [g.node("Mul", [middle, factors]), summands]);
+  const planes = g.node("Add", [g.node("Mul", [middle, factors]), offsets]);
   g.output(planes, "planes", "float32", [1, 3, SIDE, SIDE]);
   return g.build();
 }
 
-async function measure(job: Job, ways: Map<string, Runner>, rounds: number): Promise<Row> {
-  const turn = async (way: Runner, calls: number): Promise<number> => {
+async function measure(job: Job, runners: Map<string, Runner>, rounds: number): Promise<Row> {
+  const turn = async (run: Runner, calls: number): Promise<number> => {
     const start = performance.now();
-    for (let call = 0; call < calls; call++) await way();
+    for (let call = 0; call < calls; call++) await run();
     return (performance.now() - start) / calls;
   };
   const calls = new Map<string, number>();
-  for (const [name, way] of ways) {
-    await turn(way, 2);
-    calls.set(name, Math.max(1, Math.min(30, Math.round(TURN_MILLISECONDS / (await turn(way, 2))))));
+  for (const [name, run] of runners) {
+    await turn(run, 2);
+    calls.set(name, Math.max(1, Math.min(30, Math.round(TURN_MILLISECONDS / (await turn(run, 2))))));
   }
-  const times = new Map([...ways.keys()].map((name) => [name, [] as number[]]));
+  const times = new Map([...runners.keys()].map((name) => [name, [] as number[]]));
   for (let round = 0; round < rounds; round++)
-    for (const [name, way] of ways)
-      (times.get(name) as number[]).push(await turn(way, calls.get(name) as number));
+    for (const [name, run] of runners)
+      (times.get(name) as number[]).push(await turn(run, calls.get(name) as number));
   const own = times.get(OURS) as number[];
   const entries = [...times];
   return {
@@ -309,10 +310,4 @@ function line({ file, scale, times, ratios }: Row): string {
       : `${name} ${time.toFixed(2)}`,
   );
   return `${file} at ${scale}/8: ${cells.join(", ")}`;
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("expected a whole number from 1");
-  return value;
 }

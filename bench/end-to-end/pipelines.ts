@@ -1,10 +1,10 @@
-/** Ways from a JPEG file's bytes to logits, one file at a time, in stages. */
+/** Pipelines from a JPEG file's bytes to logits, one file at a time, in stages. */
 import turbo from "@julusian/jpeg-turbo";
 import { Tensor } from "onnxruntime-node";
 import { GraphBuilder } from "../../src/onnx/builder.js";
 import { geometry } from "../../src/preprocess/geometry.js";
 import type { Preprocess } from "../../src/preprocess/preprocess.js";
-import { usualWay } from "../../src/report/usual.js";
+import { openBaseline } from "../../src/report/baseline.js";
 import type { Network } from "../../src/runtime/network.js";
 import { type Fill, fillFromFile, type Pipeline } from "../../src/runtime/pipeline.js";
 import { openSession } from "../../src/runtime/session.js";
@@ -17,7 +17,7 @@ export interface Stages {
   total: number;
 }
 
-export interface Way {
+export interface FilePipeline {
   name: string;
   run(bytes: Uint8Array): Promise<Stages & { logits: Float32Array }>;
 }
@@ -26,25 +26,25 @@ export const OURS = "jpeg-domain";
 export const SHARP = "sharp";
 export const TURBO = "@julusian/jpeg-turbo";
 
-/** Ours, sharp and jpeg-turbo before one and the same session of the network. */
-export async function ways(network: Network, pipeline: Pipeline): Promise<Way[]> {
+/** Ours, sharp and jpeg-turbo, all before the same session of the network. */
+export async function filePipelines(network: Network, pipeline: Pipeline): Promise<FilePipeline[]> {
   const { preprocess, planes: size } = network;
-  const sharp = await usualWay();
+  const sharp = await openBaseline();
   const resizer = await openResizer(preprocess);
-  /** Times `decode`, then the network with what `fill` makes of it. */
+  /** Times `decode` and `fill`, then the network. */
   async function timed<T>(decode: () => T | Promise<T>, fill: Fill<T>) {
     const start = performance.now();
     const decoded = await decode();
-    let entered = 0;
+    let filled = 0;
     const [result] = await pipeline.run([decoded], (image: T, planes) => {
       const error = fill(image, planes);
-      entered = performance.now();
+      filled = performance.now();
       return error;
     });
     const end = performance.now();
     if (result?.error) throw result.error;
     const logits = Object.values(result?.outputs ?? {})[0]?.data as Float32Array;
-    return { planes: entered - start, network: end - entered, total: end - start, logits };
+    return { planes: filled - start, network: end - filled, total: end - start, logits };
   }
   return [
     {
@@ -75,8 +75,8 @@ export async function ways(network: Network, pipeline: Pipeline): Promise<Way[]>
 }
 
 /**
- * jpeg-turbo's pixels `[H, W, 3]` to planes, in ONNX Runtime: Transpose, Resize with antialias, on whole numbers as
- * PIL does it, Slice, Cast, Mul, Sub. The size is the file's, so it comes as an input.
+ * From jpeg-turbo's pixels `[H, W, 3]` to planes, in ONNX Runtime: Transpose, antialiased Resize (on integers, as in PIL),
+ * Slice, Cast, Mul, Sub. The sizes are inputs, because they depend on the file.
  */
 async function openResizer(preprocess: Preprocess): Promise<(bytes: Uint8Array) => Promise<Float32Array>> {
   const g = new GraphBuilder("resize and normalise", 18);

@@ -5,33 +5,33 @@ import { parseModel } from "../runtime/model-files.js";
 import { findModel } from "../runtime/model-folder.js";
 import { readInput, withFile } from "./files.js";
 
-/** What decides about a file's answers: those of one kind can stand in one list. */
-export interface MadeBy {
+/** What a file's result depends on. Only results with the same provenance belong in one list. */
+export interface Provenance {
   /** Start of the SHA-256 of the model's file, followed by the files beside it that hold its constants. */
   model: string;
-  /** The same of how images are prepared. */
+  /** Start of the SHA-256 of the preprocessing. */
   preprocess: string;
-  /** The same of the names of classes, where there are some. */
+  /** Start of the SHA-256 of the class names, if any. */
   labels?: string;
-  /** Classes a file, at most. */
+  /** The most classes per file. */
   top: number;
   /** Damaged files were errors. */
   strict?: true;
-  /** The output that was named, where one was. */
+  /** The output that was chosen by name, if any. */
   output?: string;
-  /** Start of the SHA-256 of the values of the model's other inputs, where there are some. */
+  /** Start of the SHA-256 of the values of the model's other inputs, if any. */
   inputs?: string;
 }
 
-/** Enough that no two models of a user have the same. */
+/** Enough digits that no two models of a user are the same. */
 const DIGITS = 12;
 
-export async function madeBy(
+export async function provenanceOf(
   path: string,
   preprocess: Preprocess,
   labels: readonly string[] | undefined,
   { top, output, input }: { top: number; output?: string; input?: InputValues },
-): Promise<MadeBy> {
+): Promise<Provenance> {
   const { model } = findModel(path);
   const bytes = await readInput(model);
   const hash = createHash("sha256").update(bytes);
