@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs a command as on a machine without the Debian packages that tests compare with (root, Linux):
+# Runs a command as on a machine without the Debian packages that tests compare with (as root, on Linux):
 #   scripts/bare.sh npx vitest run
-# shows which tests are left out there. What is hidden is hidden for this command alone.
+# shows which tests are skipped there. The packages are hidden only from this command.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ "$#" -gt 0 ] || { echo "usage: scripts/bare.sh COMMAND ARGUMENTS" >&2; exit 2; }
@@ -10,7 +10,7 @@ layer=$(mktemp -d)
 trap 'rmdir "$layer"' EXIT
 export layer
 unset CI
-# Neither a Python that was installed in another way.
+# Hides a Python from pyenv too.
 PATH=$(tr : '\n' <<<"$PATH" | grep -v pyenv | paste -sd :)
 unshare --mount bash -c '
   set -e

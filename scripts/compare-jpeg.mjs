@@ -1,11 +1,11 @@
 /**
- * Reads every JPEG file of a folder, and compares with libjpeg-turbo: each coefficient with those of its
- * jpeg_read_coefficients (gcc, libjpeg62-turbo-dev), or, where it cannot be compiled, each pixel with sharp's.
+ * Reads every JPEG file in a folder, and compares each coefficient with libjpeg-turbo's jpeg_read_coefficients (needs gcc
+ * and libjpeg62-turbo-dev). Without them it compares each pixel with sharp's.
  *
- *   node scripts/compare-jpeg.mjs FOLDER [--list]      after npm run build; --list names each file with its outcome
+ *   node scripts/compare-jpeg.mjs FOLDER [--list]      after npm run build; --list prints each file with its outcome
  *
- * Each file is read in another process, so that a crash or a hang counts as one. Status 1 if anything differs, crashes,
- * or is refused though libjpeg reads it.
+ * Each file is read in another process, so that a crash or a hang is counted. The status is 1 if a file differs, crashes,
+ * or is refused although libjpeg reads it.
  */
 import { fork, spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readdirSync, readSync, rmSync } from "node:fs";
@@ -52,16 +52,16 @@ function compileLibjpeg(path) {
   return status === 0 ? path : undefined;
 }
 
-/** Files named as JPEG, and any others that begin as one does. */
+/** Files with a JPEG's extension, and files that start like a JPEG. */
 function jpegFiles(from) {
   return readdirSync(from, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
-    .filter((path) => /\.(jpe?g|jpe|jfif)$/i.test(path) || beginsAsJpeg(path))
+    .filter((path) => /\.(jpe?g|jpe|jfif)$/i.test(path) || startsLikeJpeg(path))
     .sort();
 }
 
-function beginsAsJpeg(path) {
+function startsLikeJpeg(path) {
   const file = openSync(path, "r");
   const start = Buffer.alloc(3);
   readSync(file, start);
@@ -69,7 +69,7 @@ function beginsAsJpeg(path) {
   return start[0] === 0xff && start[1] === 0xd8 && start[2] === 0xff;
 }
 
-/** What the worker says of a file: { outcome, reason?, strict? }; a crash if it ends or takes too long. */
+/** The worker's answer for a file: { outcome, reason?, strict? }; a crash if it ends or takes too long. */
 function ask(child, file) {
   return new Promise((resolve) => {
     const done = (answer) => {
@@ -91,7 +91,7 @@ function count(file, { outcome, reason = "", strict }) {
   if (process.argv.includes("--list") || ["differ", "crash"].includes(outcome))
     console.log(`${outcome}  ${file}  ${reason}`);
   if (strict) strictness[strict]++;
-  // The same reason, wherever it was found.
+  // Without positions, so that equal reasons are counted together.
   const kind = reason.replace(/^byte \d+(, )?/, "").replace(/\d+/g, "N");
   const reasons = outcomes.get(outcome) ?? new Map();
   reasons.set(kind, (reasons.get(kind) ?? 0) + 1);
@@ -103,8 +103,8 @@ function report() {
   const lines = [
     ["identical", "identical, tolerant reading"],
     ["both refuse", "refused by libjpeg and by us"],
-    ["refused", "refused by us alone"],
-    ["ours alone", "read by us alone"],
+    ["refused", "refused only by us"],
+    ["ours alone", "read only by us"],
     ["not compared", "read, not compared"],
     ["differ", "differ"],
     ["crash", "crash or hang"],
@@ -119,9 +119,11 @@ function report() {
   }
   if (compiled) {
     console.log(
-      `${String(strictness.refuses).padStart(7)}  the strict reader refuses, of which libjpeg says nothing`,
+      `${String(strictness.refuses).padStart(7)}  refused by the strict reader, no warning from libjpeg`,
     );
-    console.log(`${String(strictness.accepts).padStart(7)}  the strict reader takes, of which libjpeg warns`);
+    console.log(
+      `${String(strictness.accepts).padStart(7)}  read by the strict reader, a warning from libjpeg`,
+    );
   }
   process.exitCode = number("differ") + number("crash") + number("refused") > 0 ? 1 : 0;
 }

@@ -1,11 +1,12 @@
 /**
- * Anybody's ONNX models, converted, against themselves, both in ONNX Runtime: what each plan makes of each model.
+ * Converts the ONNX models in a folder with every plan, and compares each with the original model, both in ONNX Runtime.
  *
  *   npm run build && node scripts/compare-onnx.mjs FOLDER [SIDE = 64]
  *
- * For each plan: `agrees` (the largest difference of an output over its largest value, at most 1e-3), `differs`, `refused`
- * (and why), `crash` (an error that is none of our own, or a process that ended). A model that ONNX Runtime does not run,
- * or that takes no image alone, is counted apart. Sides that a model leaves open are SIDE. Each model has a process of its own.
+ * The outcomes for each plan are: `agrees` (the largest difference of an output, divided by its largest value, is at most
+ * 1e-3), `differs`, `refused` (and why), `crash` (an error that is not ours, or a process that ended). Models that ONNX
+ * Runtime does not run, or whose only input is not an image, are counted separately. If a model leaves its height and
+ * width open, they are SIDE. Each model runs in its own process.
  */
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -87,7 +88,7 @@ async function compareOne(path) {
 const say = (result) => console.log(JSON.stringify(result));
 const isOurs = (error) => error instanceof JpegDomainError;
 
-/** Smooth, as photographs are, with a little noise; the same each time. */
+/** Smooth like a photograph, with a little noise; the same in every run. */
 function noise(length) {
   let state = 1;
   return Float32Array.from({ length }, (_, at) => {
@@ -108,7 +109,7 @@ async function run(graph, tensor) {
   }
 }
 
-/** The largest difference of two tensors over the largest value; whole numbers and text are equal or not. */
+/** The largest difference between two tensors, divided by the largest value; whole numbers and text are equal or not. */
 function differenceOf(expected, found) {
   if (expected.dims.join() !== found?.dims.join()) return Number.POSITIVE_INFINITY;
   const [a, b] = [expected.data, found.data];

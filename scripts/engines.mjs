@@ -1,6 +1,6 @@
 /**
- * What the library does in whatever engine runs this script: codec, conversion, and models on one and on two threads.
- * Prints the results as one JSON object, which is the same everywhere, or fails.
+ * Runs the library in the engine that runs this script: codec, conversion, and models on one and two threads. Prints the
+ * results as one JSON object, which must be the same in every engine.
  *   node scripts/engines.mjs      deno run -A scripts/engines.mjs      bun scripts/engines.mjs
  */
 import { readFile } from "node:fs/promises";
@@ -16,7 +16,7 @@ const again = readCoefficients(writeCoefficients(image, { progressive: false }))
 const sum = ({ components }) =>
   components.map(({ coefficients }) => coefficients.reduce((all, value, at) => all + value * (at % 97), 0));
 if (`${sum(again)}` !== `${sum(image)}`)
-  throw new Error("the coefficients changed on their way through a file");
+  throw new Error("the coefficients changed when they were written and read again");
 
 const spatial = await readFile(new URL("../models/mnist-resnet.onnx", import.meta.url));
 const models = { spatial, fused: convert(spatial), blockwise: convert(spatial, { plan: "blockwise" }) };

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tries the library in other engines than the Node on the path, all from the npm registry: Deno, Bun, npm 10 and 12, and
-# the tests that depend on the engine in Node 22. The library has to be built. Arguments, if any, are the tests' files.
+# Tries the library in other engines, all from the npm registry: Deno, Bun, npm 10 and 12, and Node 22 with the tests that
+# depend on the engine. Build the library first. Arguments, if any, are the test files.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -15,7 +15,7 @@ install() { # INTO PACKAGES...
 }
 install engines "node-linux-$arch@22" "@oven/bun-linux-$arch@1" "@deno/linux-$arch-glibc@2"
 install npm10 npm@10
-# It takes Node 22, and is no worse for being installed by another.
+# npm 12 needs Node 22, but another npm can install it.
 install npm12 npm@12
 
 engines=$folder/engines/node_modules
@@ -36,6 +36,6 @@ PATH="$folder/npm10/node_modules/.bin:$PATH" vitest test/package.test.ts
 echo "Node 22 with npm 12:"
 export PATH="$folder/npm12/node_modules/.bin:$node22:$PATH"
 if [ "$#" -gt 0 ]; then vitest "$@"; else
-  # All but what only computes, and takes long: there the engine makes no difference.
+  # All but long tests that only compute: the engine makes no difference to them.
   vitest --exclude 'test/{train,main-job,report,tensorflow,models,blockwise,convert}*.test.ts'
 fi

@@ -1,11 +1,11 @@
 /**
- * A long run of test/onnx-fuzz.test.ts: mutated ONNX models, as bytes and as what the format says they are, each through
- * `readOnnx` and then `convert` (every plan and input) or what `inspect` does.
+ * A long run of test/onnx-fuzz.test.ts: ONNX models, mutated as bytes and as protobuf fields. Each goes through `readOnnx`,
+ * and then through `convert` (every plan and input) or `inspect`.
  *
  *   node scripts/fuzz-onnx.mjs [MODELS = 1000000] [first seed = 1000]
  *
- * Each process takes 20,000 models with one seed. One that ends, hangs, takes too much memory or throws another error than
- * our own is told with its seed and the model in base64, and the run goes on; it ends with their number.
+ * Each process takes 20,000 models with one seed. If a process ends, hangs, takes too much memory or throws an error that
+ * is not ours, this prints its seed and the model in base64, and goes on. At the end it prints the number of failures.
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -36,6 +36,6 @@ for (let done = 0; done < models; done += PER_PROCESS) {
   totals.converted += converted;
   totals.refused += refused;
   const seconds = Math.round((Date.now() - start) / 1000);
-  console.log(`${converted + refused} of seed ${seed}, ${seconds} s, in all ${JSON.stringify(totals)}`);
+  console.log(`${converted + refused} with seed ${seed}, ${seconds} s, in total ${JSON.stringify(totals)}`);
 }
 process.exitCode = totals.failures > 0 ? 1 : 0;

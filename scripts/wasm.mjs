@@ -1,6 +1,6 @@
 /**
- * Compiles each program in AssemblyScript to WebAssembly, and writes it as a module that holds its bytes as base64: the
- * package then needs no fetch and no file path, in Node or in a page.
+ * Compiles each AssemblyScript program to WebAssembly, and writes it as a module that contains its bytes as base64. So the
+ * package needs no fetch and no file path, in Node or in a page.
  *
  *   ROOM/assembly/NAME.ts  →  ROOM/generated/NAME.ts    for every ROOM/NAME in PROGRAMS
  */

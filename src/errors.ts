@@ -1,7 +1,7 @@
 /**
- * The base of every error this package throws on purpose: bad input, an impossible request, a limit reached.
- * The message is one line that says what was found, where, and what was expected; subclasses add the same facts
- * as fields. Anything else that is thrown is a bug.
+ * The base of every error that this package throws on purpose: bad input, an impossible request, a limit reached. The
+ * message is one line that says what was found, where, and what was expected. Subclasses add the same facts as fields.
+ * Any other error is a bug.
  */
 export class JpegDomainError extends Error {
   override name = "JpegDomainError";
@@ -10,7 +10,7 @@ export class JpegDomainError extends Error {
   }
 }
 
-/** A message may hold names from a file, of any length and with line breaks. */
+/** A message may contain names from a file, of any length and with line breaks. */
 const LONGEST = 800;
 
 function oneLine(message: string): string {

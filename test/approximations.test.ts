@@ -1,4 +1,4 @@
-/** What `asm:N` and `apx:N` cannot approximate is counted and told, and refused where it is all. */
+/** Activations that `asm:N` and `apx:N` cannot approximate are reported. If none can be approximated, it is an error. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -159,15 +159,15 @@ describe("relu as an option", () => {
 const REFUSAL =
   "relu asm:10 would approximate no activation of this model under plan fused (left exact: 2 Clip); expected relu exact";
 
-test("a model of which nothing could be approximated is refused, when converted and when loaded", async () => {
-  // Whole blocks cannot be told from their borders where the size is not known.
+test("a model without an activation that can be approximated is refused, when converted and when loaded", async () => {
+  // If the size is unknown, so is whether the border is inside a block.
   const graph = network([RELU6, RELU6], "H");
   expect(() => convertGraph(graph, { relu: { asm: 10 } })).toThrow(REFUSAL);
   expect(() => convertGraph(graph, { relu: { asm: 14 } })).not.toThrow();
   await expect(loadModel(writeOnnx(graph), { relu: { asm: 10 } })).rejects.toThrow(REFUSAL);
 });
 
-test("the commands tell it in one line", () => {
+test("the commands say so in one line", () => {
   const folder = mkdtempSync(join(tmpdir(), "approximations-"));
   const [model, made] = ["in.onnx", "out.onnx"].map((name) => join(folder, name)) as [string, string];
   // The slopes of the last one are computed.

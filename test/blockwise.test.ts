@@ -39,10 +39,10 @@ function padded(planes: Float32Array, [n, c, height, width]: number[], beyond: (
   return { data, shape };
 }
 
-/** The outputs of a converted network, by plan `blockwise` if no other is given, and where its nodes went. */
+/** The outputs of a converted network (plan `blockwise` by default), and the domains of its nodes. */
 async function converted(graph: Graph, planes: Float32Array, shape: number[], options: ConvertOptions = {}) {
   const { graph: made, report } = convertGraph(graph, { plan: "blockwise", ...options });
-  // What stands in the last blocks beyond the image must not matter.
+  // Values beyond the image in the last blocks must not matter.
   const whole = padded(planes, shape, () => 3);
   const packed = compress(whole.data, whole.shape, options.table ? { table: options.table } : {});
   return { data: await run(made, packed.data, packed.shape), report };
@@ -56,7 +56,7 @@ const imageShape = (graph: Graph, batch: number) => [
   ...((graph.inputs[0]?.shape ?? []).slice(1) as number[]),
 ];
 
-/** The graph with a pooling, for which there is no rule, behind every other feature map or so. */
+/** The graph with poolings, which have no rule, after about every other feature map. */
 function withIslands(graph: Graph, seed: number): Graph {
   const facts = inferShapes(graph);
   const random = lehmer(seed);
@@ -99,7 +99,7 @@ describe("random networks over maps of any side", () => {
       }),
       { numRuns: 250, seed: 1957 },
     );
-    // Every way to carry out a convolution has been taken.
+    // Every algorithm for convolutions was used.
     for (const way of ["dense", "factored", "pointwise", "shared"])
       expect(ways.get(way), way).toBeGreaterThan(10);
   });
@@ -299,7 +299,7 @@ describe("plan blockwise", () => {
     );
   const operations = (graph: Graph) => convertGraph(graph, { plan: "blockwise" }).cost.multiplyAdds;
 
-  test("leaves the coefficients at an operator without rule and comes back after it, and says why", async () => {
+  test("leaves the coefficients at an operator without a rule, re-enters after it, and says why", async () => {
     const graph = oneNode(
       (g, x) => {
         const y = g.node("Relu", [g.node("Conv", [x, weight(g, 4, 3, 3, 3)], pad)]);
@@ -322,7 +322,7 @@ describe("plan blockwise", () => {
       ["Add", "coefficients", "re-enters with input 1"],
     ]);
     expect(report[2]?.node).toBe("pool");
-    // The pooled pixels are convolved as they are; only what that makes is compressed: 128 multiplications a pixel.
+    // The pooled pixels are convolved as pixels; only the result is compressed: 128 multiplications per pixel.
     const compression = 128 * 4 * 16 * 16;
     expect(report[2]?.multiplyAdds).toBe(0);
     expect(report[3]?.multiplyAdds).toBe(4 * 4 * 9 * 9 * 10);
@@ -331,7 +331,7 @@ describe("plan blockwise", () => {
     expect(largestDifference(data, await run(graph, planes, [1, 3, 18, 21]))).toBeLessThan(1e-5);
   });
 
-  test("comes back only for what coefficients are for", async () => {
+  test("re-enters only for operators that gain from coefficients", async () => {
     const between = (make: (g: GraphBuilder, x: string) => string) =>
       oneNode((g, x) => pool(g, make(g, pool(g, x))), [3, 32, 32], [3, 8, 8]);
     const alone = between((g, x) => g.node("Conv", [x, weight(g, 3, 3, 3, 3)], pad));
@@ -353,7 +353,7 @@ describe("plan blockwise", () => {
     expect(operations(two)).toBe(operations(alone) + 2 * 128 * 3 * 16 * 16);
   });
 
-  test("takes the pixels that an operator makes to one without rule as they are", () => {
+  test("passes pixels from one operator without a rule to the next", () => {
     const graph = oneNode(
       (g, x) => pool(g, g.node("Relu", [g.node("Conv", [x, weight(g, 3, 3, 3, 3)], pad)])),
       [3, 32, 32],
@@ -368,7 +368,7 @@ describe("plan blockwise", () => {
     expect(report[2]?.multiplyAdds).toBe(0);
   });
 
-  test("comes back after a change of shape, to a convolution, whose input is an image", async () => {
+  test("re-enters after a change of shape at a convolution, whose input is an image", async () => {
     const graph = oneNode(
       (g, x) => {
         const rows = g.node("Reshape", [x, g.ints([0, 3, 288])]);
@@ -420,7 +420,7 @@ describe("plan blockwise", () => {
       x: (_, x) => x,
       zeros: (g) => g.floats(new Array(2 * batch * side).fill(0), [batch, 2, side, 1]),
       constant: (g) => g.constant("c", float32(uniform(3, batch * side, -1, 1), [batch, 1, side, 1])),
-      // Too many to be taken for a constant.
+      // Too many values to count as a constant.
       computed: (g) => g.node("ConstantOfShape", [g.ints([batch, 50, side, 1])]),
       ones: (g) =>
         g.node("ConstantOfShape", [g.ints([batch, 50, side, 1])], {
@@ -439,7 +439,7 @@ describe("plan blockwise", () => {
     expect(largestDifference(data, await run(graph, planes, image))).toBeLessThan(1e-5);
   });
 
-  test("leaves gates, of one number a channel, alone", () => {
+  test("leaves gates, which have one number per channel, alone", () => {
     const graph = oneNode(
       (g, x) => {
         const squeezed = g.node("GlobalAveragePool", [x]);
@@ -453,7 +453,7 @@ describe("plan blockwise", () => {
     expect(approximations(report)).toEqual({ approximate: 0, exact: 0, exactByOperator: {} });
   });
 
-  test("transforms once for several operators on single pixels in a row", () => {
+  test("transforms once for several consecutive operators on single pixels", () => {
     const graph = oneNode(
       (g, x) => {
         const erf = g.node("Erf", [g.node("Div", [x, g.floats([Math.SQRT2], [])])]);
@@ -466,7 +466,7 @@ describe("plan blockwise", () => {
     expect(operations(graph)).toBe(4 * 128 * 2 * 16 * 16);
   });
 
-  test("leaves a pooling to pixels whose last window runtimes do not agree on", async () => {
+  test("keeps a pooling on pixels if runtimes do not agree on its last window", async () => {
     const attributes = { kernel_shape: [2, 2], strides: [3, 3], pads: [1, 1, 1, 1], ceil_mode: 1 };
     const graph = oneNode((g, x) => g.node("AveragePool", [x], attributes, "here"), [2, 10, 10], [2, 4, 4]);
     const { report } = convertGraph(graph, { plan: "blockwise" });

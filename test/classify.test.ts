@@ -47,7 +47,7 @@ interface Result {
   stderr: string;
 }
 
-/** Runs the command; `interrupt` tells, every few milliseconds, whether it is time for the one Ctrl-C. */
+/** Runs the command. Every few milliseconds `interrupt` says whether to press Ctrl-C, once. */
 function jpegDomain(args: string[], interrupt?: (stderr: string) => boolean): Promise<Result> {
   const child = spawn(process.execPath, [MAIN, ...args], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
   let [stdout, stderr] = ["", ""];
@@ -139,7 +139,7 @@ describe("classify", () => {
     }
   });
 
-  test("says each thing that is off in one line", async () => {
+  test("reports each wrong argument in one line", async () => {
     await writeFile(join(folder, "short.txt"), "zero\none\n");
     await writeFile(join(folder, "long.txt"), "background\n0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n");
     const gray = readCoefficients(await readFile(join(folder, "digits/a.jpg")));
@@ -181,7 +181,7 @@ describe("classify", () => {
     );
   });
 
-  test("a file smaller than the crop has black around it, where nothing enlarges it", async () => {
+  test("a file smaller than the crop gets a black border, unless it is enlarged", async () => {
     const config = { do_resize: false, do_center_crop: true, crop_size: 32, do_normalize: false };
     await writeFile(join(folder, "preprocessor_config.json"), JSON.stringify(config));
     const graph = readOnnx(await readFile(MODEL));
@@ -246,7 +246,7 @@ describe("interrupted work", () => {
     expect(refused.code).toBe(1);
     expect(refused.stderr).toMatch(/^error: parts\.jsonl: it already has results; --resume continues/m);
 
-    // As a kill in the middle of a line leaves it.
+    // The state after a kill in the middle of a line.
     await appendFile(join(folder, "parts.jsonl"), '{"file":"many/1');
     const second = await jpegDomain([...args, "--resume"]);
     expect(second.code).toBe(1);
@@ -256,7 +256,7 @@ describe("interrupted work", () => {
     );
     expect(parts).toBe(expected);
 
-    // A file that failed is tried again, and has one line whatever comes of it.
+    // A failed file is tried again, and has one line whatever the result.
     const third = await jpegDomain([...args, "--resume"]);
     expect(third.stderr).toMatch(/^800 of 800 files, 1 failed$/m);
     const sorted = (text: string) => text.split("\n").sort();
@@ -275,8 +275,8 @@ describe("interrupted work", () => {
     expect(after?.top).toEqual(before?.top);
   });
 
-  test("ends quietly where the reader of its output does, whatever its threads are at", async () => {
-    // Lines for more than a pipe and its reader hold, so that it cannot end before the reader does.
+  test("ends quietly when the reader of its output does, whatever its threads are doing", async () => {
+    // More lines than a pipe and its reader can hold, so that it cannot end before the reader does.
     const args = [MAIN, "classify", MODEL, "many", "--jsonl", "--top", "10", "--threads", "2", ...NOTEBOOK];
     const child = spawn(process.execPath, args, { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
     let stderr = "";
@@ -291,7 +291,7 @@ describe("interrupted work", () => {
     expect(Number(done)).toBeLessThan(800);
   });
 
-  test("results of another model or other options are not gone on with, and stay", async () => {
+  test("results of another model or other options are not continued, and stay", async () => {
     await writeFile(join(folder, "letters.txt"), "abcdefghij".split("").join("\n"));
     await classify("digits/a.jpg", "--out", "kept.jsonl");
     const kept = await readFile(join(folder, "kept.jsonl"), "utf8");
@@ -314,14 +314,14 @@ describe("interrupted work", () => {
       expect(code).toBe(1);
       expect(await readFile(join(folder, "kept.jsonl"), "utf8")).toBe(kept);
     }
-    // Other files are.
+    // Results of other files are continued.
     expect((await classify("digits", "--out", "kept.jsonl", "--resume")).code).toBe(0);
     const more = await readFile(join(folder, "kept.jsonl"), "utf8");
     expect(more.startsWith(kept)).toBe(true);
     expect(parse(more)).toHaveLength(5);
   });
 
-  test("a file of something else is not gone on with", async () => {
+  test("a file with other content is not continued", async () => {
     await writeFile(join(folder, "other.jsonl"), '{"name":1}\n');
     const { code, stderr } = await classify("digits", "--out", "other.jsonl", "--resume");
     expect(stderr).toContain('error: other.jsonl: line 1 is not a result, expected {"file": …}');
@@ -330,7 +330,7 @@ describe("interrupted work", () => {
   });
 });
 
-test("compare runs sharp and the spatial model beside ours", async () => {
+test("compare runs sharp and the spatial model, and ours", async () => {
   const args = ["compare", MODEL, "digits", "bad.jpg", "--rounds", "2", "--json", ...NOTEBOOK];
   const { code, stdout } = await jpegDomain(args);
   const result = JSON.parse(stdout) as Record<string, unknown> & { files: Line[] };
@@ -342,8 +342,8 @@ test("compare runs sharp and the spatial model beside ours", async () => {
   expect(code).toBe(1);
 });
 
-test("compare that is interrupted tells what it has", async () => {
-  // Of a model that does not say how images are prepared, it says so when it begins.
+test("an interrupted compare prints its results so far", async () => {
+  // If a model does not say how images are prepared, compare says so when it starts.
   const graph = readOnnx(await readFile(MODEL));
   graph.metadata.clear();
   await writeFile(join(folder, "old.onnx"), writeOnnx(graph));

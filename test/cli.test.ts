@@ -31,7 +31,7 @@ interface Result {
   stderr: string;
 }
 
-/** Runs the command; `interrupt` is a text on standard error that is answered with Ctrl-C. */
+/** Runs the command. When `interrupt` appears on standard error, presses Ctrl-C. */
 function jpegDomain(args: string[], { cwd = folder, interrupt = "" } = {}): Promise<Result> {
   const child = spawn(process.execPath, [MAIN, ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] });
   let [stdout, stderr, interrupted] = ["", "", false];
@@ -48,7 +48,7 @@ function jpegDomain(args: string[], { cwd = folder, interrupt = "" } = {}): Prom
   });
 }
 
-/** The one JSON object that is all of the standard output. */
+/** The single JSON object on standard output. */
 function json({ code, stdout, stderr }: Result): Record<string, unknown> {
   expect(code, stderr).toBe(0);
   expect(stdout.endsWith("}\n")).toBe(true);
@@ -89,7 +89,7 @@ describe("convert and eval", () => {
     expect(Math.abs((exact.meanLoss as number) - loss / 256)).toBeLessThan(1e-5);
   });
 
-  test("tell people the same in a few lines", LIMIT, async () => {
+  test("print the same for people in a few lines", LIMIT, async () => {
     const out = join(folder, "asm.onnx");
     const converted = await jpegDomain(["convert", PYTORCH, out, "--relu", "asm:6", "--plan", "blockwise"]);
     expect(converted).toMatchObject({ code: 0, stderr: "" });
@@ -141,7 +141,7 @@ describe("models", () => {
     },
   );
 
-  test("answers of other weights in those files are not mixed by classify --resume", LIMIT, async () => {
+  test("classify --resume does not mix results if the weights in those files changed", LIMIT, async () => {
     const model = await apart("weights");
     await writeFile(join(folder, "gray.jpg"), picture(32, 32));
     const command = ["classify", model, "gray.jpg", "--out", "weights.jsonl"];
@@ -156,7 +156,7 @@ describe("models", () => {
     );
   });
 
-  test("that point out of their folder, by path or by link, are refused in a line", LIMIT, async () => {
+  test("with files outside their folder, by path or by link, are refused in one line", LIMIT, async () => {
     const upwards = await jpegDomain(["inspect", await apart("upwards", "../secret.bin")]);
     expect(upwards).toMatchObject({ code: 1, stdout: "" });
     expect(upwards.stderr).toMatch(/^error: .*expected a path inside the model's folder\n$/);
@@ -175,7 +175,7 @@ describe("models", () => {
       );
   });
 
-  test("are told layer by layer, as a table", LIMIT, async () => {
+  test("are shown layer by layer, as a table", LIMIT, async () => {
     const { code, stdout } = await jpegDomain(["inspect", PYTORCH, "--relu", "asm:6"]);
     expect(code).toBe(0);
     expect(stdout).toMatch(
@@ -198,7 +198,7 @@ describe("train", () => {
     data = await writeImageSet(join(folder, "digits"), 200, 40);
   });
 
-  test("learns, says how well, and keeps a checkpoint to resume from", LIMIT, async () => {
+  test("learns, prints the accuracy, and keeps a checkpoint to resume from", LIMIT, async () => {
     const cwd = await place("learns");
     const run = [
       ...["train", "--data", data, "--limit", "60", "--epochs", "2", "--batch", "10"],
@@ -290,7 +290,7 @@ describe.concurrent("work that cannot be done: one line, exit status 1:", () => 
   });
 
   const MODEL = PYTORCH;
-  /** Folders that cannot be made below one that is there. */
+  /** Folders that cannot be made inside an existing one. */
   const NO_FOLDERS = [
     ["convert", MODEL, "/proc/none/below/out.onnx"],
     ["coefficients", "photo.jpg", "--out", "/proc/none/below/photo.npz"],
@@ -354,7 +354,7 @@ describe.concurrent("work that cannot be done: one line, exit status 1:", () => 
     [["demo", "--model", "picture.png", "--data", "whole-set"], /not an ONNX model/],
   ])("%j", LIMIT, async (args, message) => {
     const { code, stdout, stderr } = await jpegDomain(args);
-    // Progress may come before it.
+    // There may be progress lines before it.
     const lines = stderr.trimEnd().split("\n");
     const errors = lines.filter((line) => !/^(epoch|train|eval) |: \d+ training and/.test(line));
     expect(errors, stderr).toEqual([lines.at(-1)]);

@@ -1,6 +1,6 @@
 /**
- * CMYK and YCCK files: red, green and blue as PIL makes them, in levels of 0 to 255. PIL takes the inks as inverted
- * whatever the markers say; Adobe's marker tells CMYK from YCCK.
+ * CMYK and YCCK files: red, green and blue as in PIL, in levels of 0 to 255. PIL takes the inks as inverted whatever the
+ * markers say; Adobe's marker distinguishes CMYK from YCCK.
  */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -20,10 +20,10 @@ const GRAY: Preprocess = { ...PLAIN, channels: "grayscale", mean: [0], std: [1] 
 const path = (name: string) => fileURLToPath(new URL(`cases/jpeg/${name}`, import.meta.url));
 const load = (name: string) => new Uint8Array(readFileSync(path(name)));
 
-/** What Adobe's marker says of the colours; undefined: the file has no such marker. */
+/** The colour transform in Adobe's marker; undefined if the file has no such marker. */
 type Transform = 0 | 1 | 2 | undefined;
 
-/** The file with another transform in Adobe's marker, or without the marker. */
+/** The file with a different transform in Adobe's marker, or without the marker. */
 function marked(file: Uint8Array, transform: Transform): Uint8Array {
   const at = Buffer.from(file).indexOf("Adobe");
   if (transform === undefined)
@@ -35,7 +35,7 @@ function marked(file: Uint8Array, transform: Transform): Uint8Array {
 
 type Factors = [horizontal: number, vertical: number];
 
-/** A file of four components of these sampling factors. */
+/** A file of four components with these sampling factors. */
 function fourComponents(width: number, height: number, factors: Factors[], progressive: boolean): Uint8Array {
   const maxX = Math.max(...factors.map(([x]) => x));
   const maxY = Math.max(...factors.map(([, y]) => y));
@@ -123,7 +123,7 @@ const TRANSFORMS: [name: string, transform: Transform][] = [
   ["no marker", undefined],
 ];
 
-describeWith(PYTHON !== undefined, "PIL and NumPy", "as PIL has them", () => {
+describeWith(PYTHON !== undefined, "PIL and NumPy", "as in PIL", () => {
   test.each(KINDS)("%s", (_, factors, progressive) => {
     const [width, height] = [53, 37];
     const file = fourComponents(width, height, factors, progressive);
@@ -163,7 +163,7 @@ describeWith(PYTHON !== undefined, "PIL and NumPy", "as PIL has them", () => {
   });
 });
 
-test.each([1, 2, 3, 4, 5, 6, 7, 8])("at %i/8 WebAssembly gives what the definition says", (scale) => {
+test.each([1, 2, 3, 4, 5, 6, 7, 8])("at %i/8 WebAssembly agrees with the reference", (scale) => {
   for (const [name, factors, progressive] of KINDS)
     for (const [what, transform] of TRANSFORMS) {
       const jpeg = marked(fourComponents(96, 64, factors, progressive), transform);

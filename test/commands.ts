@@ -1,4 +1,4 @@
-/** Runs the command as a process of its own. */
+/** Runs the command as a separate process. */
 import { spawn } from "node:child_process";
 import { MAIN } from "./terminal.js";
 
@@ -12,11 +12,11 @@ export interface Ended {
 
 export interface RunOptions {
   cwd: string;
-  /** A file or descriptor for standard output in place of a pipe. */
+  /** A file or descriptor for standard output, in place of a pipe. */
   stdout?: number;
-  /** Words of a shell's command line before it, such as `ulimit -f 8;`. */
+  /** Shell words before the command, such as `ulimit -f 8;`. */
   before?: string;
-  /** After so many milliseconds it is killed, and `signal` tells. */
+  /** The process is killed after this many milliseconds; `signal` then says so. */
   timeout?: number;
 }
 
@@ -59,6 +59,6 @@ export function jpegDomain(args: readonly string[], options: RunOptions): Promis
   });
 }
 
-/** The one line that tells what failed; progress and what was assumed may come before it. */
+/** The lines that start with "error"; progress and assumptions may come before them. */
 export const errorsIn = ({ stderr }: Pick<Ended, "stderr">): string[] =>
   stderr.split("\n").filter((line) => line.startsWith("error") || /^\s+at |^[A-Z]\w*Error/.test(line));

@@ -1,4 +1,4 @@
-/** What `convert` with `input: 'jpeg'` makes of a network, and says of it. */
+/** `convert` with `input: 'jpeg'`: the converted network, and the report about it. */
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { Tensor } from "onnxruntime-node";
@@ -45,7 +45,7 @@ describe("the preprocessing", () => {
     return () => convertGraph(graph, { ...options, input: "jpeg", preprocess });
   };
 
-  test.each(PLANS)("of which no image could come out at the network's size is refused, plan %s", (plan) => {
+  test.each(PLANS)("that cannot give the network's size is refused, plan %s", (plan) => {
     const fixed = network(224, 224, 16);
     const { crop: _, ...whole } = TORCHVISION;
     const uncropped = { ...whole, resize: { shortestEdge: 223 } };
@@ -58,17 +58,17 @@ describe("the preprocessing", () => {
     const pad = { top: 2, left: 2, bottom: 2, right: 2 };
     expect(refused(fixed, { pad }, { plan })).toThrow("gives images of height 228, the network takes 224");
     expect(refused(fixed, { resize: { shortestEdge: 224 } }, { plan })).not.toThrow();
-    // Black pixels are put around it.
+    // A crop larger than the image gets a black border.
     expect(refused(network("H", "W", 16), { resize: { shortestEdge: 100 } }, { plan })).not.toThrow();
   });
 
-  test("gives a network of any size its own", () => {
+  test("gives a network of open size the crop's size", () => {
     const preprocess = { ...TORCHVISION, resize: { shortestEdge: 48 }, crop: { height: 48, width: 40 } };
     const options = { plan: "blockwise", input: "jpeg", preprocess } as const;
     const domains = (graph: Graph) => convertGraph(graph, options).report.map(({ domain }) => domain);
     expect(domains(network("H", "W", 8))).toEqual(domains(network(48, 40, 8)));
     expect(domains(network("H", "W", 8))).toContain("coefficients");
-    // What depends on the size is known before constants are folded.
+    // The size is set before constants are folded, so constants may depend on it.
     const same = (height: Dimension, width: Dimension) => {
       const g = new GraphBuilder("resized");
       const x = g.input("image", "float32", ["N", 3, height, width]);
@@ -92,7 +92,7 @@ describe("the report", () => {
     const why = "pixels are rounded, clamped to 0..255 and resized between a file and the network";
     expect(lines(jpeg)).toEqual([
       "domains   0 of 9 operators on coefficients",
-      `entrance  Conv embed: no transform folds into it: ${why}`,
+      `first     Conv embed: no transform folds into it: ${why}`,
     ]);
     const anew = `; the image's coefficients are computed anew: ${why}`;
     expect(lines({ ...jpeg, plan: "blockwise" })[1]).toMatch(/^entrance {2}Conv embed: /);
@@ -103,7 +103,7 @@ describe("the report", () => {
     );
   });
 
-  test("counts what the network multiplies", () => {
+  test("counts the network's multiply-adds", () => {
     const { cost, report, graph } = convertGraph(network(64, 64, 8), jpeg);
     const expected = 8 * 3 * 64 * 64 + 8 * 8 + 4 * 8 * 9 * 25;
     expect(cost.multiplyAdds).toBe(expected);
@@ -111,7 +111,7 @@ describe("the report", () => {
     expect(readMetadata(graph)?.multiplyAdds).toBe(expected);
   });
 
-  test("names the first operator that needs pixels, not one on vectors, and counts those that come back", () => {
+  test("names the first operator that needs pixels, not one on vectors, and counts re-entries", () => {
     expect(lines({ plan: "blockwise" }).slice(2)).toEqual([
       "boundary  MaxPool pool: no rule for this operator on coefficients",
       "re-enter  1 of them, after operators on pixels",
@@ -119,7 +119,7 @@ describe("the report", () => {
   });
 });
 
-test("a ReLU to be approximated is, with fused as well", async () => {
+test("an approximated ReLU gives the same outputs with plan fused", async () => {
   const bytes = await readFile(MODEL);
   const { files } = await mnistJpegs(4, 90);
   const size = { height: 32, width: 32 };
@@ -147,7 +147,7 @@ test("a ReLU to be approximated is, with fused as well", async () => {
   const [approximate, spatial] = [await model.run(files), await exact.run(files)];
   for (const [i, { outputs }] of approximate.entries()) {
     const same = outputs?.logits?.data as Float32Array;
-    // Samples that fall near a half are rounded otherwise here and there, and the mask jumps.
+    // A few samples near a half are rounded differently, and the mask flips there.
     expect(largestDifference(same, found[i] as Float32Array)).toBeLessThan(1.5);
     const own = spatial[i]?.outputs?.logits?.data as Float32Array;
     expect(largestDifference(own, found[i] as Float32Array)).toBeGreaterThan(3);
@@ -155,7 +155,7 @@ test("a ReLU to be approximated is, with fused as well", async () => {
   for (const opened of [model, exact]) await opened.close();
 });
 
-test("what the options leave open is as usual for the network's size, and told", async () => {
+test("preprocessing that the options leave open is the default for the network's size, and reported", async () => {
   const silent = readOnnx(await readFile(MODEL));
   silent.metadata.clear();
   const bytes = writeOnnx(silent);
@@ -173,7 +173,7 @@ test("what the options leave open is as usual for the network's size, and told",
   expect(assumed).toContain("assumed resize to 32x32");
   const whole = { ...NOTEBOOK, resample: "bilinear" as const, resize: { height: 32, width: 32 } };
   expect(convertGraph(readOnnx(bytes), { input: "jpeg", preprocess: whole }).assumed).toBeUndefined();
-  // The same as loadModel takes the spatial model to be prepared.
+  // loadModel assumes the same for the spatial model.
   const model = await loadModel(bytes, {
     threads: 1,
     preprocess: { mean: NOTEBOOK.mean, std: NOTEBOOK.std },
@@ -182,7 +182,7 @@ test("what the options leave open is as usual for the network's size, and told",
   await model.close();
 });
 
-test("inspect tells what becomes of a model that takes JPEG files", async () => {
+test("inspect describes a model that takes JPEG files", async () => {
   const graph = readOnnx(await readFile(MODEL));
   const summary = summarizeModel(graph, { input: "jpeg" });
   expect(modelLines(summary)[1]).toBe("image 1x32x32; conversion with input jpeg, plan fused, ReLU exact:");

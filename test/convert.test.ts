@@ -27,7 +27,7 @@ import reference from "./reference/reference.json" with { type: "json" };
 const PYTORCH = readFileSync(new URL("reference/mnist-resnet-pytorch.onnx", import.meta.url));
 const SHIPPED = readFileSync(new URL("../models/mnist-resnet.onnx", import.meta.url));
 const CLASSES = 10;
-/** Other test files run at the same time: threads that wait for each other would only stand in their way. */
+/** Other test files run at the same time, so threads that wait for each other would slow them down. */
 const ONE_THREAD = { intraOpNumThreads: 1 };
 
 let images: LabelledImages;
@@ -48,14 +48,14 @@ const predictions = (logits: Float32Array) =>
     return row.indexOf(Math.max(...row));
   });
 
-/** The images on which some logit is further than `tolerance` from the other's. */
+/** The number of images with a logit that differs by more than `tolerance`. */
 const apart = (a: Float32Array, b: Float32Array, tolerance: number) =>
   Array.from({ length: a.length / CLASSES }, (_, i) => i).filter((i) => {
     const row = [CLASSES * i, CLASSES * (i + 1)] as const;
     return !(largestDifference(a.subarray(...row), b.subarray(...row)) <= tolerance);
   });
 
-/** What PyTorch gives on the first 256 test images, and on how many of them a ReLU's mask may flip. */
+/** PyTorch's logits for the first 256 test images, and on how many of them a ReLU's mask may flip. */
 const RELUS = [
   { relu: "exact", file: "asm14_logits.npy", mayDiffer: 0 },
   { relu: { asm: 10 }, file: "asm10_logits.npy", mayDiffer: 2 },
@@ -78,7 +78,7 @@ describe("the PyTorch export", () => {
     { timeout: 300_000 },
     async ({ plan, relu, file, mayDiffer }) => {
       const { data } = readNpy(file);
-      // ONNX Runtime would make all operators of `exploded` at once, 6 GB; without optimisation, as each is needed.
+      // ONNX Runtime would make all operators of `exploded` at once, 6 GB. Without optimisation it makes each when needed.
       const session = await openSession(
         convert(PYTORCH, { plan, relu }),
         plan === "exploded" ? { ...ONE_THREAD, graphOptimizationLevel: "disabled" } : ONE_THREAD,
@@ -159,7 +159,7 @@ const tables = fc.constantFrom(...TABLES);
 describe("random networks", () => {
   const seed = 20181105;
 
-  test("converted by every plan give the outputs of the spatial one", { timeout: 300_000 }, () =>
+  test("converted with every plan give the outputs of the spatial one", { timeout: 300_000 }, () =>
     fc.assert(
       fc.asyncProperty(recipes, tables, async (recipe, table) => {
         for (const plan of PLAN_NAMES) {
@@ -171,7 +171,7 @@ describe("random networks", () => {
     ),
   );
 
-  test("with APX give those of one that projects before each ReLU", { timeout: 300_000 }, () => {
+  test("with APX give the outputs of a network that projects before each ReLU", { timeout: 300_000 }, () => {
     const ns = fc.integer({ min: 0, max: 14 });
     return fc.assert(
       fc.asyncProperty(recipes, tables, ns, async (recipe, table, n) => {
@@ -225,7 +225,7 @@ describe("ReLU", () => {
       const packed = compress(planes, shape);
       for (let n = 0; n <= 14; n++) {
         const low = lowFrequencies(planes, n);
-        // Where the projection is all but 0, rounding decides: those pixels are left out.
+        // Where the projection is almost 0, rounding decides, so these pixels are left out.
         const decided = planes.map((_, i) => Number(Math.abs(low[i] as number) > 1e-5));
         const masks = { asm: 0, apx: 0 };
         for (const kind of ["asm", "apx"] as const) {
@@ -325,7 +325,7 @@ describe("a converted file", () => {
     }
   });
 
-  test("keeps its values apart, whatever those of the model are called", async () => {
+  test("keeps names unique, whatever the model's values are called", async () => {
     const rename = (graph: Graph, names: string[]): Graph => {
       const used = graph.nodes.flatMap(({ outputs }) => outputs);
       const outputs = graph.outputs.map(({ name }) => name);
@@ -342,7 +342,7 @@ describe("a converted file", () => {
         })),
       };
     };
-    // Any value that conversion makes may have the name of one of the model's.
+    // Any name that conversion makes may already be in the model.
     let tried = 0;
     for (const plan of PLAN_NAMES) {
       const g = new GraphBuilder("tail");
@@ -383,7 +383,7 @@ describe("the ONNX checker", () => {
     );
 
   test.skipIf(found === undefined && process.env.CI !== "true")(
-    "accepts what every plan makes",
+    "accepts the files of every plan",
     { timeout: 300_000 },
     () => {
       expect(found, "CI needs a python3 with the package onnx (Debian: python3-onnx)").toBeDefined();
@@ -443,7 +443,7 @@ describe("batch normalisation", () => {
     return g.node("Conv", [x, weight], { pads: [1, 1, 1, 1] });
   };
 
-  test("stays where something else reads the convolution, or where there is none before it", async () => {
+  test("stays if another node reads the convolution, or there is none before it", async () => {
     const shared = oneNode((g, x) => {
       const y = conv(g, x);
       return g.node("Add", [y, g.node("BatchNormalization", [y, ...parameters(g)])]);
@@ -460,7 +460,7 @@ describe("batch normalisation", () => {
     }
   });
 
-  test("counts its epsilon: with variance 0 the scale is gamma / √epsilon", async () => {
+  test("uses its epsilon: with variance 0 the scale is gamma / √epsilon", async () => {
     for (const afterConvolution of [true, false])
       for (const plan of PLAN_NAMES) {
         const graph = oneNode((g, x) => {
@@ -619,7 +619,7 @@ describe("refusals name operator, node and reason", () => {
     expect(refusal(graph, options).message).toMatch(message);
   });
 
-  test("inputs that are no image", () => {
+  test("inputs that are not images", () => {
     const g = new GraphBuilder("rows");
     g.output(g.node("Relu", [g.input("rows", "float32", ["N", 64])]), "y", "float32", ["N", 64]);
     expect(refusal(g.build()).message).toMatch(

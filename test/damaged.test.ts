@@ -1,6 +1,6 @@
 /**
- * Damaged files, and progressive ones that end early: the pixels that libjpeg makes of them (djpeg -dct int, PIL with
- * LOAD_TRUNCATED_IMAGES), in levels of 0 to 255; and what each way to a model's outputs says of the damage.
+ * Damaged files, and progressive files that end early. Their pixels must be libjpeg's (djpeg -dct int, PIL with
+ * LOAD_TRUNCATED_IMAGES), in levels of 0 to 255, and every API must report the damage.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -33,21 +33,21 @@ const TOOLS = hasJpegTools();
 const PYTHON = pythonWithPil();
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 const load = (name: string) => new Uint8Array(readFileSync(path(`cases/jpeg/${name}.jpg`)));
-/** A height of 0, and a second start of image: libjpeg refuses them. */
+/** Files that libjpeg refuses: a height of 0, and a second start of image. */
 const REFUSED = /^(17|56)-/;
 const names = readdirSync(path("cases/jpeg"))
   .filter((name) => name.endsWith(".jpg") && !REFUSED.test(name))
   .map((name) => name.slice(0, -4));
 const TOLERANT = { tolerant: true };
-/** Of these the strict reader tells damage. */
+/** Files that the strict reader refuses as damaged. */
 const DAMAGED = ["05-truncated-half", "18-wrong-rst-number", "21-missing-rst", "60-zeroed-tail"];
 const UNFINISHED = ["52-progressive-cut-after-dc-scan-with-eoi", "53-progressive-cut-after-3-scans-no-eoi"];
 
-/** What the file would be without its EXIF segment's orientation: libjpeg's tools do not turn it. */
+/** The file without the EXIF orientation, because libjpeg's tools ignore it. */
 const asStored = (image: JpegImage): JpegImage => ({ ...image, orientation: 1 });
 
 describe("pixels against libjpeg-turbo's, djpeg -dct int", () => {
-  // sharp's decoder smooths the blocks of unfinished files in an older way; PIL's pictures of these are below.
+  // sharp's decoder smooths the blocks of unfinished files with an older method; PIL's pictures of these are below.
   const comparable = TOOLS ? names : names.filter((name) => !UNFINISHED.includes(name));
   test.each(comparable.filter((name) => !name.startsWith("4") || name > "43"))("%s", (name) => {
     const jpeg = load(name);
@@ -57,7 +57,7 @@ describe("pixels against libjpeg-turbo's, djpeg -dct int", () => {
     const out = new Float32Array(data.length);
     fillFrom(image, planJob(image, PLAIN, size), PLAIN, out);
     within(out, data, 0.1, 3, "WebAssembly");
-    // The definition is slow.
+    // The reference is slow.
     if (width * height < 2 ** 18) within(planesOf(image, PLAIN).data, data, 0.1, 3, "definition");
   });
 
@@ -71,7 +71,7 @@ describe("pixels against libjpeg-turbo's, djpeg -dct int", () => {
       const cut = sound.subarray(0, start + 20 + random.below(Math.max(1, sound.length - start - 20)));
       const jpeg = random.chance(0.4) ? Uint8Array.from([...cut, 0xff, 0xd9]) : cut;
       const expected = djpegOfDamaged(jpeg);
-      // Where a segment of tables is cut off, libjpeg may refuse.
+      // If a segment with tables is cut off, libjpeg may refuse the file.
       if (expected === undefined) continue;
       if (!TOOLS && readCoefficients(jpeg, TOLERANT).unfinished) continue;
       const what = `round ${round}: ${width}x${height}, ${jpeg.length} of ${sound.length} bytes`;
@@ -86,7 +86,7 @@ describe("pixels against libjpeg-turbo's, djpeg -dct int", () => {
   });
 });
 
-test("bits flipped anywhere in the coded data: the same pixels, wild as they are", () => {
+test("bits flipped anywhere in the coded data: the same pixels", () => {
   const random = new Random(22);
   let compared = 0;
   for (let round = 0; round < 150; round++) {
@@ -107,7 +107,7 @@ test("bits flipped anywhere in the coded data: the same pixels, wild as they are
 });
 
 test.skipIf(!TOOLS)(
-  "files of any structure, their coded data random: the same pixels where djpeg gives a picture",
+  "files of any structure with random coded data: the same pixels if djpeg gives a picture",
   () => {
     const random = new Random(23);
     let compared = 0;
@@ -129,7 +129,7 @@ test.skipIf(!TOOLS)(
   },
 );
 
-/** Read tolerantly; undefined where it is refused. */
+/** The file read tolerantly; undefined if it is refused. */
 function read(jpeg: Uint8Array): JpegImage | undefined {
   try {
     return readCoefficients(jpeg, { ...TOLERANT, maxPixels: 2 ** 20 });
@@ -202,7 +202,7 @@ describe("progressive files that end early", () => {
     for (const count of cuts) {
       const jpeg = upToScan(whole, count);
       const planes = filled(jpeg, preprocess, size);
-      // As many coefficients as the scale needs: a scan more or less may be read.
+      // Only as many coefficients as the scale needs, so the number of scans that are read may differ.
       const header = readCoefficients(jpeg);
       const job = planJob(header, preprocess, { ...size, channels: channelCount(preprocess) });
       const image = readCoefficients(jpeg, { coefficients: job.kept });
@@ -213,7 +213,7 @@ describe("progressive files that end early", () => {
     }
   });
 
-  test("the graph gives the same, from the feeds that are made of it", async () => {
+  test("the graph gives the same from the file's feeds", async () => {
     const size = { width: 150, height: 110 };
     const session = await openSession(
       convertGraph(identity(3, size), { input: "jpeg", preprocess: PLAIN }).graph,
@@ -227,18 +227,18 @@ describe("progressive files that end early", () => {
     await session.release();
   });
 
-  test("a complete one has nothing to smooth, and neither has one of which fewer scans are read on purpose", () => {
+  test("a complete file is not smoothed, nor is one that is read in part on purpose", () => {
     expect(readCoefficients(whole).unfinished).toBeUndefined();
     expect(readCoefficients(whole, { coefficients: 1 }).unfinished).toBeUndefined();
     expect(readCoefficients(whole, { coefficients: 6 }).unfinished).toBeUndefined();
   });
 });
 
-describe("what is said of the damage", () => {
+describe("damage is reported", () => {
   const size = { channels: 3, width: 56, height: 40 };
   const out = new Float32Array(3 * 56 * 40);
 
-  test("by fillPlanes: strict unless asked, nothing for a sound file, and a limit of pixels", () => {
+  test("by fillPlanes: strict by default, nothing for an undamaged file, and a limit of pixels", () => {
     for (const name of DAMAGED) {
       expect(() => fillPlanes(load(name), PLAIN, size, out), name).toThrow(JpegError);
       const { damage } = fillPlanes(load(name), PLAIN, size, out, TOLERANT);
@@ -267,27 +267,24 @@ describe("what is said of the damage", () => {
   const files = ["00-sound", ...DAMAGED, ...UNFINISHED, "40-cmyk-adobe-0"];
   const isToldOf = (name: string) => DAMAGED.includes(name) || name.startsWith("53");
 
-  test.each([1, 2])(
-    "by a model on %i threads: each file's own, and the pixels are those of libjpeg",
-    async (threads) => {
-      const options = { threads, preprocess: PLAIN };
-      const model = await api.loadModel(writeOnnx(identity(3, size)), options);
-      const many = Array.from({ length: 4 }, () => files).flat();
-      const results = await model.run(many.map(load));
-      const streamed: Api.JpegResult[] = [];
-      for await (const result of model.stream(many.map(load))) streamed.push(result);
-      await model.close();
-      for (const list of [results, streamed])
-        list.forEach((result, index) => {
-          const name = many[index] as string;
-          expect(result.error, name).toBeUndefined();
-          expect(result.damage !== undefined, name).toBe(isToldOf(name));
-          expect(result.outputs?.planes?.data).toEqual(filled(load(name), PLAIN, size, TOLERANT));
-        });
-    },
-  );
+  test.each([1, 2])("by a model on %i threads: for each file, with libjpeg's pixels", async (threads) => {
+    const options = { threads, preprocess: PLAIN };
+    const model = await api.loadModel(writeOnnx(identity(3, size)), options);
+    const many = Array.from({ length: 4 }, () => files).flat();
+    const results = await model.run(many.map(load));
+    const streamed: Api.JpegResult[] = [];
+    for await (const result of model.stream(many.map(load))) streamed.push(result);
+    await model.close();
+    for (const list of [results, streamed])
+      list.forEach((result, index) => {
+        const name = many[index] as string;
+        expect(result.error, name).toBeUndefined();
+        expect(result.damage !== undefined, name).toBe(isToldOf(name));
+        expect(result.outputs?.planes?.data).toEqual(filled(load(name), PLAIN, size, TOLERANT));
+      });
+  });
 
-  test("by threads that make planes only, as those beside an accelerator do", async () => {
+  test("by threads that only make planes, as with an accelerator", async () => {
     const module = new URL("../dist/src/runtime/pool.js", import.meta.url);
     const { openPool } = (await import(module.href)) as typeof PoolModule;
     const { metadata, assumed, ...network } = await openNetwork(writeOnnx(identity(3, size)), {
@@ -372,7 +369,7 @@ describe("on the command line", () => {
     expect(jpegDomain("classify", MODEL, "00-sound.jpg", "--max-pixels", "0").status).toBe(2);
   });
 
-  test("compare runs sharp beside ours on damaged and CMYK files, and has the same options", () => {
+  test("compare runs sharp and ours on damaged and CMYK files, and has the same options", () => {
     const args = ["compare", MODEL, ...FILES, ...PREPARED, "--rounds", "1", "--json"];
     const { status, stdout } = jpegDomain(...args);
     const result = JSON.parse(stdout) as { failed: number; damaged: number; files: object[] };
@@ -385,7 +382,7 @@ describe("on the command line", () => {
     expect(limited.failed).toBe(4);
   });
 
-  test("inspect and coefficients go on after damage when asked, and have a limit of pixels", () => {
+  test("inspect and coefficients continue after damage with --tolerant, and have a limit of pixels", () => {
     const [, file = ""] = FILES;
     expect(jpegDomain("inspect", file).stderr).toMatch(/^error: 05-truncated-half.jpg: byte 867/);
     const { stdout } = jpegDomain("inspect", file, "--tolerant");

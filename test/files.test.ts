@@ -1,4 +1,4 @@
-/** What commands read and write: pipes, devices, full disks, files of others, several processes. */
+/** How commands read and write files: pipes, devices, full disks, other programs' files, several processes. */
 import { spawn, spawnSync } from "node:child_process";
 import { closeSync, existsSync, openSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
@@ -43,7 +43,7 @@ afterAll(async () => {
 const jpegDomain = (args: readonly string[], options: Partial<Parameters<typeof run>[1]> = {}) =>
   run(args, { cwd: folder, ...options });
 
-/** Every place where a command reads a file, with `@` for it. */
+/** Every place where a command reads a file; `@` stands for the file. */
 const READS = [
   "convert @ x.onnx",
   "eval @",
@@ -60,7 +60,7 @@ const READS = [
   "demo --model @ --data set",
   "train --data set --out x.onnx --resume --checkpoint @",
 ];
-/** Every place where one writes a file. */
+/** Every place where a command writes a file. */
 const WRITES = [
   "convert m.onnx @",
   "classify m.onnx a.jpg --out @",
@@ -72,7 +72,7 @@ const WRITES = [
 ];
 const words = (line: string, file: string) => line.split(" ").map((word) => (word === "@" ? file : word));
 
-/** What is no file; all of them for a few commands, since all go the same ways. */
+/** Things that are not regular files. Only a few commands get all of them, because the commands share the code. */
 const OTHERS: [file: string, kind: string][] = [
   ["pipe", "a pipe"],
   ["/dev/zero", "a device"],
@@ -82,7 +82,7 @@ const OTHERS: [file: string, kind: string][] = [
 const othersFor = (line: string) =>
   OTHERS.slice(0, /^(inspect|convert|train --data set --epochs 1 --out) /.test(line) ? 4 : 2);
 
-describe.runIf(isUnix)("no pipe, device, socket or folder is taken for a file:", () => {
+describe.runIf(isUnix)("pipes, devices, sockets and folders are refused as files:", () => {
   describe.concurrent.each(READS)("jpeg-domain %s", (line) => {
     test.each(othersFor(line))("%s", LIMIT, async (file, kind) => {
       const ended = await jpegDomain(words(line, file));
@@ -111,7 +111,7 @@ describe.runIf(isUnix)("no pipe, device, socket or folder is taken for a file:",
     expect(ended).toMatchObject({ code: 1, signal: null });
   });
 
-  test("nothing is left beside them", async () => {
+  test("no temporary files are left", async () => {
     expect((await readdir(folder)).filter((name) => /tmp|lock|^[xy]\./.test(name))).toEqual([]);
   });
 });
@@ -148,7 +148,7 @@ describe.runIf(HAS_FULL)("standard output on a full disk is one line:", () => {
   });
 });
 
-describe("what others have written stays:", () => {
+describe("other programs' files are not replaced:", () => {
   const TEXT = "Someone's notes, without an end of the line";
   beforeAll(() => writeFile(join(folder, "notes"), TEXT));
 
@@ -173,7 +173,7 @@ describe("what others have written stays:", () => {
     }
   });
 
-  test("models: the one that is read, by any name, and another's", LIMIT, async () => {
+  test("models: the input, by any of its names, and another program's model", LIMIT, async () => {
     const model = await readFile(join(folder, "m.onnx"));
     await writeFile(join(folder, "other.onnx"), model);
     await symlink("m.onnx", join(folder, "link.onnx"));
@@ -184,7 +184,7 @@ describe("what others have written stays:", () => {
     }
     expect(await readFile(join(folder, "m.onnx"))).toEqual(model);
     expect(await readFile(join(folder, "other.onnx"))).toEqual(model);
-    // What convert wrote can be written anew, behind a link too.
+    // A file that convert wrote can be replaced, also behind a link.
     expect((await jpegDomain(["convert", "m.onnx", "c.onnx"])).code).toBe(0);
     await symlink("c.onnx", join(folder, "to-c.onnx"));
     expect((await jpegDomain(["convert", "m.onnx", "to-c.onnx", "--relu", "asm:6"])).code).toBe(0);
@@ -194,7 +194,7 @@ describe("what others have written stays:", () => {
   });
 });
 
-test.runIf(isUnix)("the null device and standard output do for files", LIMIT, async () => {
+test.runIf(isUnix)("the null device and standard output are accepted as output files", LIMIT, async () => {
   for (const line of ["convert m.onnx @", "coefficients a.jpg --out @", "classify m.onnx a.jpg --out @"]) {
     const ended = await jpegDomain([...words(line, "/dev/null"), ...(line.startsWith("cl") ? NOTEBOOK : [])]);
     expect(ended, ended.stderr).toMatchObject({ code: 0, signal: null });
@@ -213,7 +213,7 @@ test.runIf(isUnix)("the null device and standard output do for files", LIMIT, as
   ).toHaveLength(6);
 });
 
-describe("train tells before the first epoch where it cannot write:", () => {
+describe("train says before the first epoch that it cannot write:", () => {
   test.runIf(process.platform === "linux").each([
     ["--out", "/sys/m.onnx"],
     ["--checkpoint", "/sys/c.onnx"],
@@ -226,16 +226,16 @@ describe("train tells before the first epoch where it cannot write:", () => {
     expect(ended.code).toBe(1);
   });
 
-  test("another process that is at it", LIMIT, async () => {
+  test("another process that uses the files", LIMIT, async () => {
     const name = join(folder, "busy.checkpoint.onnx.lock");
     const args = ["train", "--data", "set", "--epochs", "1", "--out", "busy.onnx"];
     await writeFile(name, JSON.stringify({ pid: process.pid, host: hostname() }));
     const ended = await jpegDomain(args);
     expect(errorsIn(ended)).toEqual([
-      expect.stringMatching(`^error: busy\\.checkpoint\\.onnx: process ${process.pid} writes to it`),
+      expect.stringMatching(`^error: busy\\.checkpoint\\.onnx: process ${process.pid} is writing to it`),
     ]);
     expect(ended.stderr).not.toMatch(/epoch 1/);
-    // Of a process that is no more, or whose number another has.
+    // Locks of a process that has ended, and of one whose number another process has.
     await writeFile(name, JSON.stringify({ pid: process.pid, host: hostname(), started: "1" }));
     if (process.platform === "linux") expect((await jpegDomain(args)).code).toBe(0);
   });
@@ -246,7 +246,7 @@ describe("train tells before the first epoch where it cannot write:", () => {
     expect(ended.code).toBe(2);
   });
 
-  test("a model that is there is replaced, and that is told first", LIMIT, async () => {
+  test("an existing model is replaced, and this is announced", LIMIT, async () => {
     const command = ["train", "--data", "set", "--epochs", "1", "--out", "again.onnx"];
     expect((await jpegDomain(command)).stderr).not.toContain("replaced");
     const { code, stderr } = await jpegDomain(command);
@@ -303,7 +303,7 @@ describe("results:", () => {
   );
 
   test.runIf(isUnix)(
-    "are one process's at a time; a lock of one that was killed is taken over",
+    "are written by one process at a time; a killed process's lock is taken over",
     LIMIT,
     async () => {
       await mkdir(join(folder, "many"));
@@ -338,7 +338,7 @@ describe("results:", () => {
     },
   );
 
-  test("a lock of another machine, or of nobody, is not taken", LIMIT, async () => {
+  test("a lock of another machine, or of no process, is not taken over", LIMIT, async () => {
     for (const [content, said] of [
       [JSON.stringify({ pid: 1, host: `not-${hostname()}` }), /process 1 on not-/],
       ["mine", /is not a process's lock/],
@@ -351,7 +351,7 @@ describe("results:", () => {
   });
 
   test.runIf(process.platform === "linux")(
-    "a disk that is full in the middle of a line leaves whole lines",
+    "if the disk is full in the middle of a line, only whole lines stay",
     LIMIT,
     async () => {
       // Files of at most 1024 bytes: the write that would exceed it is cut short, as on a full disk.
@@ -370,16 +370,20 @@ describe("results:", () => {
     },
   );
 
-  test.runIf(process.platform === "linux")("nor does it touch a model that is there", LIMIT, async () => {
-    expect((await jpegDomain(["convert", "m.onnx", "kept.onnx"])).code).toBe(0);
-    const kept = await readFile(join(folder, "kept.onnx"));
-    const ended = await jpegDomain(["convert", "m.onnx", "kept.onnx"], {
-      before: "trap '' XFSZ; ulimit -f 64;",
-    });
-    expect(errorsIn(ended)).toEqual(["error: kept.onnx: the file would be larger than is allowed"]);
-    expect(await readFile(join(folder, "kept.onnx"))).toEqual(kept);
-    expect((await readdir(folder)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
-  });
+  test.runIf(process.platform === "linux")(
+    "a full disk leaves an existing model as it is",
+    LIMIT,
+    async () => {
+      expect((await jpegDomain(["convert", "m.onnx", "kept.onnx"])).code).toBe(0);
+      const kept = await readFile(join(folder, "kept.onnx"));
+      const ended = await jpegDomain(["convert", "m.onnx", "kept.onnx"], {
+        before: "trap '' XFSZ; ulimit -f 64;",
+      });
+      expect(errorsIn(ended)).toEqual(["error: kept.onnx: the file would be larger than is allowed"]);
+      expect(await readFile(join(folder, "kept.onnx"))).toEqual(kept);
+      expect((await readdir(folder)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+    },
+  );
 });
 
 describe("labels", () => {
@@ -429,7 +433,7 @@ describe("labels", () => {
     ["no JSON", "[1,", /JSON/],
     ["bytes that are not text", Buffer.from([0xff, 0xfe, 0x41, 0x00]), /not UTF-8/],
     ["too few", '["a"]', /1 labels?|1 name/],
-  ])("%s is told in a line", LIMIT, async (_, content, said) => {
+  ])("%s is refused in one line", LIMIT, async (_, content, said) => {
     const name = `${Math.random()}.labels`;
     await writeFile(join(folder, name), content);
     const ended = await jpegDomain(["classify", "m.onnx", "a.jpg", "--labels", name]);
@@ -462,19 +466,19 @@ test.each<[string[], RegExp, number]>([
   [["convert", "m.onnx", "none/"], /it is a folder, expected a file/, 1],
   [["classify", "m.onnx", "a.jpg", "--batch", "1000000000"], /batch is 1000000000, expected at most \d+/, 1],
   [["bench", "relu-error", "--blocks", "1000000000000"], /it needs more memory than there is/, 1],
-])("%j is told in a line", LIMIT, async (args, said, code) => {
+])("%j is refused in one line", LIMIT, async (args, said, code) => {
   const ended = await jpegDomain(args);
   expect(errorsIn(ended)).toEqual([expect.stringMatching(said)]);
   expect(ended.code).toBe(code);
 });
 
-test("train with a batch of more images than there are", LIMIT, async () => {
+test("train with a batch larger than the number of images", LIMIT, async () => {
   const args = ["train", "--data", "set", "--epochs", "1", "--batch", "2147483647", "--out", "batch.onnx"];
   const ended = await jpegDomain(args);
   expect(ended.code, ended.stderr).toBe(0);
 });
 
-test("names that begin with a hyphen, hold spaces, or are not UTF-8", LIMIT, async () => {
+test("names that start with a hyphen, contain spaces, or are not UTF-8", LIMIT, async () => {
   await mkdir(join(folder, "names"));
   const at = (name: string) => Buffer.concat([Buffer.from(`${folder}/names/`), Buffer.from(name, "latin1")]);
   const image = await readFile(join(folder, "a.jpg"));

@@ -1,4 +1,4 @@
-/** Names, labels and messages that would act on a terminal or a page: shown, and not acted on. */
+/** Names, labels and messages with control characters are shown, but never act on a terminal or a page. */
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -15,7 +15,7 @@ const DIGITS = path("../models/mnist-resnet.onnx");
 const ESCAPE = String.fromCharCode(27);
 const EVIL = `${ESCAPE}[31mEVIL${ESCAPE}[0m\n${ESCAPE}]0;pwned${String.fromCharCode(7)} line2`;
 const SHOWN = String.raw`\x1b[31mEVIL\x1b[0m\n\x1b]0;pwned\x07 line2`;
-/** Names of files; Node has no others, and the system none with a zero. */
+/** File names. The system allows no zero byte in them. */
 const NAMES = [
   `a${ESCAPE}[2Jb.jpg`,
   "two\nlines.jpg",
@@ -49,7 +49,7 @@ function jpegDomain(...args: string[]): Promise<{ code: number | null; stdout: s
   return new Promise((done) => child.on("close", (code) => done({ code, stdout, stderr })));
 }
 
-/** No character acts on a terminal but the ends of lines. */
+/** Only line breaks act on a terminal. */
 function expectPlain(...texts: string[]): void {
   for (const text of texts)
     expect(
@@ -57,7 +57,7 @@ function expectPlain(...texts: string[]): void {
     ).toEqual([]);
 }
 
-test("each character that acts is written as JavaScript has it, and nothing else is changed", () => {
+test("each character that acts is escaped as in JavaScript, and nothing else changes", () => {
   const acting = [
     ...Array.from({ length: 32 }, (_, code) => code),
     ...Array.from({ length: 33 }, (_, i) => 127 + i),
@@ -68,7 +68,7 @@ test("each character that acts is written as JavaScript has it, and nothing else
   for (const character of acting) {
     const shown = visible(`a${character}b`);
     expect(shown).toMatch(/^a\\([nrt]|x[0-9a-f]{2}|u[0-9a-f]{4})b$/);
-    // What JavaScript itself makes of it.
+    // JavaScript's own reading of the escape.
     expect(JSON.parse(`"${shown.replace("\\x", "\\u00")}"`)).toBe(`a${character}b`);
     const json = visibleJson({ [character]: character });
     expectPlain(json);
@@ -100,7 +100,7 @@ describe("is shown, not acted on:", () => {
     expect(refused.code).toBe(1);
   });
 
-  test("a file's name, in answers and in errors", async () => {
+  test("a file's name, in results and in errors", async () => {
     const bad = `bad${ESCAPE}[1m.jpg`;
     const notebook = ["--mean", "0.1307", "--std", "0.3081"];
     const text = await jpegDomain("classify", DIGITS, "names", bad, "none\n.jpg", ...notebook);
@@ -134,7 +134,7 @@ describe("is shown, not acted on:", () => {
     expect(seen.stdout).toContain("\\u202e8 ");
   });
 
-  test("an argument that is off", async () => {
+  test("a wrong argument", async () => {
     for (const args of [
       [`--${ESCAPE}[2J`],
       [`${ESCAPE}[2J`],

@@ -1,4 +1,4 @@
-/** Models that ask for far more than their size, or break an assumption: refused in one line, or read rightly. */
+/** Models that ask for far more memory or time than their size, or break an assumption: refused in one line, or read correctly. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,10 +17,10 @@ const CASES = fileURLToPath(new URL("cases/hostile", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "hostile-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Of processor time, for each way of taking a model; and what the process may take over what it had before. */
+/** Limits for each API that takes a model: processor time, and memory beyond what the process had before. */
 const MOST_MILLISECONDS = 1000;
 const MOST_MEGABYTES = 200;
-/** Sound models of so many nodes that their work, and ONNX Runtime's, takes its time. */
+/** Valid models with so many nodes that they take longer, in ONNX Runtime too. */
 const LARGE = new Set([
   "manyNodes",
   "sameHint",
@@ -67,7 +67,7 @@ function check(files: string[]): void {
   }
 }
 
-/** A process for so many models: most of its time goes by until it has begun. */
+/** Models per process: starting the process takes most of its time. */
 const TOGETHER = 12;
 
 const chunks = (names: string[]): string[][] =>
@@ -91,7 +91,7 @@ describe("hostile models are refused in one line or read, at once and without me
   });
 });
 
-test("a sound model of plan exploded makes far more than its file, and opens", {
+test("a valid model of plan exploded unpacks to far more than its file, and opens", {
   timeout: 120_000,
 }, async () => {
   const g = new GraphBuilder("wide");

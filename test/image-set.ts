@@ -2,7 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { lehmer } from "./reference/lehmer.js";
 
-/** IDX files of random digits with a bright bar in the place of the label, apart from the code under test. */
+/** Writes IDX files of random digits with a bright bar at the position of the label, without the code under test. */
 export async function writeImageSet(directory: string, train: number, test: number): Promise<string> {
   await mkdir(directory, { recursive: true });
   const random = lehmer(4);

@@ -1,4 +1,4 @@
-/** What goes into models: images of every layout and type, and inputs beside them; on every way from file to answer. */
+/** Models' inputs: images of every layout and type, and other inputs, through every API from file to output. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -15,7 +15,7 @@ import { answers, planesOf, type Raw } from "./runtime-reference.js";
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 const BUILT = new URL("../dist/src/index.js", import.meta.url);
 const MAIN = path("../dist/src/cli/main.js");
-/** A model of test/cases; those of operator sets 8 and 23 are their neighbours with another number. */
+/** A model in test/cases. The models of operator sets 8 and 23 are other files with a changed number. */
 async function onnxCase(name: string): Promise<Uint8Array> {
   const neighbour = { opset8: "opset7", opset23: "opset22" }[name];
   if (neighbour === undefined) return readFile(path(`cases/onnx/${name}.onnx`));
@@ -48,7 +48,7 @@ const LEVELS: Api.Preprocess = {
 const NORMAL: Api.Preprocess = { ...LEVELS, rescale: 1 / 255, mean: [0.5, 0.4, 0.3], std: [0.2, 0.3, 0.4] };
 
 type Made = [Uint8Array, Api.ModelOptions];
-/** Every way from a model to one that takes files. */
+/** Every API that gives a model that takes files. */
 const WAYS: [string, (bytes: Uint8Array, preprocess: Api.Preprocess, inputs?: Api.InputValues) => Made][] = [
   ["spatial", (bytes) => [bytes, {}]],
   ["on the fly, fused", (bytes) => [bytes, { plan: "fused" }]],
@@ -91,7 +91,7 @@ const transpose = (planes: Float32Array) =>
 const rounded = (planes: Float32Array) => planes.map((value) => Math.floor(value + 0.5));
 const float32 = (dims: number[]) => (planes: Float32Array) => new Tensor("float32", planes, dims);
 
-/** How each model's own input is made of planes, by hand. */
+/** How to make each model's own input from planes, written by hand. */
 const IMAGES: [string, string, Api.Preprocess, (planes: Float32Array) => Tensor][] = [
   ["rank3_chw", "i", NORMAL, float32([3, 32, 32])],
   ["nhwc_unknown_c", "i", NORMAL, (planes) => new Tensor("float32", transpose(planes), [1, 32, 32, 3])],
@@ -132,7 +132,7 @@ describe.each(WAYS)("%s", (way, make) => {
       const opened = await api.loadModel(model, { threads: 1, preprocess, batch: 2, ...options });
       for (const [i, outputs] of (await run(opened)).entries()) {
         const planes = planesOf(FILES[i] as Uint8Array, preprocess, SIZE);
-        // A pixel of which whole numbers are made may be rounded the other way.
+        // A pixel that becomes a whole number may be rounded the other way.
         const tolerance = preprocess === NORMAL || way === "spatial" ? 1e-4 : 1e-3;
         expectSame(
           outputs.y ?? outputs.y_output,
@@ -156,13 +156,13 @@ describe.each(WAYS)("%s", (way, make) => {
       ],
     });
     for (const s of [[2.5], 2.5]) {
-      // As constants of the converted model, and as its inputs.
+      // As constants in the converted model, and as its inputs.
       for (const isEarly of [true, false]) {
         const [model, options] = make(bytes, NORMAL, isEarly ? { s } : undefined);
         const isConstant = isEarly && way.startsWith("converted");
         const given = isConstant ? {} : { inputs: { s } };
         const opened = await api.loadModel(model, {
-          // Threads are given the values too.
+          // Threads get the values too.
           threads: isEarly ? 2 : 1,
           preprocess: NORMAL,
           batch: 2,
@@ -214,11 +214,11 @@ describe("a converted model in ONNX Runtime alone", () => {
     },
   );
 
-  test("of input jpeg: a constant, or an input beside those of the file", async () => {
+  test("of input jpeg: a constant, or an input in addition to the file's", async () => {
     const bytes = await onnxCase("two_inputs_size");
     const feeds = api.feedsOf(api.readCoefficients(FILES[0] as Uint8Array), NORMAL);
     const x = float32([1, 3, 32, 32])(planesOf(FILES[0] as Uint8Array, NORMAL, SIZE));
-    // By their places: what the network calls its own values is no matter here.
+    // By position, because the names do not matter here.
     const s = new Tensor("float32", Float32Array.of(2), [1, 1]);
     const raw = await answers(bytes, { x, s });
     const options = { input: "jpeg", preprocess: NORMAL } as const;
@@ -241,7 +241,7 @@ describe("what is assumed", () => {
     return model;
   };
 
-  test("whole numbers take pixels as they are, and it is said", async () => {
+  test("whole-number inputs take plain pixels, and this is reported", async () => {
     for (const name of ["nhwc_u8", "int32_in"]) {
       const model = await assumed(name);
       expect(model.preprocess).toMatchObject({ rescale: 1, mean: [0, 0, 0], std: [1, 1, 1] });
@@ -260,7 +260,7 @@ describe("what is assumed", () => {
     expect(given.preprocess).toMatchObject({ rescale: 1, mean: [0, 0, 0], std: [1, 1, 1] });
   });
 
-  test("a converted model of whole numbers assumes the same", async () => {
+  test("a converted model with whole-number inputs assumes the same", async () => {
     for (const name of ["nhwc_u8", "int8_in"]) {
       const spatial = await assumed(name);
       const converted = await api.loadModel(api.convert(await onnxCase(name)), { threads: 1 });
@@ -269,7 +269,7 @@ describe("what is assumed", () => {
     }
   });
 
-  test("what such a type cannot hold is told", async () => {
+  test("values that such a type cannot hold are refused", async () => {
     expect((await assumed("nhwc_u8", { preprocess: NORMAL })).assumed).toBe(
       "the model takes uint8, and the preprocessing gives -2.50 to 2.50, which is rounded and ends at 0 and 255; expected 0 to 255 (rescale 1, mean 0, std 1) or the like",
     );
@@ -278,7 +278,7 @@ describe("what is assumed", () => {
   });
 });
 
-/** A model of one convolution, its image made of the input by nodes of the caller's. */
+/** A model with one convolution. The caller's nodes turn the input into its image. */
 function convolution(
   input: { type?: Api.ElementType; shape: Api.Dimension[] },
   toPlanes: (g: Api.GraphBuilder, x: string) => string,
@@ -298,7 +298,7 @@ function convolution(
   return api.writeOnnx(g.build());
 }
 
-describe("layouts and types that the graph or the lengths tell", () => {
+describe("layouts and types that follow from the graph or the lengths", () => {
   const perm = (g: Api.GraphBuilder, x: string, axes: number[]) => g.node("Transpose", [x], { perm: axes });
   const cast = (g: Api.GraphBuilder, x: string) => g.node("Cast", [x], { to: 1 });
   const gray = { ...LEVELS, channels: "grayscale" as const, mean: [0], std: [1] };
@@ -431,7 +431,7 @@ describe("layouts and types that the graph or the lengths tell", () => {
     }
   });
 
-  test("no image, two, or one of four channels is refused in a line", async () => {
+  test("no image input, two, or one with four channels is refused in one line", async () => {
     const load = (model: Uint8Array, options: Api.ModelOptions = {}) =>
       expect(api.loadModel(model, { threads: 1, ...options })).rejects;
     await load(await onnxCase("two_images")).toThrow(
@@ -446,7 +446,7 @@ describe("layouts and types that the graph or the lengths tell", () => {
     await load(api.writeOnnx(words.build())).toThrow(
       "inputs are embeddings: float32 [N, 128, 768]; expected one image",
     );
-    // The second image can be given as well: it is an input beside the other then.
+    // The caller can give the second image; then it is one of the other inputs.
     const opened = await api.loadModel(await onnxCase("two_images"), {
       preprocess: NORMAL,
       threads: 1,
@@ -462,8 +462,8 @@ describe("layouts and types that the graph or the lengths tell", () => {
   });
 });
 
-describe("values of inputs beside the image", () => {
-  /** The image's means times a whole vector of a type. */
+describe("values of the other inputs", () => {
+  /** The image's means times a vector of a type. */
   const model = (type: Api.ElementType, shape: Api.Dimension[] | undefined) => {
     const g = new api.GraphBuilder("beside");
     const x = g.input("x", "float32", ["N", 3, "H", "W"]);
@@ -510,7 +510,7 @@ describe("values of inputs beside the image", () => {
     },
   );
 
-  test("what does not fit is refused in a line", async () => {
+  test("values that do not fit are refused in one line", async () => {
     const refused = (type: Api.ElementType, shape: Api.Dimension[], s: number | number[]) =>
       expect(load(model(type, shape), s)).rejects;
     await refused("float32", [2], [1, 2, 3]).toThrow(
@@ -535,7 +535,7 @@ describe("values of inputs beside the image", () => {
     );
   });
 
-  test("nested lists, true and false, and names that objects have of their own", async () => {
+  test("nested lists, true and false, and names of built-in object properties", async () => {
     for (const s of [
       [[1, 0]],
       [true, false],
@@ -562,7 +562,7 @@ describe("values of inputs beside the image", () => {
     await (await api.loadModel(bytes, { preprocess: NORMAL, inputs: { constructor: 1 } as never })).close();
   });
 
-  test("an input that is called as one of a file's is a constant of a model that takes files, or refused", async () => {
+  test("an input with the name of a file's input must be a constant in a model that takes files", async () => {
     const graph = api.readOnnx(await onnxCase("two_inputs_size"));
     (graph.inputs[1] as Api.ValueInfo).name = "size";
     const multiply = graph.nodes.find(({ op }) => op === "Mul") as Api.Node;
@@ -582,7 +582,7 @@ describe("values of inputs beside the image", () => {
     await opened.close();
   });
 
-  test("of a batch fixed to 2: those of an image, or of both", async () => {
+  test("with a batch fixed to 2: values for one image, or for both", async () => {
     const graph = api.readOnnx(await onnxCase("two_inputs_size"));
     for (const value of [...graph.inputs, ...graph.outputs])
       value.shape = [2, ...(value.shape ?? []).slice(1)];
@@ -614,7 +614,7 @@ describe("values of inputs beside the image", () => {
       }
   });
 
-  test("half-precision numbers are the nearest there are", async () => {
+  test("values of float16 inputs are rounded to the nearest", async () => {
     const numbers = Float32Array.from({ length: 4000 }, (_, i) => Math.sin(i) * 2 ** ((i % 44) - 26));
     const edges = [
       0,
@@ -643,7 +643,7 @@ describe("commands", () => {
     spawnSync(process.execPath, [MAIN, ...args], { encoding: "utf8", cwd: folder });
   const two = path("cases/onnx/two_inputs_size.onnx");
 
-  test("classify --input gives the values, convert and inspect take them or leave the input", async () => {
+  test("classify --input gives the values; convert and inspect use them or keep the input", async () => {
     const first = (args: string[]) => {
       const { stdout, stderr } = command("classify", ...args, "0.jpg", "--jsonl", "--top", "4");
       expect(stderr).not.toContain("error");

@@ -16,20 +16,20 @@ import { dqt, EOI, SOI, segment, sof, sos } from "./jpeg/bits.js";
 import { difference, libjpegAnswers, libjpegProgram } from "./jpeg/libjpeg.js";
 import { sharpPixels } from "./jpeg/stand-in.js";
 
-/** Files of one oddity or defect each, named by it. */
+/** Files with one oddity or defect each, which is in the name. */
 const FOLDER = fileURLToPath(new URL("cases/jpeg/", import.meta.url));
 const names = readdirSync(FOLDER).filter((name) => name.endsWith(".jpg"));
 const load = (name: string) => new Uint8Array(readFileSync(`${FOLDER}${name}`));
 const sound = load("00-sound.jpg");
 
-/** What djpeg says of them: a warning, or an error and no picture. It is silent about all others. */
+/** The files for which djpeg prints a warning, or an error without a picture. It is silent about all others. */
 const WARNED = [/^02-/, /^03-/, /^05-/, /^06-/, /^09-/, /^18-/, /^21-/, /^53-/, /^60-/];
 const REFUSED = [/^17-/, /^56-/];
 const isOne = (name: string, of: readonly RegExp[]) => of.some((pattern) => pattern.test(name));
 
 describe("files with one oddity or defect each", () => {
   test.each(names.filter((name) => !isOne(name, [...WARNED, ...REFUSED])))(
-    "%s: libjpeg says nothing, and the strict reader takes it",
+    "%s: libjpeg gives no warning, and the strict reader reads it",
     (name) => {
       const strict = readCoefficients(load(name));
       const { damage, damageCount, ...tolerant } = readCoefficients(load(name), { tolerant: true });
@@ -38,7 +38,7 @@ describe("files with one oddity or defect each", () => {
     },
   );
 
-  test.each(names.filter((name) => isOne(name, WARNED)))("%s: the tolerant reader takes it", (name) => {
+  test.each(names.filter((name) => isOne(name, WARNED)))("%s: the tolerant reader reads it", (name) => {
     expect(readCoefficients(load(name), { tolerant: true }).components.length).toBeGreaterThan(0);
   });
 
@@ -47,7 +47,7 @@ describe("files with one oddity or defect each", () => {
       expect(() => readCoefficients(load(name), { tolerant })).toThrow(JpegError);
   });
 
-  test("libjpeg's coefficients of each; without libjpeg, sharp's verdict on each", async () => {
+  test("each has libjpeg's coefficients; without libjpeg, sharp also reads or refuses it", async () => {
     if (libjpegProgram() === undefined) {
       for (const name of names) {
         const pixels = sharpPixels(load(name), true).catch(() => undefined);
@@ -67,7 +67,7 @@ describe("files with one oddity or defect each", () => {
   });
 });
 
-test("a scan more than the picture needs: tolerant reading ends before it, as whoever takes libjpeg's rows does", async () => {
+test("a scan after the last one needed: tolerant reading ends before it, as reading libjpeg's rows does", async () => {
   const scan = Buffer.from(sound).lastIndexOf(Buffer.from([0xff, 0xda]));
   const file = Buffer.concat([sound.subarray(0, -2), sound.subarray(scan)]);
   expect(() => readCoefficients(file)).toThrow(/found another scan/);
@@ -77,7 +77,7 @@ test("a scan more than the picture needs: tolerant reading ends before it, as wh
   expect((await sharpPixels(file, true)).equals(await sharpPixels(sound))).toBe(true);
 });
 
-test("a file cut off anywhere in its last header: tolerant reading makes up the end, as libjpeg does", () => {
+test("a file cut off anywhere in its last header: tolerant reading assumes an end, as libjpeg does", () => {
   const start = readHeader(sound).firstScan.offset;
   for (let length = start - 9; length < start + 3; length++) {
     const cut = sound.subarray(0, length);
@@ -87,35 +87,38 @@ test("a file cut off anywhere in its last header: tolerant reading makes up the 
     if (typeof answer === "string") expect(read, `${length} bytes`).toThrow(JpegError);
     else if (answer) expect(difference(read(), answer), `${length} bytes`).toBeUndefined();
   }
-  // The last three bytes say nothing in a sequential file.
+  // The last three bytes have no meaning in a sequential file.
   expect(readCoefficients(sound.subarray(0, start - 3), { tolerant: true }).damageCount).toBeGreaterThan(0);
 });
 
 describe("arithmetic coding", () => {
   const arithmetic = names.filter((name) => name.startsWith("90-"));
 
-  test("is made up of every kind", () => expect(arithmetic.length).toBe(4));
+  test("has a file of every kind", () => expect(arithmetic.length).toBe(4));
 
-  test.each(arithmetic)("%s: jpegtran made it of 00-sound.jpg, and it has its coefficients", (name) => {
-    const file = load(name);
-    const expected = readCoefficients(sound);
-    const { components, arithmetic: found, progressive, restartInterval } = readCoefficients(file);
-    expect(found).toBe(true);
-    expect(progressive).toBe(name.includes("progressive"));
-    expect(restartInterval).toBe(name.includes("restart") ? 2 : 0);
-    expect(components).toEqual(expected.components);
-    expect(readHeader(file)).toMatchObject({ arithmetic: true, colorSpace: expected.colorSpace });
-    const { arithmetic: coding, zeroShare } = summarizeJpeg(file);
-    expect({ coding, zeroShare }).toEqual({ coding: true, zeroShare: summarizeJpeg(sound).zeroShare });
-    const means: number[] = [];
-    for (const { parts } of readBands(file, () => 1)) means.push(...(parts[0] ?? []));
-    const luminance = expected.components[0]?.coefficients as Int16Array;
-    expect(means).toEqual([...luminance].filter((_, at) => at % 64 === 0));
-    // Written, it has Huffman codes.
-    const written = writeCoefficients(readCoefficients(file));
-    expect(readHeader(written).arithmetic).toBe(false);
-    expect(readCoefficients(written).components).toEqual(expected.components);
-  });
+  test.each(arithmetic)(
+    "%s: jpegtran made it from 00-sound.jpg, and it has the same coefficients",
+    (name) => {
+      const file = load(name);
+      const expected = readCoefficients(sound);
+      const { components, arithmetic: found, progressive, restartInterval } = readCoefficients(file);
+      expect(found).toBe(true);
+      expect(progressive).toBe(name.includes("progressive"));
+      expect(restartInterval).toBe(name.includes("restart") ? 2 : 0);
+      expect(components).toEqual(expected.components);
+      expect(readHeader(file)).toMatchObject({ arithmetic: true, colorSpace: expected.colorSpace });
+      const { arithmetic: coding, zeroShare } = summarizeJpeg(file);
+      expect({ coding, zeroShare }).toEqual({ coding: true, zeroShare: summarizeJpeg(sound).zeroShare });
+      const means: number[] = [];
+      for (const { parts } of readBands(file, () => 1)) means.push(...(parts[0] ?? []));
+      const luminance = expected.components[0]?.coefficients as Int16Array;
+      expect(means).toEqual([...luminance].filter((_, at) => at % 64 === 0));
+      // We write it with Huffman codes.
+      const written = writeCoefficients(readCoefficients(file));
+      expect(readHeader(written).arithmetic).toBe(false);
+      expect(readCoefficients(written).components).toEqual(expected.components);
+    },
+  );
 });
 
 /** An EXIF segment whose only entry is the orientation. */
@@ -165,7 +168,7 @@ describe("EXIF orientation", () => {
   for (const [name, type] of Object.entries({ ASCII: 2, UNDEFINED: 7, FLOAT: 11, "type 13": 13 }))
     cases[`6 as ${name}`] = [[exif("MM", type, 1, 6)], undefined];
 
-  test.each(Object.entries(cases))("%s, as sharp takes it", async (_, [segments, orientation]) => {
+  test.each(Object.entries(cases))("%s, as in sharp", async (_, [segments, orientation]) => {
     const file = withSegments(...segments);
     const { orientation: theirs = 1 } = await sharp(file).metadata();
     expect(orientation ?? 1).toBe(theirs);
@@ -173,12 +176,12 @@ describe("EXIF orientation", () => {
     expect(readCoefficients(file).orientation).toBe(orientation);
   });
 
-  test("a LONG of more than 16 bits is none", () => {
+  test("a LONG of more than 16 bits is not an orientation", () => {
     expect(readHeader(withSegments(exif("MM", 4, 1, 65542))).orientation).toBeUndefined();
   });
 });
 
-describe("what is silent in libjpeg is sound", () => {
+describe("what libjpeg reads without a warning is not damage", () => {
   test.each([0xe0, 0xe1, 0xe5, 0xee, 0xef, 0xfe])("a segment 0xff%x of length 0 or 1", (marker) => {
     for (const length of [0, 1]) {
       const file = Uint8Array.from([...SOI, 0xff, marker, 0, length, ...sound.subarray(2)]);
@@ -186,7 +189,7 @@ describe("what is silent in libjpeg is sound", () => {
     }
   });
 
-  test("up to seven bytes before EOI, which libjpeg's bit buffer may hold; not twenty", () => {
+  test("up to seven bytes before EOI, which fit into libjpeg's bit buffer; not twenty", () => {
     const before = sound.subarray(0, -2);
     for (const more of [[1], [0xff, 0], [0xff, 0, 0xff, 0], [1, 2, 3, 4, 5, 6, 7]])
       expect(readCoefficients(Uint8Array.from([...before, ...more, ...EOI])).components).toEqual(
@@ -203,7 +206,7 @@ describe("written back", () => {
   const coefficients = (file: Uint8Array) =>
     readCoefficients(file).components.map((component) => component.coefficients);
 
-  test("a file that has EXIF and no JFIF gets no JFIF segment", () => {
+  test("a file with EXIF and without JFIF gets no JFIF segment", () => {
     const file = load("71-exif-only-no-jfif.jpg");
     expect(markers(file)).toEqual([0xe1]);
     const image = readCoefficients(file, { keepSegments: true });
@@ -214,7 +217,7 @@ describe("written back", () => {
       expect(coefficients(written)).toEqual(coefficients(file));
     }
     expect(markers(writeCoefficients(image, { segments: false }))).toEqual([0xe0]);
-    // Identifiers that mean RGB where no marker says otherwise.
+    // Identifiers that mean RGB unless a marker says otherwise.
     const ids = [...Buffer.from("RGB")];
     const components = image.components.map((component, c) => ({ ...component, id: ids[c] as number }));
     const written = writeCoefficients({ ...image, components });
@@ -222,7 +225,7 @@ describe("written back", () => {
     expect(readHeader(written).colorSpace).toBe("ycbcr");
   });
 
-  test("components that share an identifier get their own", async () => {
+  test("components with the same identifier get different ones", async () => {
     const file = load("13-component-ids-all-1.jpg");
     const image = readCoefficients(file);
     expect(image.components.map(({ id }) => id)).toEqual([1, 1, 1]);
@@ -251,7 +254,7 @@ describe("written back", () => {
 describe("a summary", () => {
   const zerosOf = (values: Int16Array) => values.filter((value) => value === 0).length;
 
-  test("counts the zeros of files decoded in bands, and of those with too many scans for that", () => {
+  test("counts the zeros in files decoded in bands, and in files with too many scans for that", () => {
     const image = readCoefficients(sound);
     const spectral = (component: number, at: number) => ({
       components: [component],
@@ -291,7 +294,7 @@ describe("a summary", () => {
 });
 
 describe("hostile files", () => {
-  test("a million damaged places: the first hundred are told, the others counted", () => {
+  test("a million damaged places: the first hundred are listed, the others counted", () => {
     const garbage = Array.from({ length: 1000 }, () => [0xff, 0xd0, 0]).flat();
     const start = sound.subarray(0, 20);
     const pieces = Array.from({ length: 1000 }, () => Uint8Array.from(garbage));
@@ -324,7 +327,7 @@ describe("hostile files", () => {
     expect((user + system) / 1e6).toBeLessThan(1);
   });
 
-  test("bands: whoever stops early gives the decoder back, and two may read at once", () => {
+  test("bands: stopping early frees the decoder, and two readers may run at once", () => {
     const memory = () => {
       for (const { parts } of readBands(sound, () => 64)) return parts[0]?.buffer;
       return undefined;
@@ -347,7 +350,7 @@ describe("hostile files", () => {
     expect(own).toEqual([...(readCoefficients(sound).components[0]?.coefficients ?? [])]);
   });
 
-  test("maxPixels, sharp's by default, holds in every function", async () => {
+  test("every function obeys maxPixels, by default sharp's limit", async () => {
     const tall = (width: number, height: number) => {
       const file = sound.slice();
       const at = Buffer.from(file).indexOf(Buffer.from([0xff, 0xc0]));

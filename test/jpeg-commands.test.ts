@@ -37,7 +37,7 @@ function command(...args: string[]): { status: number | null; output: string; er
 }
 
 describe("inspect", () => {
-  test("tells what a file is made of, as text", () => {
+  test("describes a file as text", () => {
     const { status, output, errors } = command("inspect", photoFile);
     expect({ status, errors }).toEqual({ status: 0, errors: [] });
     const lines = output.trimEnd().split("\n");
@@ -50,7 +50,7 @@ describe("inspect", () => {
     expect(output).toMatch(/segments {5}APP0 \(14 B\)/);
   });
 
-  test("tells of arithmetic coding", () => {
+  test("names arithmetic coding", () => {
     const path = fileURLToPath(new URL("cases/jpeg/90-arithmetic-progressive.jpg", import.meta.url));
     expect(command("inspect", path).output).toMatch(/: 56x40 pixels, .*, progressive, arithmetic coded, /);
   });
@@ -85,7 +85,7 @@ describe("inspect", () => {
   });
 });
 
-test("a summary counts what is in the coefficients, and tells orientation and profile", () => {
+test("a summary counts the coefficients' zeros, and gives orientation and profile", () => {
   const exif = "Exif\0\0MM\0*\0\0\0\b\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
   const app = (marker: number, text: string) =>
     Buffer.concat([Buffer.from([0xff, marker, 0, 2 + text.length]), Buffer.from(text, "latin1")]);
@@ -154,7 +154,7 @@ print(json.dumps({name: [str(a.dtype), a.shape, a.flatten().tolist()] for name, 
     expect(found).toEqual(expected);
   });
 
-  test("nothing to write, a bad file, a place that cannot be written: one line and its exit status", () => {
+  test("nothing to write, a bad file, a path that cannot be written: one line and the exit status", () => {
     const nothing = command("coefficients", photoFile);
     expect(nothing.status).toBe(2);
     expect(nothing.errors[0]).toMatch(/^error: nothing to write, expected --out FILE\.npz or --png/);
@@ -208,7 +208,7 @@ describe("the picture", () => {
     [85, 85, 85],
   ];
 
-  test("every value in both its places: by block above, by frequency below", () => {
+  test("shows every value twice: by block above, by frequency below", () => {
     const coefficients = new Int16Array(128);
     coefficients[0] = -100; // block 0's mean
     coefficients[64 + 2] = 100; // block 1, one half wave down its columns
@@ -217,7 +217,7 @@ describe("the picture", () => {
       [33, 102, 172],
       [178, 24, 43],
     ];
-    // 10 pixels a value, 12 around, a line between: block 1 starts at 12 + 80 + 1, frequencies at 12 + 80 + 12.
+    // 10 pixels per value, a margin of 12, a line between: block 1 starts at 12 + 80 + 1, frequencies at 12 + 80 + 12.
     expect(at(11, 12)).toEqual(GREY);
     expect(at(12, 12)).toEqual(blue);
     expect(at(22, 12)).toEqual(WHITE);
@@ -228,7 +228,7 @@ describe("the picture", () => {
     expect(at(12 + 10, 104 + 11)).toEqual(red);
   });
 
-  test("1 is told from 0", () => {
+  test("1 and 0 have different colours", () => {
     const coefficients = new Int16Array(128);
     coefficients.set([1000, 1]);
     const [, green] = pixels(image(component({ coefficients })))(22, 12) as [number, number, number];
@@ -245,7 +245,7 @@ describe("the picture", () => {
     );
     expect(width).toBeLessThan(3000);
     expect(height).toBeLessThan(200);
-    // What stands alone is not lost in the reduction: once above, once below.
+    // A single value is not lost when the picture is reduced: once above, once below.
     let coloured = 0;
     for (let at = 0; at < data.length; at += 3) if (data[at] !== data[at + 2]) coloured++;
     expect(coloured).toBe(2);

@@ -20,7 +20,7 @@ const colorPlanes = planesFromPixels(color.pixels, 131, 75);
 const greyPlanes = planesFromPixels(grey.pixels, 131, 75);
 const qualities = Array.from({ length: 100 }, (_, index) => index + 1);
 
-/** The share of coefficients that differ, and by how much at most. */
+/** The share of coefficients that differ, and the largest difference. */
 function differences(ours: Uint8Array, theirs: Uint8Array): { share: number; most: number } {
   const [a, b] = [readCoefficients(ours), readCoefficients(theirs)];
   let [differ, all, most] = [0, 0, 0];
@@ -41,7 +41,7 @@ function differences(ours: Uint8Array, theirs: Uint8Array): { share: number; mos
 
 const tools = hasJpegTools();
 
-/** cjpeg's file; without cjpeg that of libjpeg-turbo's package, whose tables have 8 bits and whose transform is the fast one. */
+/** cjpeg's file; without cjpeg the npm package's, which has 8-bit tables and the fast transform. */
 const encoded = (pnm: Uint8Array, quality: number, args: string[]): Uint8Array | undefined =>
   tools
     ? cjpeg(["-dct", "float", "-quality", String(quality), ...args], pnm)
@@ -50,7 +50,7 @@ const encoded = (pnm: Uint8Array, quality: number, args: string[]): Uint8Array |
       : undefined;
 
 describe("against cjpeg, or libjpeg-turbo's package", () => {
-  test("the tables of every quality, also kept to 8 bits", () => {
+  test("the tables of every quality, also limited to 8 bits", () => {
     const { pnm } = testPicture(8, 8, 3);
     for (const quality of qualities) {
       for (const baseline of tools ? [false, true] : [true]) {
@@ -74,23 +74,26 @@ describe("against cjpeg, or libjpeg-turbo's package", () => {
     [{ colorSpace: "rgb" }, ["-rgb"]],
   ];
   const possible = ways.filter(([, args]) => encoded(color.pnm, 75, args) !== undefined);
-  test.each(possible)("coefficients of %o as cjpeg -dct float's, to rounding", (options, args) => {
-    for (const [quality, share, most] of [
-      [20, 0.005, 1],
-      [75, 0.02, 1],
-      [95, 0.1, 2],
-    ] as const) {
-      const ours = encodeJpeg(colorPlanes, { ...options, quality, baseline: !tools });
-      const theirs = encoded(color.pnm, quality, args) as Uint8Array;
-      const found = differences(ours, theirs);
-      // The fast transform is off by one a little more often.
-      expect(found.share).toBeLessThan(tools ? share : 1.5 * share);
-      expect(found.most).toBeLessThanOrEqual(tools ? most : most + 1);
-    }
-  });
+  test.each(possible)(
+    "coefficients of %o equal those of cjpeg -dct float, up to rounding",
+    (options, args) => {
+      for (const [quality, share, most] of [
+        [20, 0.005, 1],
+        [75, 0.02, 1],
+        [95, 0.1, 2],
+      ] as const) {
+        const ours = encodeJpeg(colorPlanes, { ...options, quality, baseline: !tools });
+        const theirs = encoded(color.pnm, quality, args) as Uint8Array;
+        const found = differences(ours, theirs);
+        // With the fast transform a few more are off by one.
+        expect(found.share).toBeLessThan(tools ? share : 1.5 * share);
+        expect(found.most).toBeLessThanOrEqual(tools ? most : most + 1);
+      }
+    },
+  );
 
   test.runIf(tools)(
-    "grayscale, where nothing is rounded on the way: all but values half way between two",
+    "grayscale, where nothing is rounded before: equal except for values half way between two",
     () => {
       const { pnm, pixels } = testPicture(128, 72, 1);
       const shifted = Float32Array.from(pixels, (value) => value - 128);
@@ -109,19 +112,19 @@ describe("against cjpeg, or libjpeg-turbo's package", () => {
   );
 });
 
-test("the nearest coefficients: decompressed, at quality 100, the pixels come back to rounding", () => {
+test("coefficients are rounded to the nearest: at quality 100 decompressing gives the pixels, up to rounding", () => {
   const { components } = readCoefficients(encodeJpeg(greyPlanes, { quality: 100 }));
   const { coefficients, quantization, blocksHigh, blocksWide } = components[0] as JpegComponent;
   const tensor = { data: Float32Array.from(coefficients), shape: [1, 1, blocksHigh, blocksWide, 64] };
   const { data } = decompress(tensor, { table: quantization });
   grey.pixels.forEach((pixel, at) => {
     const [y, x] = [Math.floor(at / 131), at % 131];
-    // 64 coefficients off by a half at most: 4 at the very worst, far less in fact.
+    // 64 coefficients, each off by at most a half: an error of 4 in the worst case, and usually far less.
     expect(Math.abs((data[y * blocksWide * 8 + x] as number) + 128 - pixel)).toBeLessThan(1.5);
   });
 });
 
-test("float and clamped planes give what bytes give; values outside count as 0 or 255", () => {
+test("float and clamped planes give the same as bytes; values outside are clamped to 0 or 255", () => {
   const bytes = encodeJpeg(colorPlanes);
   for (const make of [Float32Array, Float64Array, Uint8ClampedArray]) {
     const planes = colorPlanes.planes.map((plane) => make.from(plane));
@@ -134,7 +137,7 @@ test("float and clamped planes give what bytes give; values outside count as 0 o
   );
 });
 
-test("values as large as samples allow have codes at quality 100", () => {
+test("the largest values that samples can give have codes at quality 100", () => {
   fc.assert(
     fc.property(
       fc.array(fc.boolean(), { minLength: 256, maxLength: 256 }),
@@ -146,7 +149,7 @@ test("values as large as samples allow have codes at quality 100", () => {
       },
     ),
   );
-  // The frequency whose basis is of equal magnitude everywhere, and the block's mean.
+  // The frequency whose basis has the same magnitude everywhere, and the block's mean.
   for (const sign of [(x: number) => (((x + 1) >> 1) & 1) === 0, () => true, () => false]) {
     const plane = Uint8Array.from({ length: 64 }, (_, at) => (sign(at % 8) ? 255 : 0));
     encodeJpeg({ width: 8, height: 8, colorSpace: "grayscale", planes: [plane] }, { quality: 100 });
@@ -159,19 +162,19 @@ test("RGBA pixels of a canvas become planes", () => {
   expect(planesFromPixels(rgba, 131, 75)).toEqual(colorPlanes);
 });
 
-test("segments go into the file", () => {
+test("segments are written to the file", () => {
   const comment = { marker: 0xfe, data: Uint8Array.of(1, 2, 3) };
   expect(readHeader(encodeJpeg(greyPlanes, { segments: [comment] })).segments[1]).toEqual(comment);
 });
 
-test("the quality is known again from its tables", () => {
+test("the quality is recovered from its tables", () => {
   for (const quality of qualities) {
     for (const baseline of [false, true]) {
       const luminance = qualityTable(quality, "luminance", baseline);
       const chrominance = qualityTable(quality, "chrominance", baseline);
       const estimated = estimateQuality(luminance, chrominance);
       expect(estimated.exact).toBe(true);
-      // Of qualities that have the same tables, the highest.
+      // If several qualities have the same tables, the highest.
       expect(estimated.quality).toBeGreaterThanOrEqual(quality);
       expect(qualityTable(estimated.quality, "luminance", baseline)).toEqual(luminance);
       const other = luminance.map((entry, k) => entry + (k === 63 ? 1 : 0));

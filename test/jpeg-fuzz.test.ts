@@ -7,15 +7,15 @@ import { type Answer, difference, libjpegAnswers, libjpegProgram } from "./jpeg/
 const FILES = Number(process.env.JPEG_FUZZ_FILES ?? 6000);
 const SEED = Number(process.env.JPEG_FUZZ_SEED ?? 1);
 const BATCH = 500;
-/** Processor time for a file of a few kilobytes and at most 2^22 pixels. */
+/** The most processor time for a file of a few kilobytes and at most 2^22 pixels. */
 const MOST_MILLISECONDS = 2000;
-/** Far more than the test's own batch and its answers take; a leak of 2 kB a file would show in a long run. */
+/** Far more than the test's own batch and its results take. A leak of 2 kB per file would show in a long run. */
 const MOST_BYTES = 2 ** 31;
 const LIMITS = { maxPixels: 2 ** 22 };
 
 const problems: string[] = [];
 
-/** What reading came to; anything that is thrown and no JpegError ends the test. */
+/** The result of reading. Any error but a JpegError ends the test. */
 function read(file: Uint8Array, tolerant: boolean): JpegImage | JpegError {
   const before = process.cpuUsage();
   try {
@@ -30,9 +30,9 @@ function read(file: Uint8Array, tolerant: boolean): JpegImage | JpegError {
   }
 }
 
-/** libjpeg reads these, and we do not or need not. */
+/** Files that libjpeg reads, but we need not. */
 const REFUSED = /not supported|maxPixels|at most 1000|at most 10000|far fewer/;
-/** Damage that the strict reader tells of, though libjpeg says nothing. */
+/** Damage that the strict reader reports, although libjpeg gives no warning. */
 const STRICT = new RegExp(
   `${REFUSED.source}|expected a scan of component|a run of zeros past the block's end`,
 );
@@ -56,19 +56,21 @@ function check(file: Uint8Array, answer: Answer | string | undefined): string | 
   if (typeof answer === "string")
     return strict instanceof JpegError ? undefined : `read, but libjpeg says: ${answer}`;
   if (tolerant instanceof JpegError)
-    return REFUSED.test(tolerant.message) ? undefined : `libjpeg reads it, not we: ${tolerant.message}`;
+    return REFUSED.test(tolerant.message)
+      ? undefined
+      : `libjpeg reads it, but we do not: ${tolerant.message}`;
   if (strict instanceof JpegError && answer.warnings === 0 && !STRICT.test(strict.message))
     return `libjpeg says nothing, but: ${strict.message}`;
-  // libjpeg has no table where a component has no scan.
+  // libjpeg has no table for a component without a scan.
   for (const [index, { quantization }] of answer.components.entries())
     if (quantization.every((value) => value === 0))
       (tolerant.components[index] as JpegImage["components"][number]).quantization = quantization;
-  // Where two 0xff stand before a stuffed zero, which no encoder writes, libjpeg leaves in a block what it took for
-  // coefficients at its first, fast attempt.
+  // After two 0xff before a stuffed zero, which no encoder writes, libjpeg leaves values in a block that it decoded in a
+  // first, fast attempt.
   return Buffer.from(file).includes(Buffer.from([0xff, 0xff, 0])) ? undefined : difference(tolerant, answer);
 }
 
-/** A scan that codes complete coefficients once more, as no encoder does: reading a part ends before it. */
+/** A scan that codes complete coefficients again, which no encoder writes: reading in part ends before it. */
 function hasRepeatedScan({ scans = [] }: JpegImage): boolean {
   return scans.some(
     (scan, index) =>
@@ -125,6 +127,6 @@ test(`${FILES} generated and mutated files: no crash, no hang, libjpeg's coeffic
       outcomes[typeof answer === "object" ? "read" : "rejected"]++;
     });
   }
-  // Both must be exercised.
+  // The test must have seen both.
   if (compare) expect(Math.min(outcomes.read, outcomes.rejected)).toBeGreaterThan(FILES / 20);
 });

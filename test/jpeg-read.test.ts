@@ -18,7 +18,7 @@ const sources = photographs();
 const tools = hasTools();
 const libjpeg = libjpegProgram() !== undefined;
 
-/** A photograph's top left corner, of a size that is no multiple of any MCU's; a made picture where there is none. */
+/** The top left corner of a photograph, with a size that is no multiple of any MCU's; a generated picture if there is none. */
 const ppm = (width = 301, height = 203): Uint8Array =>
   tools && sources[0]
     ? crop(tool("djpeg", ["-ppm", "-scale", "1/4"], sources[0]), width, height)
@@ -33,8 +33,8 @@ function script(name: string, text: string): string {
 }
 
 /**
- * Expects what libjpeg reads, block for block; and that it complains as little as we. Where it is not there, expects that
- * our coefficients, written once more in another way, are the same pixels to sharp's libjpeg.
+ * Expects libjpeg's coefficients, block for block, and no warning from libjpeg. Without libjpeg it expects that our
+ * coefficients, written again in another form, give the same pixels in sharp.
  */
 async function expectSame(files: Record<string, Uint8Array>): Promise<void> {
   if (!libjpeg) {
@@ -56,7 +56,7 @@ async function expectSame(files: Record<string, Uint8Array>): Promise<void> {
 }
 
 describe("libjpeg's coefficients", () => {
-  test.skipIf(sources.length === 0)("of real photographs, as they are in their package", async () => {
+  test.skipIf(sources.length === 0)("of real photographs, as their package has them", async () => {
     await expectSame(Object.fromEntries(sources.map((file, index) => [`photograph ${index}`, file])));
   });
 
@@ -137,7 +137,7 @@ describe("libjpeg's coefficients", () => {
     await expectSame(files);
   });
 
-  test("with the standard's tables where the file brings none, as in Motion JPEG", async () => {
+  test("with the standard's tables if the file has none, as in Motion JPEG", async () => {
     const whole = cjpegOf([], ppm());
     await expectSame({ "no DHT": withoutSegments(whole, 0xc4) });
   });
@@ -146,7 +146,7 @@ describe("libjpeg's coefficients", () => {
     const whole = cjpegOf(["-restart", "1", "-progressive"], ppm(64, 64));
     const filled: number[] = [];
     for (const [at, byte] of whole.entries()) {
-      // Only before true markers: an 0xff in a segment may look like one.
+      // Only before real markers: an 0xff in a segment may look like one.
       const next = whole[at + 1] as number;
       if (byte === 0xff && at > 2 && next >= 0xd0 && next < 0xda) filled.push(0xff, 0xff, 0xff);
       filled.push(byte);
@@ -154,7 +154,7 @@ describe("libjpeg's coefficients", () => {
     await expectSame({ filled: Uint8Array.from(filled) });
   });
 
-  test("CMYK and grayscale as sharp writes them", async () => {
+  test("of CMYK and grayscale files from sharp", async () => {
     const image = sharp(sources[0] ?? cjpeg([], ppm(240, 154))).resize(120, 77);
     await expectSame({
       CMYK: await image.clone().toColourspace("cmyk").jpeg().toBuffer(),
@@ -164,7 +164,7 @@ describe("libjpeg's coefficients", () => {
   });
 
   describeWith(tools, "libjpeg-turbo's programs", "arithmetic coded", () => {
-    test("in every mode, sampling and quality; the Huffman file's", async () => {
+    test("in every mode, sampling and quality: the same as in the Huffman file", async () => {
       const image = ppm(150, 101);
       const text =
         "0: 0-0, 0, 2;\n1,2: 0-0, 0, 1;\n0: 1-9, 0, 3;\n0: 10-63, 0, 0;\n1: 1-63, 0, 1;\n2: 1-63, 0, 0;\n";
@@ -191,7 +191,7 @@ describe("libjpeg's coefficients", () => {
       await expectSame(files);
     });
 
-    test.skipIf(!tools || !libjpeg)("cut off anywhere, as libjpeg fills it up; parts", () => {
+    test.skipIf(!tools || !libjpeg)("cut off anywhere: filled up as libjpeg does; and read in part", () => {
       for (const options of [[], ["-progressive"], ["-restart", "1"], ["-progressive", "-restart", "2B"]]) {
         const file = cjpegOf(["-arithmetic", ...options], ppm(120, 90));
         const start = readHeader(file).firstScan.offset;
@@ -217,7 +217,7 @@ describe("libjpeg's coefficients", () => {
     });
   });
 
-  test("the first k coefficients, from as little of the file as has them", () => {
+  test("the first k coefficients, from only the part of the file that has them", () => {
     for (const options of [[], ["-progressive"], ["-restart", "1"]]) {
       const file = cjpegOf(["-quality", "90", ...options], ppm());
       const whole = readCoefficients(file);
@@ -237,7 +237,7 @@ describe("libjpeg's coefficients", () => {
         });
       }
     }
-    // A photograph's DC scans come first and last; cut in the middle of the AC scans, the spectral ones still do.
+    // A photograph's DC scans come first and last. If the file is cut in the AC scans, the spectral ones still suffice.
     const spectral = script("dc.txt", "0,1,2: 0-0, 0, 0;\n0: 1-63, 0, 0;\n1: 1-63, 0, 0;\n2: 1-63, 0, 0;\n");
     const file = cjpegOf(["-scans", spectral], ppm());
     const start = file.subarray(0, Math.round(file.length / 3));
@@ -265,7 +265,7 @@ describe("libjpeg's coefficients", () => {
     }
   });
 
-  test("arrays of an image no longer needed are used again", () => {
+  test("arrays of an image that is no longer needed are reused", () => {
     const [a, b] = [cjpegOf(["-quality", "90"], ppm()), cjpegOf(["-quality", "10"], ppm())];
     const expected = readCoefficients(b);
     const first = readCoefficients(a);
@@ -291,7 +291,7 @@ function withoutSegments(file: Uint8Array, marker: number): Uint8Array {
   return Uint8Array.from([...kept, ...file.subarray(at)]);
 }
 
-// Files made by hand: DC differences of 0 to 11 bits, and AC codes of several lengths.
+// Files written by hand: DC differences of 0 to 11 bits, and AC codes of several lengths.
 const DC = tableOf([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
 const AC = {
   counts: [0, 1, 2, 3, 2, 3, 0, 0, 0, 3, 0, 2, 0, 0, 0, 2],
@@ -301,7 +301,7 @@ const AC = {
   ],
 };
 
-/** One block's coefficients, coded; those of more bits or longer runs than the table has are left out. */
+/** Encodes one block's coefficients. Values with more bits or longer runs than the table has are left out. */
 function putBlock(bits: BitWriter, coefficients: number[], prediction: number): void {
   const put = (value: number, size: number) => bits.put(value < 0 ? value + 2 ** size - 1 : value, size);
   const sizeOf = (value: number) => (value === 0 ? 0 : Math.floor(Math.log2(Math.abs(value))) + 1);
@@ -346,10 +346,10 @@ const gray = (...blocks: number[][]) =>
     ...EOI,
   ]);
 
-describe("files made by hand", () => {
-  test("any block of small coefficients comes back", () => {
+describe("files written by hand", () => {
+  test("any block of small coefficients is read back", () => {
     const ac = fc.array(fc.constantFrom(0, 0, 0, 1, -1), { minLength: 63, maxLength: 63 });
-    // Runs the table has no code for are shortened to ones it has: only runs of 0 to 4 and 15 have a code.
+    // Only runs of 0 to 4 and 15 have a code, so other runs are shortened.
     const block = fc.tuple(fc.integer({ min: -1000, max: 1000 }), ac).map(([dc, values]) => {
       let run = 0;
       return [
@@ -494,7 +494,7 @@ describe("files made by hand", () => {
     }
   });
 
-  test("zeros after a scan's data do no harm, and neither does a restart marker after its last interval", () => {
+  test("zeros after a scan's data are no error, nor is a restart marker after its last interval", () => {
     const file = [...HEAD, ...GRAY, ...SCAN, ...coded([3])];
     for (const more of [
       [0, 0, 0],
@@ -813,7 +813,7 @@ describe("malformed files, one for each defect", () => {
 });
 
 describe("limits", () => {
-  test("pixels, before anything is allocated", () => {
+  test("on pixels, before anything is allocated", () => {
     const file = Uint8Array.from([...HEAD, ...sof(0xc0, 65535, 65535, [[1, 4, 4, 0]]), ...SCAN, ...EOI]);
     expect(() => readCoefficients(file)).toThrow(/65535 x 65535 pixels, the limit maxPixels is 268402689/);
     const small = gray([1]);
@@ -857,7 +857,7 @@ describe("limits", () => {
     );
     expect(() => readCoefficients(scans(2000), { tolerant: true })).toThrow(JpegError);
     expect(time(() => readCoefficients(scans(400), { tolerant: true }))).toBeLessThan(10);
-    // Restart markers due after every block, and none there.
+    // Restart markers are due after every block, and missing.
     const restarts = Uint8Array.from([
       ...head.slice(0, -13),
       ...dri(1),

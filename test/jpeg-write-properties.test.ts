@@ -17,7 +17,7 @@ const IDS: Record<ColorSpace, number[]> = {
   unknown: [1, 2],
 };
 
-/** How full of values the blocks are, from empty to the largest that can be coded. */
+/** How full the blocks are, from empty to the largest values that can be coded. */
 const density = fc.constantFrom(0, 0.02, 0.2, 1);
 
 interface Recipe {
@@ -25,7 +25,7 @@ interface Recipe {
   options: WriteOptions;
 }
 
-/** Images of any shape the format has, and ways to write them. */
+/** Images of any shape that the format allows, and options to write them. */
 const recipes: fc.Arbitrary<Recipe> = fc
   .record({
     colorSpace: fc.constantFrom(...(Object.keys(IDS) as ColorSpace[])),
@@ -70,10 +70,10 @@ const recipes: fc.Arbitrary<Recipe> = fc
     };
   });
 
-/** A legal progressive script: bands, precisions and order at random. */
+/** A random legal progressive script: bands, precisions and order. */
 function randomScript({ components }: JpegImage, random: () => number): Scan[] {
   const below = (limit: number) => Math.floor(random() * limit);
-  /** The scans of a band, from the most coarse to the last bit. */
+  /** The scans of a band, from the coarsest to the last bit. */
   const chain = (some: number[], start: number, end: number): Scan[] =>
     Array.from({ length: 1 + below(4) }, (_, index) => index)
       .reverse()
@@ -116,8 +116,8 @@ function lehmer(seed: number): () => number {
   };
 }
 
-describe("what is written", () => {
-  test("reads back the same: any sampling, size, colour space, script, interval", () => {
+describe("a written file", () => {
+  test("is read back the same: any sampling, size, colour space, script, interval", () => {
     fc.assert(
       fc.property(recipes, ({ image, options }) => {
         const back = readCoefficients(writeCoefficients(image, options));
@@ -143,12 +143,12 @@ describe("what is written", () => {
       });
     });
 
-    test("jpegtran writes the same bytes where it can", () => {
+    test("jpegtran writes the same bytes if it can", () => {
       let compared = 0;
       for (const { image, options } of fc.sample(recipes, { numRuns: 400 })) {
         const { components } = image;
         const mcu = components.reduce((sum, c) => sum + c.horizontalSampling * c.verticalSampling, 0);
-        // It makes grayscale 1x1 sampled, and does not split scans up.
+        // It gives grayscale a sampling of 1x1, and does not split scans.
         if (components.length === 1 || mcu > 10) continue;
         const file = writeCoefficients(image, options);
         const args = ["-copy", "none", "-restart", `${options.restartInterval}B`];
@@ -222,7 +222,7 @@ describe("optimal Huffman tables", () => {
     .array(fc.oneof(fc.nat(3), fc.nat(1000), fc.nat(100_000_000)), { minLength: 1, maxLength: 256 })
     .filter((all) => all.some((count) => count > 0));
 
-  test("are prefix codes of at most 16 bits, none all ones, and no longer than Huffman's where those fit", () => {
+  test("are prefix codes of at most 16 bits, none all ones, and no longer than Huffman's if those fit", () => {
     fc.assert(
       fc.property(counts, (all) => {
         const table = optimalTable(all);
@@ -241,14 +241,14 @@ describe("optimal Huffman tables", () => {
         });
         expect(room).toBeLessThan(1);
         const { cost, longest } = huffmanCost([...all.filter((count) => count > 0), 1]);
-        // The symbol that reserves a code costs its own length there.
+        // The reserved symbol adds its own length there.
         if (longest <= 16) expect(bits).toBeLessThanOrEqual(cost);
       }),
     );
   });
 });
 
-/** Bits and longest code of a plain Huffman code, by merging the two least again and again. */
+/** Total bits and longest code of a plain Huffman code, made by repeatedly merging the two least frequent. */
 function huffmanCost(counts: number[]): { cost: number; longest: number } {
   const nodes = counts.map((count) => ({ count, depth: 0 }));
   let cost = 0;

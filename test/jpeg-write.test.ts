@@ -42,7 +42,7 @@ const withValue = (at: number, value: number) => {
 
 const tools = hasJpegTools();
 
-/** A grayscale file whose only component has other sampling factors; its blocks are in the same places. */
+/** The grayscale file with other sampling factors for its only component; its blocks stay in place. */
 function withGreyFactors(file: Uint8Array, factor: number): Uint8Array {
   const image = readCoefficients(file);
   const components = image.components.map((one) => ({
@@ -87,7 +87,7 @@ describe("against libjpeg-turbo's tools, or sharp", () => {
     }
   });
 
-  test("grayscale of sampling factors 2x2, which jpegtran would make 1x1: the same pixels", async () => {
+  test("grayscale with sampling factors 2x2, which jpegtran would make 1x1: the same pixels", async () => {
     const original = tools ? cjpeg(["-sample", "2x2"], grey.pnm) : withGreyFactors(cjpeg([], grey.pnm), 2);
     for (const [options] of ways) {
       const ours = writeCoefficients(readCoefficients(original), options);
@@ -106,10 +106,10 @@ describe("against libjpeg-turbo's tools, or sharp", () => {
       () => encodeJpeg({ width: 1, height: 1, colorSpace: "grayscale", planes: [Uint8Array.of(9)] }),
     ],
   ];
-  test.each(files)("%s: jpegtran reads it without a warning and writes it as we did", async (_, file) => {
+  test.each(files)("%s: jpegtran reads it without a warning and writes the same bytes", async (_, file) => {
     const bytes = file();
     if (!tools) {
-      // sharp reads it without a warning, and what we write of it once more.
+      // sharp reads it without a warning, and so it does with our second copy.
       const again = writeCoefficients(readCoefficients(bytes), { progressive: false, restartInterval: 2 });
       expect(Buffer.compare(await pixelsOf(again), await pixelsOf(bytes))).toBe(0);
       return;
@@ -128,7 +128,7 @@ describe("against libjpeg-turbo's tools, or sharp", () => {
     }
   });
 
-  test("a script of one's own, and the script of another file", async () => {
+  test("a custom script, and the script of another file", async () => {
     const original = cjpeg(["-sample", "2x1"], color.pnm);
     const read = readCoefficients(original);
     const script = [
@@ -320,7 +320,7 @@ describe("what a JPEG file cannot hold is refused", () => {
     expect(error).toBeInstanceOf(JpegImageError);
     expect((error as Error).message).toContain(message);
     expect((error as Error).message).not.toContain("\n");
-    // Nothing is left over from the failure.
+    // The failure leaves nothing behind.
     expect(
       readCoefficients(writeCoefficients(image())).components[0]?.coefficients.every((c) => c === 0),
     ).toBe(true);
@@ -344,7 +344,7 @@ describe("what a JPEG file cannot hold is refused", () => {
     );
   });
 
-  test("the largest values that there are codes for", () => {
+  test("the largest values that have codes", () => {
     for (const value of [2047, -2047]) {
       const read = readCoefficients(writeCoefficients(withValue(0, value)));
       expect(read.components[0]?.coefficients[0]).toBe(value);

@@ -21,7 +21,7 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test("the shipped model is right on at least 98.8 % of the test images, exactly as often from coefficients", () => {
+test("the shipped model is correct on at least 98.8 % of the test images, exactly as often from coefficients", () => {
   const { spatial, exact, asm10 } = results;
   expect(spatial.total).toBe(10_000);
   expect(spatial.correct).toBeGreaterThanOrEqual(9880);
@@ -42,7 +42,7 @@ test("the fused file is at most 64 KB larger than the spatial one", async () => 
   expect(size("fused") - size("spatial")).toBeLessThanOrEqual(64 * 1024);
 });
 
-test("ASM and APX end where they are exact", () => {
+test("ASM and APX become exact at n = 14", () => {
   expect(results.frequencies).toHaveLength(30);
   for (const { n, maxLogitDifference } of results.frequencies)
     if (n === 14) expect(maxLogitDifference).toBeLessThanOrEqual(1e-4);
@@ -61,7 +61,7 @@ test("the job stays within 2 GB", () => {
   expect(results.peakBytes).toBeLessThan(2e9);
 });
 
-test("the tables fit 80 columns, and a plan's speed and its share of the spatial model's are the same", () => {
+test("the tables fit 80 columns, and a plan's speed agrees with its share of the spatial model's", () => {
   const lines = stdout.split("\n");
   expect(lines.filter((line) => line.length > 80)).toEqual([]);
   const rows = lines.flatMap((line) => {
@@ -76,7 +76,7 @@ test("the tables fit 80 columns, and a plan's speed and its share of the spatial
     expect(Math.abs(speed / spatial - share)).toBeLessThan(0.0006 + 1 / spatial);
 });
 
-test("the table and the page show what was found", async () => {
+test("the table and the page show the results", async () => {
   const page = await readFile(join(folder, "report.html"), "utf8");
   const correct = results.spatial.correct.toLocaleString("en-US");
   for (const text of [stdout, page]) expect(text).toContain(`${correct} of 10,000`);

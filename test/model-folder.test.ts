@@ -1,4 +1,4 @@
-/** Folders of a model hub as models: by the library and by every command that takes a model. */
+/** A model hub's folders as models, in the library and in every command that takes a model. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -36,7 +36,7 @@ const PREPROCESSOR = {
 };
 
 let count = 0;
-/** A folder of files: bytes, text, or what becomes JSON. */
+/** Makes a folder of files from bytes, text, or values that become JSON. */
 async function made(files: Record<string, Uint8Array | string | object>): Promise<string> {
   const name = `hub-${count++}`;
   for (const [file, content] of Object.entries(files)) {
@@ -79,7 +79,7 @@ describe("loadModel", () => {
     },
   );
 
-  test("takes full precision before variants, and the onnx folder before the one around it", async () => {
+  test("prefers full precision to variants, and the onnx folder to its parent", async () => {
     const junk = "no model";
     const first = await made({ "onnx/model.onnx": onnx, "model.onnx": junk, "onnx/model_fp16.onnx": junk });
     await (await api.loadModel(at(first))).close();
@@ -91,7 +91,7 @@ describe("loadModel", () => {
     await (await api.loadModel(at(second))).close();
   });
 
-  test("a folder without the JSON files: no labels, and what is assumed is said", async () => {
+  test("a folder without the JSON files: no labels, and the assumptions are reported", async () => {
     const model = await api.loadModel(
       at(await made({ "model.onnx": onnx, "config.json": { model_type: "vit" } })),
     );
@@ -100,14 +100,14 @@ describe("loadModel", () => {
     await model.close();
   });
 
-  test("what is given replaces parts of what the folder says", async () => {
+  test("options replace parts of the folder's preprocessing", async () => {
     const hub = at(await made({ "model.onnx": onnx, "preprocessor_config.json": PREPROCESSOR }));
     const model = await api.loadModel(hub, { preprocess: { mean: [0, 0, 0] } });
     expect(model.preprocess).toMatchObject({ mean: [0, 0, 0], std: [0.2, 0.3, 0.4] });
     await model.close();
   });
 
-  test("a converted model in a folder, and one converted on the fly, are prepared as the folder says", async () => {
+  test("a converted model in a folder, and one converted on the fly, use the folder's preprocessing", async () => {
     for (const [file, options] of [
       [api.convert(onnx), {}],
       [onnx, { plan: "blockwise" }],
@@ -198,7 +198,7 @@ describe("loadModel", () => {
   );
 });
 
-test("a path through a file, or to nothing, is told as such", async () => {
+test("a path through a file, or to nothing, is an error that says so", async () => {
   await expect(api.loadModel(join(folder, "a.jpg", "x"))).rejects.toThrow("part of the path is a file");
   await expect(api.loadModel(join(folder, "missing"))).rejects.toThrow("missing: no such file");
 });
@@ -208,7 +208,7 @@ describe("commands", () => {
     made({ "onnx/model.onnx": onnx, "config.json": CONFIG, "preprocessor_config.json": PREPROCESSOR });
   const model = path("cases/onnx/classes_second.onnx");
 
-  test("classify prints the labels; the same answers as the file with the same preprocessing", async () => {
+  test("classify prints the labels, and gives the same results as the file with the same preprocessing", async () => {
     const name = await hub();
     const { stdout, stderr, status } = command("classify", name, "a.jpg", "--jsonl");
     expect(status).toBe(0);
@@ -242,7 +242,7 @@ describe("commands", () => {
     await model.close();
   });
 
-  test("labels of another number of classes are refused", async () => {
+  test("a wrong number of labels is refused", async () => {
     const name = await made({ "model.onnx": onnx, "config.json": { id2label: ["a", "b"] } });
     expect(command("classify", name, "a.jpg")).toMatchObject({
       status: 1,
@@ -250,10 +250,10 @@ describe("commands", () => {
     });
   });
 
-  test("convert takes the preprocessing with it, inspect tells of the model", async () => {
+  test("convert keeps the preprocessing, and inspect shows it", async () => {
     const name = await hub();
     const { status, stderr } = command("convert", name, "made.onnx", "--input", "jpeg");
-    // The model has an output y, as the files' inputs have a y; nothing else is to be told.
+    // The model's output y has the name of a file's input; this is the only message.
     expect(status).toBe(0);
     expect(stderr).toMatch(/^hub-\d+: output "y" is renamed "y_output"[^\n]*\n$/);
     const made = await api.loadModel(at("made.onnx"));

@@ -36,7 +36,7 @@ async function run(model: Uint8Array | Graph, input: Tensor): Promise<Tensor> {
   return output;
 }
 
-/** The coefficients of planes `[N, C, H, W]`; what the last blocks hold beyond the image is noise. */
+/** The coefficients of planes `[N, C, H, W]`, with noise beyond the image in the last blocks. */
 function coefficientsOf(planes: Float32Array, [n, c, h, w]: number[]): Tensor {
   const [height, width] = [h, w].map((length) => 8 * Math.ceil((length as number) / 8)) as [number, number];
   const whole = uniform(99, (n as number) * (c as number) * height * width, -50, 50);
@@ -48,7 +48,7 @@ function coefficientsOf(planes: Float32Array, [n, c, h, w]: number[]): Tensor {
   return new Tensor("float32", packed.data, packed.shape);
 }
 
-/** How far a converted model's output is from the spatial one's, in sizes of the largest output, or `least`. */
+/** The difference between a converted model's output and the spatial one's, relative to the largest output or `least`. */
 async function apart(
   graph: Graph,
   shape: number[],
@@ -65,7 +65,7 @@ async function apart(
   return largestDifference(found, wanted) / wanted.reduce((most, y) => Math.max(most, Math.abs(y)), least);
 }
 
-/** A network from one image. */
+/** A network with one image input. */
 function network(
   shape: Dimension[],
   make: (g: GraphBuilder, x: string) => string,
@@ -92,7 +92,7 @@ const absent = python === undefined && process.env.CI !== "true";
 if (absent)
   console.warn("SKIPPED: torchvision's models, because no python3 here has it (Debian: python3-torchvision)");
 
-/** Families of torchvision, and where their image goes in. */
+/** Torchvision's families, and whether their first operator takes coefficients. */
 const FAMILIES = {
   resnet18: /inverse transform of the image comes before it/,
   mobilenet_v2: /inverse transform of the image comes before it/,
@@ -111,8 +111,8 @@ const FAMILIES = {
 };
 
 /**
- * How many operators plan `blockwise` carries out on coefficients, of how many. Others are poolings by the maximum, the
- * vectors of gates and classifiers, and what transformers do to rows of tokens.
+ * How many operators plan `blockwise` runs on coefficients, and how many there are. The others are max poolings, operators
+ * on the vectors of gates and classifiers, and a transformer's operators on rows of tokens.
  */
 const DEPTHS: Record<string, [number, number]> = {
   resnet18: [46, 49],
@@ -173,11 +173,11 @@ describe("PaddleOCR's models, as PaddlePaddle exports them", () => {
   ])("%s", async (name, sides) => {
     const model = readOnnx(readFileSync(new URL(name, folder)));
     const shape = [2, 3, ...sides];
-    // They end in probabilities: on noise the detector's are all but 0, and only differences beside 1 mean something.
+    // They end in probabilities: on noise the detector's are almost 0, so only differences relative to 1 mean something.
     const difference = (graph: Graph, plan: PlanName) => apart(graph, shape, { plan }, undefined, 1);
     for (const plan of ["fused", "blockwise"] as const)
       expect(await difference(model, plan), plan).toBeLessThan(1e-4);
-    // The same with the size fixed, so that its feature maps are known.
+    // The same with a fixed size, so that the sizes of the feature maps are known.
     const inputs = model.inputs.map((input) => ({ ...input, shape: ["N", 3, ...sides] }));
     for (const plan of ["fused", "blockwise"] as const)
       expect(await difference({ ...model, inputs }, plan), plan).toBeLessThan(1e-4);
@@ -210,7 +210,7 @@ describe("every image model converts with plan fused:", () => {
       }
   });
 
-  test("a side that is not whole blocks beside one known only at run time", async () => {
+  test("one side that is not whole blocks, and one that is only known at run time", async () => {
     const graph = network(["N", 3, 21, "W"], small);
     expect(await apart(graph, [2, 3, 21, 40])).toBeLessThan(1e-5);
     const input = readOnnx(convert(writeOnnx(graph))).inputs[0];
@@ -218,7 +218,7 @@ describe("every image model converts with plan fused:", () => {
     expect(readMetadata(convertGraph(graph).graph)).toMatchObject({ channels: 3, height: 21, width: "W" });
   });
 
-  test("a classifier pads the planes that it is given", async () => {
+  test("a classifier pads its planes", async () => {
     const graph = network(["N", 3, 21, 30], small);
     const planes = uniform(3, 2 * 3 * 21 * 30);
     const answers = [writeOnnx(graph), convert(writeOnnx(graph))].map(async (model) => {
@@ -232,7 +232,7 @@ describe("every image model converts with plan fused:", () => {
     expect(largestDifference(converted, spatial)).toBeLessThan(1e-5);
   });
 
-  test("operators of other domains, without shape rule, and what follows them", async () => {
+  test("operators of other domains, which have no shape rule, and the nodes after them", async () => {
     const graph = network(["N", 3, 16, 16], (g, x) => {
       const map = g.node("Conv", [x, weight(g, 4, 3, 3, 3)], { pads: [1, 1, 1, 1] });
       g.graph.opsets.set("com.microsoft", 1);
@@ -250,7 +250,7 @@ describe("every image model converts with plan fused:", () => {
     );
   });
 
-  test("graphs inside nodes, which read the values around them", async () => {
+  test("graphs inside nodes, which read values of the outer graph", async () => {
     const graph = network(["N", 3, 16, 16], (g, x) => {
       const map = g.node("Conv", [x, weight(g, 4, 3, 3, 3)], { pads: [1, 1, 1, 1] }, "around");
       const same = g.node("Identity", [map], {}, "also");
@@ -258,7 +258,7 @@ describe("every image model converts with plan fused:", () => {
         create(AttributeProtoSchema, {
           name,
           type: AttributeType.GRAPH,
-          // "pixels" is a name that conversion would give as well.
+          // Conversion would also choose the name "pixels".
           g: {
             name,
             node: [{ opType: op, input: [same], output: [`pixels${name}`], name }],
@@ -305,7 +305,7 @@ describe("every image model converts with plan fused:", () => {
     expect(await apart(later, shape, {}, feed)).toBeLessThan(1e-5);
   });
 
-  test("images of bytes are rounded to what they were", async () => {
+  test("images of bytes are rounded to their values", async () => {
     const graph = network(
       ["N", 3, 16, 16],
       (g, x) => small(g, g.node("Div", [g.node("Cast", [x], { to: 1 }), g.floats([255], [])])),
@@ -324,7 +324,7 @@ describe("every image model converts with plan fused:", () => {
     const graph = network(["N", 3, 16, 16], (g, x) => small(g, g.node("Cast", [x], { to: 1 })), {
       type: "float16",
     });
-    // Of both signs and sizes 1/4 to 2: sign, 5 bits of exponent, 10 of fraction.
+    // Both signs, magnitudes 1/4 to 2: sign, 5 bits of exponent, 10 of fraction.
     const bits = Uint16Array.from(uniform(4, 768, 0x3400, 0x4000), (value, i) => value | ((i % 2) << 15));
     const values = Float32Array.from(bits, (half) => {
       const magnitude = 2 ** (((half >> 10) & 31) - 15) * (1 + (half & 1023) / 1024);
@@ -333,7 +333,7 @@ describe("every image model converts with plan fused:", () => {
     const wanted = await run(graph, new Tensor("float16", bits, [1, 3, 16, 16]));
     const { graph: converted } = convertGraph(graph);
     expect(converted.inputs[0]?.type).toBe("float32");
-    // Less than half a step away: rounded to what they were.
+    // Less than half a step away, so they are rounded to their values.
     for (const planes of [values, values.map((value) => value * (1 + 2 ** -13))]) {
       const found = await run(converted, coefficientsOf(planes, [1, 3, 16, 16]));
       expect(found.dims).toEqual([1, 5]);
@@ -341,7 +341,7 @@ describe("every image model converts with plan fused:", () => {
     }
   });
 
-  test("what the image alone does not give is refused in a line", () => {
+  test("networks that need more than the image are refused in one line", () => {
     const two = new GraphBuilder("two");
     const sum = two.node("Add", [
       two.input("image", "float32", ["N", 3, 16, 16]),
@@ -357,9 +357,9 @@ describe("every image model converts with plan fused:", () => {
   });
 });
 
-describe("entrances", () => {
+describe("first convolutions", () => {
   const side = fc.constantFrom(1, 2, 4, 8, 16);
-  test("of a stride that is the kernel take coefficients, whatever the sides of the window", () =>
+  test("whose stride is the kernel take coefficients, whatever the sides of the window", () =>
     fc.assert(
       fc.asyncProperty(
         side,
@@ -419,7 +419,7 @@ test("an image that several operators read is transformed once", async () => {
   expect(await apart(graph, [2, 3, 32, 32])).toBeLessThan(1e-5);
 });
 
-describe("what is told", () => {
+describe("the report", () => {
   const graph = () =>
     network(["N", 3, 64, 64], (g, x) => {
       const map = g.node("Relu", [g.node("Conv", [x, weight(g, 4, 3, 3, 3)], { pads: [1, 1, 1, 1] })]);
@@ -431,14 +431,14 @@ describe("what is told", () => {
       return g.node("LeakyRelu", [last], { alpha: float(0.1) });
     });
 
-  test("of activations: every one on a feature map is approximated, whatever its size", () => {
+  test("counts activations: every one on a feature map is approximated, whatever its size", () => {
     for (const plan of ["fused", "blockwise"] as const) {
       const { report } = convertGraph(graph(), { relu: { asm: 6 }, plan });
       expect(approximations(report)).toEqual({ approximate: 4, exact: 0, exactByOperator: {} });
     }
   });
 
-  test("layer by layer, with operations", () => {
+  test("goes layer by layer, with operations", () => {
     const summary = summarizeModel(graph(), { plan: "blockwise" });
     expect(summary).toMatchObject({ image: { channels: 3, height: 64, width: 64 }, plan: "blockwise" });
     const total = summary.layers?.reduce((sum, { multiplyAdds }) => sum + multiplyAdds, 0);

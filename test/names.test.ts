@@ -1,4 +1,4 @@
-/** The inputs of converted models keep their names, whatever the model calls its values. */
+/** The inputs of converted models keep their names, even if the model uses these names. */
 import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import { convertGraph } from "../src/convert/convert.js";
@@ -21,7 +21,7 @@ const PREPROCESS: Preprocess = {
   channels: "rgb",
 };
 
-/** A network whose image, constants, values, and those inside of a branch, are called as inputs of converted models. */
+/** A network whose image, constants and values, also inside a branch, have the names of converted models' inputs. */
 function network(image: string, output: string): Graph {
   const g = new GraphBuilder("names", 17);
   let x = g.input(image, "float32", ["N", 3, 16, 16]);
@@ -88,8 +88,8 @@ describe.each(["image", "y", "coefficients"])("a model whose image is called %s"
   });
 });
 
-describe("an output called as an input of converted models", () => {
-  test.each([...JPEG_INPUTS])("%s is renamed, and that is told", (name) => {
+describe("an output with the name of a converted model's input", () => {
+  test.each([...JPEG_INPUTS])("%s is renamed, and this is reported", (name) => {
     const { graph, renamed } = convertGraph(network("image", name), {
       input: "jpeg",
       preprocess: PREPROCESS,
@@ -99,7 +99,7 @@ describe("an output called as an input of converted models", () => {
     expect([...(renamed ?? [])]).toEqual([[name, `${name}_output`]]);
   });
 
-  test("keeps its name where the model takes planes", () => {
+  test("keeps its name if the model takes planes", () => {
     const { graph, renamed } = convertGraph(network("image", "y"));
     expect(graph.outputs.map(({ name }) => name)).toEqual(["y"]);
     expect(renamed).toBeUndefined();

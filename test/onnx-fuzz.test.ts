@@ -14,7 +14,7 @@ import { build, recipes } from "./reference/random-networks.js";
 /** scripts/fuzz-onnx.mjs sets these for a long run. */
 const MODELS = Number(process.env.ONNX_FUZZ_MODELS ?? 3000);
 const SEED = Number(process.env.ONNX_FUZZ_SEED ?? 1);
-/** Processor time for a model of a few kilobytes, and what the process may come to take while it works. */
+/** The most processor time for a model of a few kilobytes, and the most memory of the process. */
 const MOST_MILLISECONDS = 2000;
 const MOST_BYTES = 300 * 2 ** 20;
 
@@ -54,7 +54,7 @@ const OPTIONS: ConvertOptions[] = [
   { input: "jpeg", plan: "blockwise", relu: { asm: 9 } },
 ];
 
-test(`${MODELS} mutated models: no crash, no hang, no other error than our own`, {
+test(`${MODELS} mutated models: no crash, no hang, no error but our own`, {
   timeout: 3_600_000,
 }, () => {
   const all = seeds();
@@ -70,7 +70,7 @@ test(`${MODELS} mutated models: no crash, no hang, no other error than our own`,
   for (let index = 0; index < MODELS; index++) {
     const random = randomOf(SEED * 1_000_003 + index);
     const seed = () => all[random(all.length)] as Uint8Array;
-    // Now and then on what was changed already.
+    // Sometimes a mutated model is mutated again.
     const file = mutated(random, random(4) === 0 ? before : seed(), seed());
     const options = OPTIONS[random(OPTIONS.length)] as ConvertOptions;
     const start = process.cpuUsage();
@@ -94,7 +94,7 @@ test(`${MODELS} mutated models: no crash, no hang, no other error than our own`,
       fail("it takes too much memory", told());
   }
   expect([...failures.values()].join("\n\n")).toBe("");
-  // Both must be exercised.
+  // The test must have seen both.
   expect(Math.min(outcomes.converted, outcomes.refused)).toBeGreaterThan(MODELS / 20);
   if (process.env.ONNX_FUZZ_MODELS) console.log(JSON.stringify(outcomes));
 });

@@ -78,7 +78,7 @@ describe("a file", () => {
     expect(graph.initializers.get("fc.weight")?.dims).toEqual([10, 64]);
   });
 
-  test("of PyTorch's runs as before when written again, bit for bit", async () => {
+  test("from PyTorch runs the same after it is written again, bit for bit", async () => {
     const images = uniform(1, 2 * 1024, -0.5, 2.8);
     const before = await run(PYTORCH, images, [2, 1, 32, 32]);
     const after = await run(writeOnnx(readOnnx(PYTORCH)), images, [2, 1, 32, 32]);
@@ -86,7 +86,7 @@ describe("a file", () => {
     for (const name of Object.keys(before)) expect(after[name]?.data).toEqual(before[name]?.data);
   });
 
-  test("read leaves the bytes alone and does not share them", () => {
+  test("is read without changing or sharing its bytes", () => {
     const bytes = Uint8Array.from(PYTORCH);
     const graph = readOnnx(bytes);
     for (const { data } of graph.initializers.values()) data.fill(0 as never);
@@ -129,7 +129,7 @@ describe("refused with one line:", () => {
       );
   });
 
-  test("a model without graph, without operator set", () => {
+  test("a model without a graph, and one without an operator set", () => {
     expect(readChanged((model) => delete model.graph)).toMatch(/it holds no graph/);
     expect(readChanged((model) => model.opsetImport.splice(0))).toMatch(/it names no operator set/);
   });
@@ -148,7 +148,7 @@ describe("refused with one line:", () => {
     );
   });
 
-  test("constants of another size than their shape", () => {
+  test("constants whose size differs from their shape", () => {
     const message = readChanged((model) => model.graph?.initializer[0]?.dims.push(2n));
     expect(message).toMatch(/^constant ".*" of shape \[.*, 2\] holds \d+ values$/);
     expect(
@@ -164,7 +164,7 @@ describe("refused with one line:", () => {
     change(graph);
     return () => readOnnx(writeOnnx(graph));
   };
-  test("names that nothing makes, cycles, values made twice", () => {
+  test("names of no value, cycles, values made twice", () => {
     const undefinedName = graphOf(({ nodes }) => nodes[3]?.inputs.splice(0, 1, "nowhere"));
     expect(refusal(undefinedName)).toMatch(/node ".*" reads "nowhere", which nothing before it makes/);
     const cycle = graphOf(({ nodes }) => nodes[0]?.inputs.splice(0, 1, nodes[5]?.outputs[0] as string));
@@ -176,7 +176,7 @@ describe("refused with one line:", () => {
   });
 });
 
-describe("bytes turned over at random", () => {
+describe("bytes changed at random", () => {
   const original = writeOnnx(
     build({
       seed: 3,
@@ -252,7 +252,7 @@ function flattenIdiom(): Graph {
 }
 
 describe("folding of constants", () => {
-  test("leaves one Reshape of PyTorch's flatten, and the same answers", async () => {
+  test("leaves one Reshape of PyTorch's flatten, and the same outputs", async () => {
     const folded = foldConstants(flattenIdiom());
     expect(folded.nodes.map(({ op }) => op)).toEqual(["Relu", "Reshape", "Identity"]);
     const target = folded.initializers.get(folded.nodes[1]?.inputs[1] as string) as Constant;
@@ -263,7 +263,7 @@ describe("folding of constants", () => {
     expect(y?.data).toEqual((await run(flattenIdiom(), x, [5, 3, 8, 8])).y?.data);
   });
 
-  test("leaves only what PyTorch's network computes", async () => {
+  test("leaves only the layers of PyTorch's network", async () => {
     const graph = readOnnx(PYTORCH);
     const folded = foldConstants(graph);
     const ops = new Set(folded.nodes.map(({ op }) => op));
@@ -274,14 +274,14 @@ describe("folding of constants", () => {
     expect(Object.values(a)[0]?.data).toEqual(Object.values(b)[0]?.data);
   });
 
-  test("leaves the graph it is given alone", () => {
+  test("does not change its input graph", () => {
     const graph = flattenIdiom();
     foldConstants(graph);
     expect(graph).toEqual(flattenIdiom());
   });
 });
 
-/** The inferred types and shapes of all values that nodes make, against those that ONNX Runtime makes for a batch of 3. */
+/** Compares the inferred types and shapes of all values with those in ONNX Runtime for a batch of 3. */
 async function compareShapes(graph: Graph): Promise<void> {
   const facts = inferShapes(graph);
   const made = graph.nodes.flatMap((node) => node.outputs.slice(0, 1));
@@ -304,7 +304,7 @@ async function compareShapes(graph: Graph): Promise<void> {
   }
 }
 
-/** Steps that change a tensor's shape, each from a few free numbers; `undefined` where one does not apply. */
+/** Steps that change a tensor's shape, each from a few free numbers; `undefined` if a step does not apply. */
 type Step = (
   g: GraphBuilder,
   x: string,
@@ -312,7 +312,7 @@ type Step = (
   at: (below: number) => number,
 ) => string | undefined;
 
-/** Windows that overlap: where they do not, ONNX Runtime's own inference and its kernels disagree about `ceil_mode`. */
+/** Windows that overlap. If they do not, ONNX Runtime's inference and its kernels disagree about `ceil_mode`. */
 const window = (at: (below: number) => number) => {
   const kernel_shape = [1 + at(3), 1 + at(3)];
   return { kernel_shape, strides: kernel_shape.map((k) => 1 + at(k)) };
@@ -475,7 +475,7 @@ const STEPS: Record<string, Step> = {
       : undefined,
   TopK: (g, x, shape, at) =>
     shape.length > 0 ? g.nodes("TopK", [x, g.ints([1])], 2, { axis: at(shape.length) })[0] : undefined,
-  /** Arithmetic on shapes, as exports write it. */
+  /** Arithmetic on shapes, as exporters write it. */
   ShapeArithmetic: (g, x, shape, at) => {
     if (shape.length === 0) return undefined;
     const length = g.node("Gather", [g.node("Shape", [x]), g.ints([at(shape.length)], [])]);
@@ -501,7 +501,7 @@ const STEPS: Record<string, Step> = {
       : undefined,
 };
 
-describe("inferred shapes are those that ONNX Runtime makes", () => {
+describe("inferred shapes are those of ONNX Runtime", () => {
   test("of random networks", { timeout: 60_000 }, () =>
     fc.assert(
       fc.asyncProperty(recipes, (recipe) => compareShapes(build(recipe))),
@@ -515,7 +515,7 @@ describe("inferred shapes are those that ONNX Runtime makes", () => {
   });
 
   test.each(["MaxPool", "AveragePool"])(
-    "of %s in ceil_mode, with windows that reach over the border",
+    "of %s in ceil_mode, with windows that reach beyond the border",
     async (op) => {
       for (const kernel of [1, 2, 3])
         for (const stride of [1, 2, 3])
@@ -607,7 +607,7 @@ describe("inferred shapes are those that ONNX Runtime makes", () => {
   });
 });
 
-describe("what this package has no use for stays as it is:", () => {
+describe("parts of a file that this package does not use stay as they are:", () => {
   const { withField, message, varint } = wire();
 
   test("element types without an array, sparse constants, functions, later IR versions", () => {
@@ -650,7 +650,7 @@ describe("what this package has no use for stays as it is:", () => {
     expect(packed?.rawData).toEqual(Uint8Array.of(0x21));
   });
 
-  test("values that are no tensors, lengths that are not known, attributes of later versions", () => {
+  test("values that are not tensors, unknown lengths, attributes of later versions", () => {
     const proto = fromBinary(ModelProtoSchema, writeOnnx(flattenIdiom()));
     const graph = proto.graph as NonNullable<typeof proto.graph>;
     // TypeProto.sequence_type = 4 { elem_type = 1 { tensor_type = 1 { elem_type = 1 } } }
@@ -669,7 +669,7 @@ describe("what this package has no use for stays as it is:", () => {
   });
 });
 
-/** A few bytes of protobuf by hand. */
+/** A few bytes of protobuf, written by hand. */
 function wire() {
   const varint = (field: number, value: number) => Uint8Array.of(field << 3, value);
   const withField = (field: number, bytes: Uint8Array) =>
@@ -749,8 +749,8 @@ describe("constants in files beside the model", () => {
   });
 });
 
-describe("inference as far as it goes", () => {
-  test("leaves out what it cannot follow, and believes what the file says", () => {
+describe("partial inference", () => {
+  test("leaves out what it cannot infer, and trusts the shapes in the file", () => {
     const g = new GraphBuilder("partial");
     const x = g.input("x", "float32", ["N", 3, 8, 8]);
     const unknown = g.node("Unknown", [x]);
@@ -765,7 +765,7 @@ describe("inference as far as it goes", () => {
     expect(() => inferShapes(graph)).toThrow(/Unknown node "Unknown": no shape rule/);
   });
 
-  test("follows lengths known only at run time through arithmetic on shapes", () => {
+  test("follows lengths that are only known at run time through arithmetic on shapes", () => {
     const g = new GraphBuilder("dynamic");
     const x = g.input("x", "float32", ["N", 3, "H", "W"]);
     const shape = g.node("Shape", [x]);
@@ -783,7 +783,7 @@ describe("inference as far as it goes", () => {
     expect(facts.get(flat)?.shape.slice(0, 2)).toEqual(["N", 3]);
   });
 
-  test("folds constants of each type to that type", () => {
+  test("folds constants of each type to the same type", () => {
     const g = new GraphBuilder("types", 17);
     const x = g.input("x", "float32", [4]);
     const eps = g.node("Add", [g.floats([0.1, 0.2, 0.3, 0.4]), g.floats([1e-5], [])]);

@@ -1,4 +1,4 @@
-/** The operator sets that conversion is for: what it makes runs in ONNX Runtime, and gives the model's own outputs. */
+/** The supported operator sets: converted models run in ONNX Runtime, and give the original model's outputs. */
 import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import { convertGraph } from "../src/convert/convert.js";
@@ -9,7 +9,7 @@ import { float32, type Graph, int64, volume } from "../src/onnx/graph.js";
 import { openSession } from "../src/runtime/session.js";
 import { largestDifference, uniform } from "./reference/arrays.js";
 
-/** Layers whose attributes became inputs, or whose meaning was widened, from one operator set to the next. */
+/** Layers whose attributes became inputs, or whose meaning was extended, from one operator set to the next. */
 function network(opset: number): Graph {
   const g = new GraphBuilder("opset", opset);
   const parameter = (...dims: number[]) =>

@@ -1,4 +1,4 @@
-/** What comes out of models: every element type, outputs with and without a batch axis, on one thread and on several. */
+/** Models' outputs: every element type, with and without a batch axis, on one thread and on several. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -16,7 +16,7 @@ const MAIN = fileURLToPath(new URL("../dist/src/cli/main.js", import.meta.url));
 const onnxCase = (name: string) =>
   readFile(fileURLToPath(new URL(`cases/onnx/${name}.onnx`, import.meta.url)));
 
-// Threads run the built module, so the tests of them use all of it.
+// Threads run the built package, so these tests use it throughout.
 let api: typeof Api;
 beforeAll(async () => {
   if (!existsSync(BUILT)) throw new Error(`${BUILT} is missing: npm run build makes it`);
@@ -54,7 +54,7 @@ function expectSame(output: Api.ModelOutput | undefined, { data, dims }: Raw, ba
   }
 }
 
-/** The means of an image's planes, and nodes of the caller's on them. */
+/** A model that computes the means of an image's planes, and then the caller's nodes. */
 function means(
   opset: number,
   make: (g: Api.GraphBuilder, means: string) => void,
@@ -86,7 +86,7 @@ describe("element types", () => {
         const planes = planesOf(FILES[i] as Uint8Array, RGB, SIZE);
         const { y } = (await answersTo(both, planes, SIZE, ["y"])) as { y: Raw };
         expect(z?.data).toBeInstanceOf(Float32Array);
-        // Half precision has 11 bits.
+        // Float16 has 11 bits of precision.
         for (const [c, value] of (y.data as number[]).entries())
           expect(Math.abs((numbers(z)[c] as number) - value)).toBeLessThanOrEqual(Math.abs(value) / 1024);
       }
@@ -108,14 +108,14 @@ describe("element types", () => {
   test.each(Object.entries(CODES))("%s", async (type, code) => {
     const bytes = means(21, (g, x) => {
       const scaled = g.node("Mul", [x, g.floats([3])]);
-      // Types without a sign have no values below 0 to cast to.
+      // Unsigned types cannot hold values below 0.
       const y = g.node("Cast", [type.startsWith("u") ? g.node("Abs", [scaled]) : scaled], { to: code });
       const back = type === "string" ? g.node("Identity", [y]) : g.node("Cast", [y], { to: 1 });
       g.output(back, "back", type === "string" ? "string" : "float32", ["N", 3]);
       g.output(y, "y", type as Api.ElementType, ["N", 3]);
     });
     const graph = api.readOnnx(bytes);
-    // ONNX Runtime for Node cannot even open a model that gives some of these types.
+    // ONNX Runtime for Node cannot even open a model with outputs of some of these types.
     const readable = api.writeOnnx({ ...graph, outputs: graph.outputs.slice(0, 1) });
     for (const threads of [1, 2]) {
       const model = await api.loadModel(bytes, { threads, preprocess: RGB });
@@ -194,7 +194,7 @@ describe("element types", () => {
   test("a classifier of float16 is evaluated on numbers, and on the output that holds the classes", async () => {
     for (const name of ["fp16_out", "classes_second"]) {
       const bytes = await onnxCase(name);
-      // Its bytes, or its path.
+      // From bytes, or from a path.
       const file = fileURLToPath(new URL(`cases/onnx/${name}.onnx`, import.meta.url));
       const classifier = await api.openClassifier(name === "fp16_out" ? bytes : file);
       const planes = planesOf(FILES[0] as Uint8Array, RGB, SIZE);
@@ -214,7 +214,7 @@ const numbers = (output: Api.ModelOutput | undefined) => Array.from((output?.dat
 
 const argmax = (list: readonly number[]) => list.indexOf(Math.max(...list));
 
-/** Every way from a model to one that takes files. */
+/** Every API that gives a model that takes files. */
 const WAYS: [string, (bytes: Uint8Array) => Promise<[Uint8Array, Api.ModelOptions]>][] = [
   ["spatial", async (bytes) => [bytes, {}]],
   ["on the fly, blockwise", async (bytes) => [bytes, { plan: "blockwise" }]],
@@ -251,9 +251,9 @@ describe.each(WAYS)("outputs without a batch axis: %s", (_, way) => {
     },
   );
 
-  test("none at all is an empty tensor of the same rank", async () => {
+  test("no detections give an empty tensor of the same rank", async () => {
     const bytes = means(17, (g, x) => {
-      // As many rows as there are values above 0 among the first two means, and a row for each image.
+      // One row for each value above 0 among the first two means, and one for each image.
       const positive = g.node("NonZero", [g.node("Cast", [g.node("Relu", [x])], { to: 9 })]);
       g.output(g.node("Transpose", [positive], { perm: [1, 0] }), "found", "int64", ["num", 2]);
       g.output(x, "means", "float32", ["N", 3]);
@@ -289,7 +289,7 @@ describe("the batch of an output", () => {
   };
   const always = (...each: number[][]) => FILES.map(() => each);
 
-  test("is told by its name, whatever the graph between", async () => {
+  test("is recognised by its name, whatever the graph", async () => {
     const custom = means(17, (g, x) => {
       const [up] = g.nodes("Unique", [x], 1, { sorted: 1 });
       g.output(g.node("Shape", [up as string]), "count", "int64", [1]);
@@ -302,7 +302,7 @@ describe("the batch of an output", () => {
     });
   });
 
-  test("is followed through the graph where the output is declared by another name, or not at all", async () => {
+  test("is followed through the graph if the output declares another name, or none", async () => {
     for (const shape of [["unk__2", 3], undefined, ["N", "classes"]])
       expect(await shapes(means(17, (g, x) => g.output(x, "y", "float32", shape)))).toEqual({
         batch: 4,
@@ -310,7 +310,7 @@ describe("the batch of an output", () => {
       });
   });
 
-  test("that cannot be told is no batch: file by file, the tensor as it is", async () => {
+  test("that is unclear counts as none: file by file, the tensor as it is", async () => {
     const unknown = (shape: Api.Dimension[] | undefined) =>
       means(17, (g, x) => {
         const [sorted] = g.nodes("Unique", [x], 1, { sorted: 0, axis: 0 });
@@ -320,7 +320,7 @@ describe("the batch of an output", () => {
       expect(await shapes(unknown(shape))).toEqual({ batch: 1, shapes: always([1, 3]) });
   });
 
-  test("that does not keep its images apart: file by file, so that each has the answer it has alone", async () => {
+  test("whose images affect each other: file by file, so that each has its own result", async () => {
     const scaled = means(17, (g, x) => {
       g.output(g.node("Div", [x, g.node("ReduceMax", [x], { keepdims: 0 })]), "y", "float32", ["N", 3]);
     });
@@ -339,7 +339,7 @@ describe("the batch of an output", () => {
         }
         await opened.close();
       }
-    // What only reads the batch's length keeps them apart.
+    // A node that only reads the batch's length keeps images independent.
     const flattened = means(17, (g, x) => {
       const length = g.slice(g.node("Shape", [x]), { axis: 0, from: 0, to: 1 });
       const target = g.node("Concat", [length, g.ints([-1])], { axis: 0 });
@@ -348,13 +348,13 @@ describe("the batch of an output", () => {
     expect((await shapes(flattened)).batch).toBe(4);
   });
 
-  test("that is declared, and always of another length, is none", async () => {
+  test("that is declared, but always has another length, counts as none", async () => {
     const graph = api.readOnnx(await onnxCase("detections_2rows_dynbatch"));
     graph.outputs = [{ name: "det", type: "float32", shape: ["N", 6] }];
     expect(await shapes(api.writeOnnx(graph))).toEqual({ batch: 1, shapes: always([2, 6]) });
   });
 
-  test("a length of 1 that tracing left where the batch should be is right for one image", async () => {
+  test("a length of 1 that tracing left in place of the batch is correct for one image", async () => {
     const traced = means(17, (g, x) => {
       g.output(g.node("Reshape", [x, g.ints([1, -1])]), "y", "float32", ["N", 3]);
     });
@@ -385,7 +385,7 @@ describe("the batch of an output", () => {
     const results = await run(model, FILES.slice(0, 3));
     const planes = FILES.map((file) => planesOf(file, RGB, SIZE));
     for (const [i, { y }] of results.entries()) {
-      // The image twice, on ONNX Runtime alone.
+      // The same image twice, in ONNX Runtime alone.
       const twice = new Float32Array(2 * 3072);
       twice.set(planes[i] as Float32Array);
       twice.set(planes[i] as Float32Array, 3072);
@@ -406,7 +406,7 @@ describe("the batch of an output", () => {
       );
   });
 
-  test("that is not there though the model says it is told of the file", async () => {
+  test("that is missing although the model declares it is an error of the file", async () => {
     const wrong = means(17, (g, x) => {
       const [sorted] = g.nodes("Unique", [x], 1, { sorted: 1 });
       g.output(g.node("Reshape", [sorted as string, g.ints([-1, 1])]), "y", "float32", ["N", 1]);
@@ -431,7 +431,7 @@ describe("which output holds the classes", () => {
     expect(best(outputs, { labels: ["a", "b", "c"] })?.label).toBe("b");
   });
 
-  test("of several lists the one of as many classes as labels, else the one with the name, else the first", () => {
+  test("among several lists: the one as long as the labels, else the one with a fitting name, else the first", () => {
     const outputs = { pooled: list(9, 0, 0, 0), other: list(0, 9), last_logits: list(0, 0, 9) };
     expect(best(outputs)?.index).toBe(2);
     expect(best(outputs, { labels: ["a", "b"] })).toMatchObject({ index: 1, label: "b" });
@@ -439,7 +439,7 @@ describe("which output holds the classes", () => {
     expect(best({ a: list(0, 9), b: list(9, 0) })?.index).toBe(1);
   });
 
-  test("what is none is refused in one line", () => {
+  test("outputs without classes are refused in one line", () => {
     const numbers = list(0, 9);
     expect(() => best({ map, word: { data: ["a"], shape: [1] } })).toThrow(
       "no output is a list of classes: map: float32 [2, 2, 2]; word: string [1]; expected numbers [classes]",

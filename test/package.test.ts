@@ -11,7 +11,7 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const run = promisify(execFile);
 
 test("the package exports the public names, and no others", () => {
-  // DESIGN: JPEG files, conversion, the transform tensors, ONNX files, running, training, data, errors.
+  // JPEG files, conversion, the transform tensors, ONNX files, running, training, data, errors.
   expect(Object.keys(api).sort()).toEqual(
     [
       [
@@ -46,7 +46,7 @@ test("the package exports the public names, and no others", () => {
 describe("the packed package, in an empty folder", () => {
   let folder: string;
   let files: string[];
-  // Of the one who installs it: nothing of this project's own settings, which npm hands to what it runs.
+  // The user's environment: without this project's npm settings, which npm passes to its scripts.
   const env = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/onnxruntime[_-]node/i.test(name)),
   );
@@ -143,7 +143,7 @@ console.log(JSON.stringify({ correct, shape: packed.shape, exact: largest < 1e-5
   });
 });
 
-/** The README's line that installs the package by this version of npm. */
+/** The README's line that installs the package with this version of npm. */
 async function installLine(npm: number): Promise<string> {
   const readme = await readFile(join(ROOT, "README.md"), "utf8");
   const lines = Array.from(readme.matchAll(/^- npm ([\d and]+): `(.*npm install jpeg-domain)`\.$/gm));

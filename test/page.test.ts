@@ -13,7 +13,7 @@ const run = promisify(execFile);
 const CHROMIUM = "/usr/bin/chromium";
 const available = existsSync(CHROMIUM);
 if (!available && process.env.CI)
-  throw new Error(`${CHROMIUM} is not here: Debian's package chromium brings it`);
+  throw new Error(`${CHROMIUM} is missing: install Debian's package chromium`);
 if (!available) console.warn("the codec is not tried in a page, for lack of Debian's chromium");
 
 /** A picture with something at every frequency. */
@@ -28,7 +28,7 @@ function picture(): Uint8Array {
   return encodeJpeg({ width, height, colorSpace: "ycbcr", planes }, { quality: 90 });
 }
 
-/** What the page does, and Node as well. */
+/** Runs in the page, and in Node. */
 const PAGE = `<!doctype html><script type="module">
   import { readCoefficients } from "/dist/src/jpeg/read.js";
   import { writeCoefficients } from "/dist/src/jpeg/write.js";

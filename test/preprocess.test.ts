@@ -1,6 +1,6 @@
 /**
- * What a model says of its preprocessing, and where the middle of an image begins: by torchvision's and Hugging Face's own
- * functions, whose numbers stand here.
+ * What a model says about its preprocessing, and where a centre crop starts. The expected numbers are from torchvision's
+ * and Hugging Face's own functions.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -54,7 +54,7 @@ function run(...args: string[]) {
 const MNIST = preprocessOf({ rows: 28, columns: 28 });
 
 describe("the package's own model", () => {
-  test("gets digits that are JPEG files right without a word about them, of their own size or another", async () => {
+  test("classifies digits in JPEG files without options, at their own size or another", async () => {
     const { set, files } = await mnistJpegs(200, 95, 0);
     await mkdir(join(folder, "digits"));
     const name = (i: number) => `digits/${1000 + i}.jpg`;
@@ -84,7 +84,7 @@ describe("the package's own model", () => {
     await model.close();
   });
 
-  test("has nothing in its file but that beside what training left there", async () => {
+  test("has only this and the training's entries in its metadata", async () => {
     const graph = readOnnx(await readFile(MODEL));
     expect([...graph.metadata.keys()].slice(0, -1)).toEqual([
       "command",
@@ -96,7 +96,7 @@ describe("the package's own model", () => {
     expect(readPreprocess(graph)).toEqual(MNIST);
   });
 
-  test("says it to inspect", () => {
+  test("has it shown by inspect", () => {
     expect(run("inspect", MODEL).stdout).toContain(
       "photographs: resize to 28x28, bilinear, 2 around it, grayscale",
     );
@@ -106,7 +106,7 @@ describe("the package's own model", () => {
     expect(files[0].preprocess).toEqual(MNIST);
   });
 
-  test.each(["fused", "blockwise", "exploded"] as const)("says it converted too, plan %s", async (plan) => {
+  test.each(["fused", "blockwise", "exploded"] as const)("keeps it when converted, plan %s", async (plan) => {
     const graph = readOnnx(await readFile(MODEL));
     const { set, files } = await mnistJpegs(20, 95, 0);
     for (const input of ["planes", "jpeg"] as const) {
@@ -114,7 +114,7 @@ describe("the package's own model", () => {
       expect(assumed).toBeUndefined();
       expect(readPreprocess(readOnnx(writeOnnx(made)))).toEqual(MNIST);
       expect(readMetadata(made)?.preprocess).toEqual(MNIST);
-      // It would take gigabytes.
+      // It would need gigabytes.
       if (plan === "exploded") continue;
       const model = await api.loadModel(writeOnnx(made), { threads: 1 });
       expect(model.assumed).toBeUndefined();
@@ -126,7 +126,7 @@ describe("the package's own model", () => {
     }
   });
 
-  test("made before that goes on to work, by what is given or assumed", async () => {
+  test("from before metadata had it still works, with options or assumptions", async () => {
     const graph = readOnnx(await readFile(MODEL));
     graph.metadata.delete([...graph.metadata.keys()].at(-1) as string);
     expect(readPreprocess(graph)).toBeUndefined();
@@ -167,7 +167,7 @@ test("train says how it prepared images of any size", async () => {
   });
 });
 
-test("what a file becomes is what training made of the same pixels", async () => {
+test("a file's planes are those that training made from the same pixels", async () => {
   const { set, files } = await mnistJpegs(5, 80, 0);
   const plain: Preprocess = { ...PLAIN, channels: "grayscale", mean: [0], std: [1] };
   for (const file of files) {
@@ -177,8 +177,8 @@ test("what a file becomes is what training made of the same pixels", async () =>
   }
 });
 
-describe("where the middle begins", () => {
-  /** Length of the image, length of the crop, and the first of the image's pixels in it, negative where it is padded. */
+describe("where a centre crop starts", () => {
+  /** Length of the image, length of the crop, and the crop's first pixel in the image, negative if it is padded. */
   const STARTS: Record<CropRounding, [length: number, crop: number, start: number][]> = {
     // torchvision.transforms.functional.center_crop
     even: [
@@ -252,7 +252,7 @@ describe("where the middle begins", () => {
       });
   });
 
-  test("stripes of two columns, whose levels count them, show the first one", async () => {
+  test("stripes of two columns, with their number as level, show the first column", async () => {
     const bytes = new Uint8Array(readFileSync(path("cases/jpeg/83-455x256-stripes.jpg")));
     const first = (preprocess: Preprocess) => {
       const plain = { ...preprocess, rescale: 1, mean: [0, 0, 0], std: [1, 1, 1] };
@@ -262,10 +262,10 @@ describe("where the middle begins", () => {
       image_processor_type: "MobileNetV2ImageProcessor",
       size: { shortest_edge: 256 },
     });
-    // The image keeps its size, 455 x 256; half of what is left over of 455 is 115.5.
+    // The image keeps its size, 455 x 256; half of the remaining width is 115.5.
     within(first(TORCHVISION), [58, 58, 59, 59], 0.6, 1, "torchvision");
     within(first(huggingFace), [57, 58, 58, 59], 0.6, 1, "Hugging Face");
-    // Parts that are given leave the rounding that the rest has.
+    // Options for other fields keep the model's rounding.
     const size = { height: 224, width: 224 };
     const { cropRounding: _, ...unsaid } = TORCHVISION;
     for (const preprocess of [{ crop: size }, {}] as Partial<Preprocess>[]) {
@@ -321,7 +321,7 @@ describe("checks", () => {
     expect(() => writePreprocess(graph, { ...PLAIN, mean: [1] })).toThrow(/preprocess\.mean is \[1\]/);
   });
 
-  test("planes beyond reason are refused before they are made", async () => {
+  test("huge planes are refused before they are made", async () => {
     const graph = identity(3, { height: 8, width: 8 });
     const inputs = graph.inputs.map((input) => ({ ...input, shape: ["N", 3, "H", "W"] }));
     const side = 16000;
@@ -335,7 +335,7 @@ describe("checks", () => {
     [["--pad", "2"], { pad: { top: 2, left: 2, bottom: 2, right: 2 } }],
     [["--pad", "1,2,3,2"], { pad: { top: 1, left: 2, bottom: 3, right: 2 } }],
     [["--crop", "28", "--crop-rounding", "even"], { crop: { height: 28, width: 28 }, cropRounding: "even" }],
-    // A size that fills the network has nothing to pad.
+    // A size that fills the network needs no padding.
     [["--size", "32x32"], { resize: { height: 32, width: 32 } }],
     [["--resample", "hamming", "--channels", "grayscale"], { resample: "hamming", channels: "grayscale" }],
   ])("options %s", async (args, expected) => {

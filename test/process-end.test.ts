@@ -1,4 +1,4 @@
-/** How a process ends with a model open, whatever it does at that moment; and how it starts with a long command line. */
+/** A process ends well with a model open, whatever it is doing, and starts well with a long command line. */
 import { link, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** A network that takes some ten milliseconds, nearly all of a thread's time. */
+/** A network that takes about ten milliseconds, nearly all of a thread's time. */
 function slowModel(api: typeof Api): Uint8Array {
   const g = new api.GraphBuilder("slow");
   let x = g.input("x", "float32", ["N", 3, 64, 64]);
@@ -41,7 +41,7 @@ const OPEN = `
   const drain = async (stream) => { for await (const { error } of stream) if (error) throw error; };
   async function busy(threads) {
     const model = await open(threads);
-    // Its threads are started by the first files.
+    // The first files start its threads.
     await drain(model.stream(files(2 * threads)));
     const [run, stream] = [model.run(files(500)), drain(model.stream(files(500)))];
     await new Promise((next) => setTimeout(next, 30));
@@ -122,23 +122,20 @@ describe("a command line", { timeout: 240_000 }, () => {
     expect(end).toBe(0);
   });
 
-  test.each([1, 2])(
-    "as long as the system allows is none of a model's business (%i threads)",
-    async (threads) => {
-      const script = `
+  test.each([1, 2])("as long as the system allows does not affect a model (%i threads)", async (threads) => {
+    const script = `
       const model = await loadModel(MODEL, { threads: ${threads} });
       let count = 0;
       for await (const { error } of model.stream([FILE, FILE, FILE])) if (!error) count++;
       await model.close();
       console.log(count);`;
-      const file = await writeScript(script, constants);
-      const long = Array.from({ length: 15 }, (_, i) => `${i}`.padEnd(120_000, "/a photograph.jpg "));
-      const { text, end } = await runProcess(process.execPath, [file, ...long], { env: usersEnvironment() });
-      expect([text, end]).toEqual(["3\n", 0]);
-    },
-  );
+    const file = await writeScript(script, constants);
+    const long = Array.from({ length: 15 }, (_, i) => `${i}`.padEnd(120_000, "/a photograph.jpg "));
+    const { text, end } = await runProcess(process.execPath, [file, ...long], { env: usersEnvironment() });
+    expect([text, end]).toEqual(["3\n", 0]);
+  });
 
-  test("that would end a process from one of its own threads is refused there", async () => {
+  test("that would crash the process from one of its own threads is refused there", async () => {
     const script = `
       import { isMainThread, parentPort, Worker } from "node:worker_threads";
       import { fileURLToPath } from "node:url";

@@ -1,4 +1,4 @@
-/** Processes that tests start: scripts that use the built package, and how they end. */
+/** Starts processes for tests: scripts that use the built package. */
 import { spawn } from "node:child_process";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -39,7 +39,7 @@ export function runProcess(
   });
 }
 
-/** Writes a module that has `loadModel` and the constants; returns its path. */
+/** Writes a module with `loadModel` and the constants, and returns its path. */
 export async function writeScript(script: string, constants: Record<string, string>): Promise<string> {
   const file = join(await mkdtemp(join(tmpdir(), "jpeg-domain-script-")), "script.mjs");
   const named = Object.entries(constants).map(([name, value]) => `const ${name} = ${JSON.stringify(value)};`);
@@ -48,14 +48,14 @@ export async function writeScript(script: string, constants: Record<string, stri
   return file;
 }
 
-/** The environment without what tells ONNX Runtime that it is tested, so that it does what it does for users. */
+/** The environment without the variables that tell ONNX Runtime of a test, so that it behaves as for users. */
 export function usersEnvironment(): NodeJS.ProcessEnv {
   const hidden =
     /^(CI|ORT_.*|TF_BUILD|GITHUB_ACTIONS|GITLAB_CI|CIRCLECI|TRAVIS|JENKINS_URL|BUILDKITE|APPVEYOR)$/;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !hidden.test(name)));
 }
 
-/** Results in the order of the items; at most `side` of them are made at a time. */
+/** Results in the order of the items; at most `side` items run at a time. */
 export async function sideBySide<T, R>(
   items: readonly T[],
   side: number,

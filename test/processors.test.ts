@@ -1,6 +1,6 @@
 /**
- * Configs of image processors, as their classes read them: against what `transformers` itself made of two pictures
- * (test/cases/hf/expected.json), and against the same arithmetic in PIL and NumPy on larger ones.
+ * Configs of image processors, read as their classes do: compared with the results of `transformers` for two pictures
+ * (test/cases/hf/expected.json), and with the same arithmetic in PIL and NumPy for larger ones.
  */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -24,7 +24,7 @@ const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.u
 const read = (name: string) => readFileSync(path(`cases/hf/${name}`));
 
 interface Row {
-  /** Of a file, or of the class and its fields in `config`. */
+  /** The name of a file, or of the class and its fields in `config`. */
   name: string;
   config?: object;
   image: "landscape" | "portrait";
@@ -38,7 +38,7 @@ const PICTURES = {
   portrait: new Uint8Array(read("portrait.jpg")),
 };
 
-/** Normalised values for a level of 0 to 255. */
+/** Normalised values per level of 0 to 255. */
 const level = ({ rescale, std }: Preprocess, channel: number) => Math.abs(rescale / (std[channel] as number));
 
 describe("configs are read as transformers reads them", () => {
@@ -51,7 +51,7 @@ describe("configs are read as transformers reads them", () => {
     const found = filled(jpeg, preprocess, { height, width });
     expect(geometry(preprocess, readHeader(jpeg)).planes).toEqual({ height, width });
     expect(channelCount(preprocess)).toBe(channels);
-    // PIL rounds to bytes after each direction; what shrinks comes from fewer coefficients than all.
+    // PIL rounds to bytes after each direction; we shrink from fewer coefficients.
     const upright = geometry(preprocess, readHeader(jpeg));
     const shrinks =
       upright.resized.height < upright.source.height || upright.resized.width < upright.source.width;
@@ -63,14 +63,14 @@ describe("configs are read as transformers reads them", () => {
   });
 });
 
-/** Files whose configs ask for what is not done, and what the refusal must name. */
+/** Files whose configs ask for something unsupported, and what the error must name. */
 const REFUSED: Record<string, RegExp> = {
   "depth_anything.json": /^DPTImageProcessor has keep_aspect_ratio: not supported$/,
   "glpn.json": /^GLPNImageProcessor has size_divisor: not supported$/,
   "yolos_longest.json": /^YolosImageProcessor has size\.longest_edge: not supported$/,
 };
 
-describe("what is not understood", () => {
+describe("unsupported configs", () => {
   test("each file is read or refused", () => {
     const files = readdirSync(path("cases/hf")).filter(
       (name) => name.endsWith(".json") && name !== "expected.json",
@@ -152,7 +152,7 @@ describe("what is not understood", () => {
     expect(() => parsePreprocessorConfig(config)).toThrow(message);
   });
 
-  test("null is the class's default, and false is nothing asked for", () => {
+  test("null means the class's default, and false means no", () => {
     const plain = parsePreprocessorConfig(vit);
     const nulls = { resample: null, do_pad: null, size_divisor: null, image_mean: null, crop_pct: null };
     const off = { do_pad: false, do_thumbnail: false, _commit_hash: "a", processor_class: "ViTProcessor" };
@@ -188,7 +188,7 @@ test("timm's configs: the shares, filters and rounding of its evaluation", () =>
   expect(parsePreprocessorConfig({ pretrained_cfg: squash })).toEqual({ ...timm, resize: crop, crop });
 });
 
-/** A picture with soft parts and edges. */
+/** A picture with smooth parts and edges. */
 function photograph(width: number, height: number): Uint8Array {
   const plane = (shift: number) =>
     Uint8Array.from({ length: width * height }, (_, at) => {

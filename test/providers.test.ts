@@ -1,6 +1,6 @@
 /**
- * A model on an execution provider other than the CPU: WebGPU, over the software implementation of Vulkan that Debian's
- * chromium brings. Threads then make the planes, and the network runs on the calling thread.
+ * A model on an execution provider other than the CPU: WebGPU, with the software implementation of Vulkan in Debian's
+ * chromium. Threads then make the planes, and the network runs on the calling thread.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -18,7 +18,7 @@ const BUILT = new URL("../dist/src/index.js", import.meta.url);
 const hasVulkan =
   existsSync(`${CHROMIUM}/vk_swiftshader_icd.json`) && existsSync(`${CHROMIUM}/libvulkan.so.1`);
 
-/** Opens the model on each provider, and prints the answers of the first, and how far those of the second are from them. */
+/** Opens the model on both providers, and prints the first one's outputs and the second one's difference from them. */
 const SCRIPT = `
 const [, built, model, ...files] = process.argv;
 const { loadModel } = await import(built);
@@ -37,7 +37,7 @@ const found = await answers(["webgpu"]);
 console.log(JSON.stringify({ expected, found }));
 `;
 
-/** Few operators: each takes the software seconds to compile. */
+/** Few operators, because the software takes seconds to compile each. */
 function network(): Uint8Array {
   const g = new GraphBuilder("small", 17);
   const weights = (dims: number[]) =>
@@ -56,7 +56,7 @@ function network(): Uint8Array {
   return writeOnnx(g.build());
 }
 
-test.skipIf(!hasVulkan)("WebGPU gives the CPU's answers, with planes from worker threads", async () => {
+test.skipIf(!hasVulkan)("WebGPU gives the CPU's outputs, with planes from worker threads", async () => {
   const folder = await mkdtemp(join(tmpdir(), "jpeg-domain-webgpu-"));
   const model = join(folder, "model.onnx");
   await writeFile(model, network());

@@ -34,7 +34,7 @@ const NOTEBOOK_Q = [
   48, 48, 46, 46, 56, 56, 58, 69, 69, 83,
 ];
 
-/** The notebook's J, straight from the formula. */
+/** The notebook's J, directly from the formula. */
 function compressed(pixels: Float32Array): Float32Array {
   const result = new Float32Array(4 * 4 * 64);
   const scale = (frequency: number) => (frequency === 0 ? Math.SQRT1_2 : 1);
@@ -252,7 +252,7 @@ describe("the page", () => {
     expect([...addresses]).toEqual([]);
   });
 
-  test("tells the notebook's story in its order", () => {
+  test("follows the notebook's order", () => {
     const titles = [...page.matchAll(/<h2>(.*?)<\/h2>/g)].map(([, title]) => title);
     expect(titles).toEqual([
       "The data",
@@ -265,7 +265,7 @@ describe("the page", () => {
     ]);
   });
 
-  test("opens with the result in words and in a table", () => {
+  test("starts with the result in words and in a table", () => {
     const opening = page.slice(page.indexOf("<main>"), page.indexOf("<h2>")).replace(/\s+/g, " ");
     expect(opening).toContain("<strong>on all 10,000 test images</strong>");
     expect(opening).toContain("no logit differs by more than 2.1 × 10⁻⁵");
@@ -276,7 +276,7 @@ describe("the page", () => {
     expect(rows[3]).toMatch(/ASM, n = 10.*9,903 of 10,000.*99\.03 %.*9,969.*3\.7.*1,411/);
   });
 
-  test("escapes what it is given", () => {
+  test("escapes names", () => {
     expect(page).toContain("Inference on JPEG coefficients: MNIST &lt;sample&gt;");
     expect(page).toContain("Intel &quot;Xeon&quot; &amp; co, 2 cores");
     expect(page).not.toContain("<sample>");
@@ -314,7 +314,7 @@ describe("the page", () => {
     const png = decode(Buffer.from(first.slice(first.indexOf(",") + 1), "base64"));
     const pixels = report.testDigits[0]?.pixels as Float32Array;
     expect([png.width, png.height, png.channels, png.depth]).toEqual([32, 32, 1, 8]);
-    // The plane's range is that of bytes 0 to 255 (less where no pixel has full ink), so grey is 255 - byte.
+    // The plane's range is that of bytes 0 to 255 (less if no pixel has full ink), so grey is 255 - byte.
     const byte = (value: number) => Math.round((value * 0.3081 + 0.1307) * 255);
     const most = pixels.reduce((a, b) => Math.max(a, byte(b)), 0);
     pixels.forEach((value, i) => {
@@ -324,7 +324,7 @@ describe("the page", () => {
     });
   });
 
-  test("is still a page when the run skipped stages", async () => {
+  test("is still complete when the run skipped stages", async () => {
     const bare = await renderReport({
       ...report,
       training: [],
@@ -347,7 +347,7 @@ describe("the page", () => {
 });
 
 describe("pictures", () => {
-  test("coefficients stand at their frequencies, with lines between blocks", () => {
+  test("coefficients are at their frequencies, with lines between blocks", () => {
     const data = new Float32Array(2 * 64);
     data[0] = 4; // block 0, mean
     data[64 + 3] = -4; // block 1, k = 3 is alpha 2, beta 0
@@ -400,7 +400,7 @@ describe("pictures", () => {
   });
 });
 
-test("differences of exactly zero, everywhere or somewhere, can be drawn", async () => {
+test("differences of exactly zero can be drawn, everywhere or somewhere", async () => {
   for (const differences of [
     [0, 0],
     [0, 12],
@@ -419,11 +419,11 @@ test("differences of exactly zero, everywhere or somewhere, can be drawn", async
   }
 });
 
-test("a plan's speed over the spatial model's is its share of it, in every group that is timed together", async () => {
+test("a plan's speed agrees with its share of the spatial model's, in every group that is timed together", async () => {
   const model = await readFile("models/mnist-resnet.onnx");
   const conversions = [{ plan: "fused" }, { plan: "blockwise" }] as const;
   const candidates = [spatialCandidate(model), ...conversions.map((o) => convertedCandidate(model, o))];
-  // As if it took gigabytes: it is timed apart from the others.
+  // As if it needed gigabytes: it is timed separately.
   const last = candidates.at(-1);
   if (last) last.cost = { ...last.cost, operatorBytes: 2e9, largestOperatorBytes: 1 };
   const images = planes(await loadSplit(undefined, "test"), { from: 0, to: 16 });

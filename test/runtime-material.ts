@@ -1,7 +1,7 @@
 import { type LabelledImages, loadSplit } from "../src/data/mnist.js";
 import { encodeJpeg } from "../src/transform/encode.js";
 
-/** How the notebook's network takes images of 32x32. */
+/** The preprocessing of 32x32 images for the notebook's network. */
 export const NOTEBOOK = {
   rescale: 1 / 255,
   mean: [0.1307],
@@ -9,7 +9,7 @@ export const NOTEBOOK = {
   channels: "grayscale" as const,
 };
 
-/** MNIST's test images as JPEG files of 32x32, the digit in the middle; or with another border around its 28x28. */
+/** MNIST's test images as JPEG files of 32x32, with the digit in the centre; or with another border around the 28x28. */
 export async function mnistJpegs(count: number, quality: number, border = 2) {
   const set = await loadSplit(undefined, "test");
   const side = 28 + 2 * border;

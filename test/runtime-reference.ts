@@ -1,4 +1,4 @@
-/** ONNX Runtime's own answers of a model, to planes that are given: what the runtime's are held to. */
+/** ONNX Runtime's own outputs for given planes, which the runtime's outputs must equal. */
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { readOnnx } from "../src/onnx/file.js";
 import type { Preprocess } from "../src/preprocess/preprocess.js";
@@ -17,7 +17,7 @@ export function planesOf(file: Uint8Array, preprocess: Preprocess, size: PlaneSi
   return planes;
 }
 
-/** Runs a model on tensors, as it is; whole numbers of 64 bits become numbers. */
+/** Runs a model on tensors; whole numbers of 64 bits become numbers. */
 export async function answers(
   model: Uint8Array,
   feeds: Record<string, Tensor>,
@@ -40,7 +40,7 @@ export async function answers(
   }
 }
 
-/** The same of one image's planes, for a model whose only input is planes float32 `[N, C, H, W]`. */
+/** The same for one image's planes and a model whose only input is float32 planes `[N, C, H, W]`. */
 export function answersTo(model: Uint8Array, planes: Float32Array, size: PlaneSize, fetches?: string[]) {
   const name = readOnnx(model).inputs[0]?.name as string;
   const { channels, height, width } = size;

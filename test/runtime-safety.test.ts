@@ -1,4 +1,4 @@
-/** What callers do wrong, or early, or twice: never a crash, a hang, or a change of what is theirs. */
+/** Callers' mistakes, early calls and repeated calls never cause a crash, a hang, or a change of the caller's data. */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -32,7 +32,7 @@ async function collect<T>(results: AsyncIterable<T>): Promise<T[]> {
 
 const logits = (result: JpegResult | undefined) => Object.values(result?.outputs ?? {})[0]?.data;
 
-/** A module in a process of its own: what it prints, and how it ends. */
+/** Runs a module in a separate process; returns what it prints, and how it ends. */
 async function runScript(script: string): Promise<{ text: string; end: number | string | null }> {
   const file = join(folder, `script-${Math.random()}.mjs`);
   const start = `import { loadModel } from ${JSON.stringify(BUILT.href)}; import { readFileSync } from "node:fs";
@@ -54,7 +54,7 @@ describe.each([1, 2])("with %i threads", (threads) => {
   const open = (options: Api.ModelOptions = {}) =>
     api.loadModel(MODEL, { threads, preprocess: NOTEBOOK, ...options });
 
-  test("bytes of every kind stay the caller's, and can be used again", async () => {
+  test("bytes of every kind stay unchanged, and can be used again", async () => {
     const model = await open({ batch: 2 });
     const [bytes] = (await mnistJpegs(1, 90)).files as [Uint8Array];
     const pooled = Buffer.from(bytes);
@@ -93,7 +93,7 @@ describe.each([1, 2])("with %i threads", (threads) => {
     await model.close();
   });
 
-  test("an item that is no file is that item's error", async () => {
+  test("an item that is not a file is that item's error", async () => {
     const model = await open();
     const [good] = (await mnistJpegs(1, 90)).files as [Uint8Array];
     const moved = good.slice();
@@ -136,7 +136,7 @@ describe.each([1, 2])("with %i threads", (threads) => {
     await model.close();
   });
 
-  test("what is no list of files is refused", async () => {
+  test("anything but a list of files is refused", async () => {
     const model = await open();
     for (const [list, found] of [
       [undefined, "undefined"],
@@ -156,7 +156,7 @@ describe.each([1, 2])("with %i threads", (threads) => {
     await model.close();
   });
 
-  test("close during work settles everything, once or often", async () => {
+  test("close during work settles everything, however often it is called", async () => {
     const model = await open({ batch: 2, window: 8 });
     const { files } = await mnistJpegs(60, 90);
     const work = [model.run(files), collect(model.stream(files)), model.run(files.slice(0, 1))];
@@ -178,7 +178,7 @@ describe.each([1, 2])("with %i threads", (threads) => {
     );
   });
 
-  test("a stream that is left half-way leaves the model usable", async () => {
+  test("the model stays usable after a stream is left half-way", async () => {
     const model = await open({ batch: 2 });
     const files = [picture(40, 56), ...(await mnistJpegs(30, 90)).files];
     for (let round = 0; round < 3; round++) {
@@ -216,7 +216,7 @@ describe.each([1, 2])("with %i threads", (threads) => {
   });
 });
 
-test("a model's bytes are the caller's after loading: its threads have their own", async () => {
+test("the caller may reuse a model's bytes after loading: the threads have a copy", async () => {
   const bytes = await readFile(MODEL);
   const model = await api.loadModel(bytes, { threads: 2, preprocess: NOTEBOOK });
   bytes.fill(0);
@@ -230,7 +230,7 @@ test("a model's bytes are the caller's after loading: its threads have their own
   await other.close();
 });
 
-test("what readCoefficients keeps of a file is its own", async () => {
+test("readCoefficients copies what it keeps of a file", async () => {
   const bytes = Buffer.from(picture(40, 56));
   const file = Buffer.concat([
     bytes.subarray(0, 2),

@@ -18,7 +18,7 @@ const MODEL = path("reference/mnist-resnet-pytorch.onnx");
 const SHIPPED = path("../models/mnist-resnet.onnx");
 const BUILT = new URL("../dist/src/index.js", import.meta.url);
 
-// Threads run the built module, so the tests of them use all of it.
+// Threads run the built package, so these tests use it throughout.
 let api: typeof Api;
 let folder: string;
 beforeAll(async () => {
@@ -44,7 +44,7 @@ async function collect<T>(results: AsyncIterable<T>): Promise<T[]> {
 }
 
 describe.each([1, 2])("a model on %i threads", (threads) => {
-  test("answers files of different sizes and samplings in their order, each as alone", async () => {
+  test("gives files of different sizes and samplings their own results, in order", async () => {
     const model = await api.loadModel(MODEL, { threads, preprocess: NOTEBOOK });
     const files = [
       picture(40, 56, "4:4:4"),
@@ -59,7 +59,7 @@ describe.each([1, 2])("a model on %i threads", (threads) => {
     await model.close();
   });
 
-  test("tells the error of a bad file in its place; the others keep their answers", async () => {
+  test("gives a bad file's error in its place; the others keep their results", async () => {
     const model = await api.loadModel(await readFile(MODEL), { threads, preprocess: NOTEBOOK });
     const [good, other] = (await mnistJpegs(2, 90)).files as [Uint8Array, Uint8Array];
     const kept = good.slice();
@@ -124,7 +124,7 @@ test("MNIST as JPEG files of quality 90 and 95: the accuracy is that on pixels, 
 
 describe("models", () => {
   test.each(["fused", "blockwise"] as const)(
-    "a model converted with plan %s answers as the spatial one",
+    "a model converted with plan %s gives the spatial model's outputs",
     async (plan) => {
       const bytes = await readFile(MODEL);
       const { files } = await mnistJpegs(5, 90);
@@ -146,14 +146,14 @@ describe("models", () => {
   );
 
   test.each(["fused", "blockwise"] as const)(
-    "a model of input jpeg, plan %s, answers as the spatial one",
+    "a model of input jpeg, plan %s, gives the spatial model's outputs",
     async (plan) => {
       const bytes = await readFile(MODEL);
       const { files } = await mnistJpegs(5, 90);
       const preprocess = { ...NOTEBOOK, resample: "bilinear" as const, resize: { height: 32, width: 32 } };
       const spatial = await api.loadModel(bytes, { threads: 1, preprocess });
       const file = api.convert(bytes, { plan, input: "jpeg", preprocess });
-      // Its metadata say how files are prepared.
+      // The metadata say how files are prepared.
       const model = await api.loadModel(file, { threads: 1 });
       expect(model.assumed).toBeUndefined();
       expect(model.preprocess).toEqual(preprocess);
@@ -164,7 +164,7 @@ describe("models", () => {
     },
   );
 
-  test("sides that are no multiples of 8", async () => {
+  test("sides that are not multiples of 8", async () => {
     const g = new api.GraphBuilder("sides of 28 and 36");
     const weights = Float32Array.from({ length: 90 }, (_, i) => Math.sin(3 * i));
     const x = g.input("x", "float32", ["N", 1, 28, 36]);
@@ -200,7 +200,7 @@ describe("models", () => {
     await model.close();
   });
 
-  test("what a model does not say is assumed, and told", async () => {
+  test("preprocessing that a model does not say is assumed, and reported", async () => {
     const model = await api.loadModel(MODEL, { threads: 1 });
     expect(model.assumed).toMatch(/assumed resize to 32x32, bilinear, grayscale, mean 0, std 1$/);
     expect(model.planes).toEqual({ channels: 1, height: 32, width: 32 });
@@ -214,7 +214,7 @@ describe("models", () => {
     await told.close();
   });
 
-  test("of any size take the size that is given, whole", async () => {
+  test("of open size take the given size", async () => {
     const graph = api.readOnnx(await readFile(MODEL));
     const [input] = graph.inputs as [Api.ValueInfo];
     const inputs = [{ ...input, shape: ["N", 1, "H", "W"] }];
@@ -247,7 +247,7 @@ describe("models", () => {
     await load(MODEL, {
       preprocess: { ...NOTEBOOK, channels: "rgb", mean: [0, 0, 0], std: [1, 1, 1] },
     }).toThrow("the preprocessing gives 3 planes (rgb), the model takes 1");
-    // Whatever the file: told once, not of each.
+    // The same for every file, so it is reported once, when the model is loaded.
     const crop = { height: 28, width: 28 };
     await load(MODEL, { preprocess: { ...NOTEBOOK, crop } }).toThrow(
       "the preprocessing gives images of height 28, the network takes 32",
@@ -261,7 +261,7 @@ describe("models", () => {
     );
   });
 
-  test("a graph is cut behind a value", () => {
+  test("a subgraph is extracted after a value", () => {
     const g = new api.GraphBuilder("two steps");
     const x = g.input("x", "float32", ["N", 2]);
     const weights = g.constant("weights", api.float32([1, 2]));
@@ -288,7 +288,7 @@ describe("classes", () => {
     expect(top([1000, 0])[0]?.probability).toBe(1);
   });
 
-  test("an output that is no list is refused", () => {
+  test("an output that is not a list is refused", () => {
     const outputs = { map: { data: new Float32Array(4), shape: [2, 2] } };
     expect(() => api.topClasses(outputs)).toThrow('output "map" is [2, 2] an image, expected [classes]');
   });
@@ -332,7 +332,7 @@ describe("a stream", () => {
     expect((await results.next()).value).toBe(1);
   });
 
-  test("that is left early gives the source back, and waits for what runs", async () => {
+  test("that is left early closes the source, and waits for running work", async () => {
     let [isGivenBack, running] = [false, 0];
     function* source() {
       try {
@@ -352,7 +352,7 @@ describe("a stream", () => {
     expect(running).toBe(0);
   });
 
-  test("tells the source's failure", async () => {
+  test("passes on the source's error", async () => {
     function* source() {
       yield 1;
       throw new Error("no more");
@@ -362,7 +362,7 @@ describe("a stream", () => {
 });
 
 describe("threads", () => {
-  test("one that ends fails the file it had, and no other", async () => {
+  test("a thread that ends fails its own file, and no other", async () => {
     const worker = join(folder, "worker.mjs");
     await writeFile(
       worker,
@@ -393,7 +393,7 @@ describe("threads", () => {
     expect((await pool.submit("1")).error?.message).toMatch(/closed/);
   });
 
-  test.each(["close", "no close"])("leave nothing behind that keeps the process alive (%s)", async (how) => {
+  test.each(["close", "no close"])("do not keep the process alive (%s)", async (how) => {
     const script = `
       import { loadModel } from ${JSON.stringify(BUILT.href)};
       const model = await loadModel(${JSON.stringify(MODEL)}, { threads: 2 });

@@ -38,7 +38,7 @@ if (absent)
 const BLAZEFACE = path("../out/blazeface");
 const noBlazeface = !existsSync(BLAZEFACE);
 if (noBlazeface)
-  console.warn("SKIPPED: BlazeFace, because it is not in out/: sh test/reference/blazeface.sh brings it");
+  console.warn("SKIPPED: BlazeFace, because it is not in out/: sh test/reference/blazeface.sh downloads it");
 
 async function run(model: Graph, input: Tensor): Promise<Float32Array[]> {
   const session = await openSession(model);
@@ -55,7 +55,7 @@ function planesOf(images: Float32Array, area: number): Float32Array {
   });
 }
 
-/** How far the outputs of the converted model are from the spatial one's, in sizes of the largest value; and why. */
+/** The difference between the converted model's outputs and the spatial one's, relative to the largest; and the report. */
 async function compare(model: Graph, [n, height, width]: [number, number, number], plan: PlanName) {
   const images = uniform(5, n * height * width * 3, -1, 1);
   const expected = await run(model, new Tensor("float32", images, [n, height, width, 3]));
@@ -81,8 +81,7 @@ describeWith(!absent, "a python3 with onnx", "tf2onnx's idioms", () => {
   afterAll(() => rmSync(folder, { recursive: true }));
 
   /**
-   * Sides of the image, and the operators that plan blockwise does not carry out on coefficients, but for those on
-   * vectors.
+   * Sides of the image, and the operators that plan blockwise does not run on coefficients, except those on vectors.
    */
   const MODELS: Record<string, { sides: [number, number]; pixels: string[]; coefficients: number }> = {
     mobilenet_v2: { sides: [32, 48], pixels: [], coefficients: 13 },
@@ -113,7 +112,7 @@ describe("feature maps [N, H, W, C]", () => {
   const NCHW = { perm: [0, 3, 1, 2] };
   const SHAPE = [2, 6, 5, 3];
 
-  /** A graph of an image `[2, 6, 5, 3]` in planes; `make` gives the outputs. */
+  /** A graph with an image `[2, 6, 5, 3]`; `make` gives the outputs. */
   function network(make: (g: GraphBuilder, x: string) => string[], opset = 17): Graph {
     const g = new GraphBuilder("maps", opset);
     const x = g.input("planes", "float32", [2, 3, 6, 5]);
@@ -127,7 +126,7 @@ describe("feature maps [N, H, W, C]", () => {
     g.constant("parameter", float32(uniform(volume(dims) + 1, volume(dims), 0.5, 2), dims));
   const transpositions = ({ nodes }: Graph) => nodes.filter(({ op }) => op === "Transpose").length;
 
-  /** That the rewritten graph is the same, and has so many transpositions. */
+  /** Checks that the rewritten graph gives the same, and has this many transpositions. */
   async function check(graph: Graph, left: number) {
     const rewritten = rewrite(graph, [channelsFirst], { partial: true }).graph;
     const image = new Tensor("float32", uniform(9, volume(SHAPE), -2, 2), [2, 3, 6, 5]);
@@ -171,16 +170,16 @@ describe("feature maps [N, H, W, C]", () => {
   };
 
   test.each(Object.entries(LAYERS))(
-    "are planes through what is the same in either order: %s",
+    "become planes through operators that do not depend on the order: %s",
     async (name, layer) => {
-      // Of a gate, which is a vector until then, the transposition is left.
+      // A gate is a vector until then, so its transposition is left.
       const left = name === "gate" ? 1 : 0;
       const graph = network((g, x) => [last(g, layer(g, x))]);
       await check(graph, left);
     },
   );
 
-  test("are planes through concatenations and pads of old operator sets", async () => {
+  test("become planes through concatenations and pads of old operator sets", async () => {
     const graph = network((g, x) => {
       const both = g.node("Concat", [x, values(g, [2, 6, 5, 2]), g.node("Neg", [x])], { axis: -1 });
       const tall = g.node("Concat", [both, both], { axis: 1 });
@@ -190,7 +189,7 @@ describe("feature maps [N, H, W, C]", () => {
     expect(nodes.map(({ op }) => op)).toEqual(["Neg", "Concat", "Concat", "Pad", "Tanh"]);
   });
 
-  test("are left where they are read as they are, and where no transposition is spared", async () => {
+  test("stay if something reads them in this order, or if no transposition is saved", async () => {
     const shape = (g: GraphBuilder, x: string) => g.node("Reshape", [x, g.ints([2, -1])]);
     const flat = network((g, x) => [shape(g, g.node("Relu", [x]))]);
     expect((await check(flat, 1)).nodes).toEqual(flat.nodes);
@@ -200,12 +199,12 @@ describe("feature maps [N, H, W, C]", () => {
       return [last(g, g.node("Relu", [g.node("Sub", [x, mean])]))];
     });
     expect((await check(normal, 2)).nodes).toEqual(normal.nodes);
-    // Without height, what is left has another order.
+    // Without the height, the other axes have another order.
     await check(
       network((g, x) => [g.node("ReduceMean", [x], { axes: [1], keepdims: 0 })]),
       1,
     );
-    // An output of the graph, whose planes are read as well.
+    // An output of the graph, whose planes are also read.
     await check(
       network((g, x) => {
         const y = g.node("Relu", [x]);
@@ -213,7 +212,7 @@ describe("feature maps [N, H, W, C]", () => {
       }),
       1,
     );
-    // The way back is an output of the graph.
+    // The transposition back is an output of the graph.
     await check(
       network((g, x) => [g.node("Transpose", [x], NCHW)]),
       2,
@@ -256,7 +255,7 @@ describe("feature maps [N, H, W, C]", () => {
 });
 
 describeWith(!noBlazeface, "its files", "BlazeFace", () => {
-  // Its maps grow by channels of zeros: after a maximum on pixels, elsewhere on coefficients.
+  // Its maps are extended by channels of zeros: on pixels after a max pooling, elsewhere on coefficients.
   test.each([
     { name: "front_128x128", side: 128, pads: { coefficients: 8, pixels: 3 }, coefficients: 78 },
     { name: "back_256x256", side: 256, pads: { coefficients: 0, pixels: 2 }, coefficients: 133 },

@@ -1,22 +1,22 @@
-/** A pseudo-terminal to run the command on, and what a person would see on its screen. */
+/** Runs the command on a pseudo-terminal, and returns what a person would see on the screen. */
 import { spawn, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import xterm from "@xterm/headless";
 
 export const MAIN = fileURLToPath(new URL("../dist/src/cli/main.js", import.meta.url));
 
-/** util-linux's `script` makes the terminal; others of that name take other arguments. */
+/** util-linux's `script` makes the terminal; other programs of this name have other arguments. */
 export const HAS_TERMINAL = /util-linux/.test(
   spawnSync("script", ["--version"], { encoding: "utf8" }).stdout ?? "",
 );
 
 export interface Seen {
   code: number | null;
-  /** What stays on the screen and above it, line by line, as far as there is text. */
+  /** The lines on the screen and above it, up to the last one with text. */
   lines: string[];
-  /** Lines of those that the terminal had to break. */
+  /** The lines that the terminal had to break. */
   broken: string[];
-  /** All that was written, escapes included. */
+  /** All output, with escape sequences. */
   raw: string;
   isCursorShown: boolean;
 }
@@ -27,7 +27,7 @@ export interface TerminalOptions {
   env?: Record<string, string>;
   /** Added to the command line for the shell, such as `>out.txt`. */
   redirect?: string;
-  /** Once this was written, Ctrl-C is pressed. */
+  /** When this appears, Ctrl-C is pressed. */
   interrupt?: RegExp;
 }
 

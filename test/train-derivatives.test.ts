@@ -12,11 +12,11 @@ import { gradientGraph } from "../src/train/training-graph.js";
 import * as f64 from "./reference/float64.js";
 import { lehmer } from "./reference/lehmer.js";
 
-/** One operator on odd little shapes, and what it means. */
+/** One operator on small odd shapes, and its definition. */
 interface Case {
   op: string;
   what?: string;
-  /** Shapes of the inputs to differentiate; the first length is given to the graph as a name where `open`. */
+  /** Shapes of the inputs to differentiate; if `open`, the first length is a name in the graph. */
   shapes: number[][];
   constants?: Constant[];
   attributes?: Record<string, PlainAttribute>;
@@ -254,7 +254,7 @@ const CASES: Case[] = [
   },
 ];
 
-/** The node alone, its differentiated inputs as graph inputs `x0`, `x1`, … */
+/** A graph of the node alone, whose differentiated inputs are the graph's inputs `x0`, `x1`, … */
 function graphOf({ op, shapes, constants = [], attributes = {} }: Case): Graph {
   const g = new GraphBuilder(op, 17);
   const xs = shapes.map((shape, i) => g.input(`x${i}`, "float32", shape));
@@ -271,8 +271,8 @@ async function gradients(graph: Graph, xs: f64.Array64[], s: f64.Array64): Promi
   for (const [name, value] of graph.initializers) values.set(name, g.constant(name, value));
   const seed = g.input("seed", "float32", s.dims);
   const names = graph.inputs.map(({ name }) => name);
-  const { sites } = forwardPass(g, graph, values, names);
-  const found = backward(g, sites, [resolve(values, "y"), seed]);
+  const { contexts } = forwardPass(g, graph, values, names);
+  const found = backward(g, contexts, [resolve(values, "y"), seed]);
   for (const [i, name] of names.entries())
     g.output(found.get(resolve(values, name)) as string, `d${name}`, "float32", xs[i]?.dims ?? []);
   const session = await openSession(g.build());
@@ -287,7 +287,7 @@ async function gradients(graph: Graph, xs: f64.Array64[], s: f64.Array64): Promi
   return read;
 }
 
-describe("each derivative rule against central differences in float64", () => {
+describe("each derivative against central differences in float64", () => {
   test.each(CASES.map((one) => [`${one.op}${one.what ? `: ${one.what}` : ""}`, one] as const))(
     "%s",
     async (_, one) => {
@@ -315,7 +315,7 @@ describe("each derivative rule against central differences in float64", () => {
     },
   );
 
-  test("every rule has a case", () => {
+  test("every derivative has a case", () => {
     expect(new Set(CASES.map(({ op }) => op))).toEqual(new Set(Object.keys(DERIVATIVES)));
   });
 });
@@ -330,14 +330,14 @@ describe("what cannot be differentiated is refused by node, operator and reason"
     return g.build();
   };
 
-  test("an operator without a rule", () => {
+  test("an operator without a derivative", () => {
     expect(() => gradientGraph(classifier("Erf"))).toThrow(TrainingError);
     expect(() => gradientGraph(classifier("Erf"))).toThrow(
       /Erf node "odd" cannot be trained: Erf has no derivative rule/,
     );
   });
 
-  test("a case that a rule leaves out", () => {
+  test("a case that a derivative does not support", () => {
     const g = new GraphBuilder("ceil", 17);
     const x = g.input("x", "float32", ["N", 1, 5, 5]);
     const w = g.constant("w", { type: "float32", dims: [2, 1, 1, 1], data: new Float32Array(2) });
@@ -351,7 +351,7 @@ describe("what cannot be differentiated is refused by node, operator and reason"
     expect(() => gradientGraph(g.build())).toThrow(/AveragePool node "pool" cannot be trained: ceil_mode/);
   });
 
-  test("upstream of the parameters anything goes", async () => {
+  test("any operator is allowed before the parameters", async () => {
     const g = new GraphBuilder("small", 17);
     const x = g.node("Erf", [g.input("x", "float32", ["N", 6])]);
     const w = g.constant("w", { type: "float32", dims: [6, 4], data: new Float32Array(24) });

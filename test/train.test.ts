@@ -42,7 +42,7 @@ function referenceStep() {
 }
 
 describe("the notebook's network", () => {
-  test("starts as PyTorch's does", () => {
+  test("is initialised as in PyTorch", () => {
     const { initializers } = resnet(3);
     for (const [name, { data, dims }] of initializers) {
       const values = Array.from(data as Float32Array);
@@ -95,7 +95,7 @@ describe("the notebook's network", () => {
     await trainer.release();
   });
 
-  test("reads the arrays it is fed and does not write them, with any batch size", async () => {
+  test("does not change its input arrays, with any batch size", async () => {
     const { net, inputs, labels } = referenceStep();
     const trainer = await openTrainer(net, ADAM);
     const before = trainer.state();
@@ -114,7 +114,7 @@ describe("the notebook's network", () => {
   });
 });
 
-test("Adam is PyTorch's over five steps, with gradients from 0 to 10", async () => {
+test("Adam agrees with PyTorch's over five steps, with gradients from 0 to 10", async () => {
   const g = new GraphBuilder("adam", 17);
   const vector = (name: string) => g.input(name, "float32", [6]);
   const step = g.input("step", "float64", []);
@@ -154,7 +154,7 @@ test("Adam is PyTorch's over five steps, with gradients from 0 to 10", async () 
   await session.release();
 });
 
-/** Images of two kinds, told apart by which half is bright; learnt in a few steps. */
+/** Images of two classes, one with the top half bright and one with the bottom half; learnt in a few steps. */
 function halves(count: number, seed: number): Samples {
   const random = lehmer(seed);
   const images = uniform(random, count * 1024, 0, 1);
@@ -251,7 +251,7 @@ describe("a training run", () => {
     ["before the first step", 0],
     ["within an epoch", 8],
     ["at the end of an epoch", 10],
-  ])("stopped %s and resumed ends as if it had not stopped", async (_, stop) => {
+  ])("stopped %s and resumed gives the same result as without stopping", async (_, stop) => {
     const checkpoint = join(folder, `stop-${stop}.onnx`);
     const whole = await run();
     const hooks = stop === 0 ? { signal: AbortSignal.abort() } : abortAt(stop);
@@ -264,7 +264,7 @@ describe("a training run", () => {
     expect(rest.history).toEqual(whole.history);
   });
 
-  test("at a constant rate can be lengthened", async () => {
+  test("at a constant rate can be extended", async () => {
     const checkpoint = join(folder, "longer.onnx");
     const constant = { ...options, schedule: "constant" } as const;
     await train(small(), data, { ...constant, epochs: 2 }, { checkpoint });
@@ -337,13 +337,13 @@ describe("a training run", () => {
       return refusal(resume({}, small(), path));
     };
 
-    test("is not there", async () => {
+    test("does not exist", async () => {
       expect(await refusal(resume({}, small(), join(folder, "none.onnx")))).toContain("no such file");
     });
-    test("is of other settings", async () => {
-      expect(await refusal(resume({ batch: 8 }))).toContain("batch 16, this one has batch 8");
-      expect(await refusal(resume({ schedule: "constant" }))).toContain("this one has schedule constant");
-      expect(await refusal(resume({ seed: 1 }))).toContain("seed 6, this one has seed 1");
+    test("has other settings", async () => {
+      expect(await refusal(resume({ batch: 8 }))).toContain("batch 16, but this run has batch 8");
+      expect(await refusal(resume({ schedule: "constant" }))).toContain("this run has schedule constant");
+      expect(await refusal(resume({ seed: 1 }))).toContain("seed 6, but this run has seed 1");
     });
     test("is of another network", async () => {
       expect(await refusal(resume({}, resnet(0)))).toContain("is of another network");
@@ -352,7 +352,7 @@ describe("a training run", () => {
       for (let part = 0; part < 1; part += 0.0625)
         await damaged("cut.onnx", bytes.subarray(0, Math.floor(part * bytes.length)));
     });
-    test("has a bit turned over in its numbers", async () => {
+    test("has a flipped bit in its numbers", async () => {
       const state = await readCheckpoint(
         checkpoint,
         {
@@ -371,7 +371,7 @@ describe("a training run", () => {
       turned[place + 5] = (turned[place + 5] as number) ^ 4;
       expect(await damaged("bit.onnx", turned)).toContain("do not match their checksum");
     });
-    test("is damaged at any byte: one that is turned over, lacking, or there twice", async () => {
+    test("is damaged at any byte: flipped, missing, or doubled", async () => {
       const settings = {
         data: data.train.name,
         samples: 70,

@@ -103,7 +103,7 @@ describe("the transform tensors", () => {
     for (let n = 0; n <= 14; n++) expect(largestDifference(D_n(n).data, notebookD(n))).toBeLessThan(1e-15);
   });
 
-  test("D is orthogonal, both ways", () => {
+  test("D is orthogonal, from both sides", () => {
     const { data } = D();
     const back = transposed(data, 64);
     for (let row = 0; row < 64; row++) {
@@ -120,7 +120,7 @@ describe("the transform tensors", () => {
   test("D_n is a projection that keeps (n+1)(n+2)/2 frequencies up to n = 7, 64 of 64 at n = 14", () => {
     const rank = (n: number) => {
       const { data } = D_n(n);
-      // The columns that are kept are orthonormal, so the sum of squares counts them.
+      // The kept columns are orthonormal, so the sum of squares counts them.
       return data.reduce((sum, value) => sum + value * value, 0);
     };
     const ranks = [1, 3, 6, 10, 15, 21, 28, 36, 43, 49, 54, 58, 61, 63, 64];
@@ -286,7 +286,7 @@ describe("compress and decompress", () => {
       scale,
     }));
 
-  test("undo one another", () => {
+  test("are each other's inverse", () => {
     fc.assert(
       fc.property(images, ({ planes, shape, table, scale }) => {
         const before = planes.slice();
@@ -314,7 +314,7 @@ describe("compress and decompress", () => {
     );
   });
 
-  test("see each block apart: one changed pixel changes its own block alone", () => {
+  test("treat each block separately: one changed pixel changes only its own block", () => {
     const planes = uniform(9, 2 * 2 * 16 * 24);
     const shape = [2, 2, 16, 24];
     const before = compress(planes, shape).data;

@@ -1,13 +1,13 @@
-/** Compares one file after another, as ../compare-jpeg.mjs sends their names. Argument: the compiled test/jpeg/libjpeg.c. */
+/** Compares the files whose names ../compare-jpeg.mjs sends. The argument is the compiled test/jpeg/libjpeg.c. */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import sharp from "sharp";
 import { fillPlanes, JpegError, readCoefficients, readHeader } from "../../dist/src/index.js";
 
 const [program] = process.argv.slice(2);
-/** As many as test/jpeg/libjpeg.c reads. */
+/** The same limit as in test/jpeg/libjpeg.c. */
 const LIMITS = { maxPixels: 1e8 };
-/** Between two roundings of the same transform. */
+/** The largest difference between two roundings of the same transform. */
 const MOST_LEVELS = 4;
 
 process.on("message", async (path) => {
@@ -15,7 +15,7 @@ process.on("message", async (path) => {
   process.send(program ? compareCoefficients(bytes) : await comparePixels(bytes));
 });
 
-/** The error's message in place of a result; anything thrown that is no JpegError is a crash. */
+/** The result, or the message of a JpegError. Any other error is a crash. */
 function attempt(read) {
   try {
     return read();
@@ -49,7 +49,7 @@ function compareCoefficients(bytes) {
   return { outcome: "identical", ...(typeof strict !== "string" && !isSilent && { strict: "accepts" }) };
 }
 
-/** What the program wrote for one file, its components' values as bytes; or its message. */
+/** The program's output for one file, with the components' values as bytes; or its message. */
 function answerOf(output) {
   let at = 0;
   const int = () => {
@@ -81,7 +81,7 @@ function differenceOf(ours, theirs) {
     const found = ours.components[c];
     for (const key of ["id", "horizontalSampling", "verticalSampling", "blocksWide", "blocksHigh"])
       if (found[key] !== expected[key]) return `component ${c}: ${key} ${found[key]}, not ${expected[key]}`;
-    // libjpeg has no table where a component has no scan.
+    // libjpeg has no table for a component without a scan.
     const keys = expected.quantization.every((byte) => byte === 0)
       ? ["coefficients"]
       : ["quantization", "coefficients"];
@@ -109,7 +109,7 @@ async function comparePixels(bytes) {
     };
   if (typeof planes === "string") return { outcome: "refused", reason: planes };
   if (planes.colorSpace === "cmyk" || planes.colorSpace === "ycck")
-    return { outcome: "not compared", reason: "four components, which sharp takes by its own profile" };
+    return { outcome: "not compared", reason: "four components, which sharp converts with its own profile" };
   if (planes.width !== info.width || planes.height !== info.height)
     return { outcome: "differ", reason: "another size" };
   const area = info.width * info.height;
@@ -122,7 +122,7 @@ async function comparePixels(bytes) {
   return largest <= MOST_LEVELS ? { outcome: "identical" } : { outcome: "differ", reason: "pixels" };
 }
 
-/** At full size, oriented, red, green and blue. */
+/** The pixels at full size, upright, as red, green and blue. */
 function pixelsOf(bytes) {
   const { width, height, orientation = 1, colorSpace } = readHeader(bytes, { ...LIMITS, tolerant: true });
   const size = orientation >= 5 ? { width: height, height: width } : { width, height };

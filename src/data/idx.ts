@@ -12,7 +12,7 @@ const UNSIGNED_BYTE = 0x08;
 const MAGIC_BYTES = 4;
 const DIMENSION_BYTES = 4;
 
-/** More than any published set of this kind (EMNIST by class has 0.64 GB), and still one ordinary allocation. */
+/** More than any published set of this kind (EMNIST by class has 0.64 GB), and still an ordinary allocation. */
 export const MAX_IDX_BYTES = 2 ** 30;
 
 /** An IDX file's content: unsigned bytes in row-major order over `dims`. */
@@ -21,13 +21,13 @@ export interface Idx {
   data: Uint8Array;
 }
 
-/** A data set's file or folder is missing, damaged, or not what its name says. */
+/** A data set's file or folder is missing, damaged, or of another kind. */
 export class IdxError extends JpegDomainError {
   override name = "IdxError";
 
   /**
    * @param file - path of the file or folder
-   * @param offset - byte where it went wrong, counted in the uncompressed content
+   * @param offset - byte of the error, counted in the uncompressed content
    */
   constructor(
     readonly file: string,
@@ -41,12 +41,12 @@ export class IdxError extends JpegDomainError {
 }
 
 /**
- * Reads an IDX file of unsigned bytes, gzipped or not (told by its first bytes, not its name).
- * Memory stays bounded by the size the header announces, whatever a compressed file unpacks to.
+ * Reads an IDX file of unsigned bytes, gzipped or not (its first bytes decide, not its name). Memory is bounded by the
+ * size in the header, however much a compressed file unpacks to.
  *
  * @param path - the file
- * @param rank - the number of dimensions it must have: 1 for labels, 3 for images; any if left out
- * @throws {@link IdxError} if the file cannot be read or is not a whole, undamaged IDX file of that rank
+ * @param rank - the required number of dimensions: 1 for labels, 3 for images; any if left out
+ * @throws {@link IdxError} if the file cannot be read or is not a complete, undamaged IDX file of that rank
  */
 export async function readIdx(path: string, rank?: number): Promise<Idx> {
   const handle = await openRegular(path).catch((error: unknown) => {
@@ -67,7 +67,7 @@ export async function readIdx(path: string, rank?: number): Promise<Idx> {
   }
 }
 
-/** Opens a file that is no pipe, which might never begin, and no device, which might never end. */
+/** Opens a regular file. A pipe might never start, and a device might never end. */
 async function openRegular(path: string): Promise<FileHandle> {
   checkRegular(await stat(path));
   return open(path, OPEN_FLAGS);
@@ -82,7 +82,7 @@ async function isGzip(handle: FileHandle, path: string): Promise<boolean> {
   }
 }
 
-/** Fills an array with the next bytes of the content, and says how many there were. */
+/** Fills an array with the next bytes of the content, and returns how many there were. */
 type Take = (into: Uint8Array) => Promise<number>;
 
 function takeFrom(content: Readable, path: string, gzip: boolean): Take {
@@ -134,13 +134,12 @@ async function parse(take: Take, path: string, rank: number | undefined): Promis
   const size = dims.reduce((product, length) => product * length, 1);
   const shape = dims.join(" x ");
   if (size > MAX_IDX_BYTES) {
-    throw new IdxError(path, MAGIC_BYTES, `dimensions ${shape}`, `at most ${MAX_IDX_BYTES} bytes in all`);
+    throw new IdxError(path, MAGIC_BYTES, `dimensions ${shape}`, `at most ${MAX_IDX_BYTES} bytes in total`);
   }
 
   const data = new Uint8Array(size);
   const found = await take(data);
-  if (found < size)
-    throw end(headerBytes + found, `${size} bytes of data (${shape}), of which ${found} are there`);
+  if (found < size) throw end(headerBytes + found, `${size} bytes of data (${shape}), not ${found}`);
   if ((await take(new Uint8Array(1))) > 0) {
     throw new IdxError(
       path,

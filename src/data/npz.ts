@@ -1,5 +1,5 @@
 /**
- * Arrays, such as an image's coefficients → a NumPy `.npz` file: a ZIP archive of `.npy` files.
+ * Writes arrays, such as an image's coefficients, as a NumPy `.npz` file: a ZIP archive of `.npy` files.
  * Source: numpy/lib/format.py, "Format Version 1.0".
  */
 import { zipSync } from "fflate";
@@ -14,12 +14,12 @@ export interface NumpyArray {
 const MAGIC = "\x93NUMPY\x01\x00";
 /** The data starts at a multiple of this. */
 const ALIGNMENT = 64;
-/** Earlier than 1980 there is no ZIP date; a fixed one makes equal arrays equal files. */
+/** The earliest ZIP date. A fixed date gives equal files for equal arrays. */
 const DATE = new Date(1980, 0, 1);
 
 /**
- * An image as the bytes of an `.npz`: for each component `c`, counted from 0, `component{c}`, int16
- * `[blocksHigh, blocksWide, 64]`, and `quantization{c}`, uint16 `[64]`, both in zigzag order; and `size`, int32
+ * The bytes of an `.npz` for an image. For each component `c` from 0 it has `component{c}`, int16
+ * `[blocksHigh, blocksWide, 64]`, and `quantization{c}`, uint16 `[64]`, both in zigzag order. `size` is int32
  * `[height, width]` in pixels.
  */
 export function coefficientsNpz({ width, height, components }: JpegImage): Uint8Array {
@@ -31,7 +31,7 @@ export function coefficientsNpz({ width, height, components }: JpegImage): Uint8
   return writeNpz(arrays);
 }
 
-/** The bytes of an `.npz` that `numpy.load` opens, the arrays under their names. */
+/** The bytes of an `.npz` that `numpy.load` opens, with the arrays under their names. */
 export function writeNpz(arrays: Readonly<Record<string, NumpyArray>>): Uint8Array {
   const files = Object.entries(arrays).map(([name, array]) => [`${name}.npy`, writeNpy(array)] as const);
   return zipSync(Object.fromEntries(files), { mtime: DATE });

@@ -8,7 +8,7 @@ import { float32, type Graph, volume } from "../onnx/graph.js";
  *
  *   out = relu(bn2(conv2(relu(bn1(conv1(x))))) + residual)
  *
- * where `residual` is x itself, or with `downsample` a 1x1 convolution of stride 2, as conv1 then has stride 2.
+ * `residual` is x itself. With `downsample`, conv1 has stride 2 and `residual` is a 1x1 convolution of stride 2.
  */
 interface ResBlock {
   name: string;
@@ -24,15 +24,15 @@ const BLOCKS: ResBlock[] = [
 ];
 const SIZE = 32;
 const CLASSES = 10;
-/** PyTorch's defaults; its momentum 0.1 is 0.9 in ONNX, which weighs the old value. */
+/** PyTorch's defaults. Its momentum of 0.1 is 0.9 in ONNX, where it is the weight of the old value. */
 const BATCH_NORM = { epsilon: float(1e-5), momentum: float(0.9) };
 
 /**
  * The ResNet of the notebook: three residual blocks, average pooling, one fully connected layer. Input `input`
  * `[N, 1, 32, 32]`, output `logits` `[N, 10]`, parameters named as in PyTorch (`block1.conv1.weight`, …).
  *
- * Initialised as PyTorch does by default: convolution and linear weights, and the linear bias, uniform in
- * ±1/√fan_in (`kaiming_uniform_(a=√5)`), batch normalisation with weight 1, bias 0, mean 0 and variance 1.
+ * It is initialised as PyTorch does by default: convolution weights, linear weights and the linear bias are uniform in
+ * ±1/√fan_in (`kaiming_uniform_(a=√5)`); batch normalisation has weight 1, bias 0, mean 0 and variance 1.
  *
  * @param seed - a whole number; the same seed gives the same weights on every machine
  */

@@ -8,7 +8,7 @@ export interface AdamOptions {
 
 export const ADAM: AdamOptions = { betas: [0.9, 0.999], epsilon: 1e-8 };
 
-/** Names of the values that Adam carries from step to step; all but `step` (float64 scalar) are `[P]`. */
+/** Names of the values that Adam keeps between steps. All are `[P]`, but `step` is a float64 scalar. */
 export interface AdamState {
   parameters: string;
   moment1: string;
@@ -17,14 +17,14 @@ export interface AdamState {
   step: string;
 }
 
-/** What one step is given: the gradient `[P]`, of the parameters in their order, and α (float64 scalar). */
+/** The inputs of one step: the gradient `[P]`, in the order of the parameters, and α (float64 scalar). */
 export interface AdamInputs {
   gradient: string;
   learningRate: string;
 }
 
 /**
- * One step of Adam (Kingma & Ba 2015, algorithm 1), arranged and rounded as in PyTorch's `torch.optim.Adam`:
+ * One step of Adam (Kingma & Ba 2015, algorithm 1), with the order and rounding of PyTorch's `torch.optim.Adam`:
  *
  *   t' = t + 1        m' = β₁·m + (1 - β₁)·g        v' = β₂·v + (1 - β₂)·g²
  *   θ' = θ - (α / (1 - β₁^t'))·m' / (√v' / √(1 - β₂^t') + ε)

@@ -1,50 +1,54 @@
 import type { GraphBuilder } from "../onnx/builder.js";
 import { describe, ruleFor } from "../onnx/graph.js";
 import { DERIVATIVES } from "./derivatives.js";
-import { type Site, TrainingError } from "./rule.js";
+import { type NodeContext, TrainingError } from "./rule.js";
 
 /**
- * Reverse accumulation: walks the nodes of the forward graph from last to first. Each gets the gradient of its
- * result, the sum of what the nodes that read it have sent back, and sends its inputs theirs:
+ * Reverse accumulation: goes through the nodes of the forward graph from last to first. The gradient of a node's result
+ * is the sum of the gradients from all nodes that read it. From it the node computes the gradients of its inputs:
  *
  *   dL/dx = Σ_{nodes y = f(…, x, …)} (∂y/∂x)ᵀ · dL/dy
  *
- * @param sites - the nodes of the forward graph, in order
- * @param seed - the value at which to start and the name of its gradient
- * @returns the name of the gradient of every value that depends on a parameter, parameters included
- * @throws {TrainingError} at a node between the parameters and the loss that has no derivative
+ * @param contexts - the nodes of the forward graph, in order
+ * @param seed - the value to start from, and the name of its gradient
+ * @returns the name of the gradient of every value that depends on a parameter, and of the parameters
+ * @throws {TrainingError} if a node between the parameters and the loss has no derivative
  */
-export function backward(g: GraphBuilder, sites: Site[], seed: [string, string]): Map<string, string> {
+export function backward(
+  g: GraphBuilder,
+  contexts: NodeContext[],
+  seed: [string, string],
+): Map<string, string> {
   const received = new Map<string, string[]>([[seed[0], [seed[1]]]]);
   const gradients = new Map<string, string>();
-  const settle = (value: string): string | undefined => {
+  const accumulate = (value: string): string | undefined => {
     const parts = received.get(value);
     if (parts === undefined) return undefined;
     const total = parts.reduce((sum, part) => g.node("Add", [sum, part], {}, "dSum"));
     gradients.set(value, total);
     return total;
   };
-  for (const site of sites.toReversed()) {
-    const dy = settle(site.y);
-    if (dy === undefined || !site.x.some((_, i) => site.wants(i))) continue;
-    for (const [i, dx] of derivative(site)(site, dy).entries()) {
-      const name = site.x[i];
-      if (dx === undefined || name === undefined || !site.wants(i)) continue;
+  for (const context of contexts.toReversed()) {
+    const dy = accumulate(context.y);
+    if (dy === undefined || !context.x.some((_, i) => context.needsGradient(i))) continue;
+    for (const [i, dx] of derivative(context)(context, dy).entries()) {
+      const name = context.x[i];
+      if (dx === undefined || name === undefined || !context.needsGradient(i)) continue;
       const parts = received.get(name);
       if (parts) parts.push(dx);
       else received.set(name, [dx]);
     }
   }
-  for (const name of received.keys()) if (!gradients.has(name)) settle(name);
+  for (const name of received.keys()) if (!gradients.has(name)) accumulate(name);
   return gradients;
 }
 
-function derivative({ node }: Site) {
+function derivative({ node }: NodeContext) {
   const rule = ruleFor(DERIVATIVES, node);
   if (rule !== undefined) return rule;
   const rows = Object.keys(DERIVATIVES).join(", ");
   throw new TrainingError(
-    `${describe(node)} cannot be trained: ${node.op} has no derivative rule; there are rules for ${rows}`,
+    `${describe(node)} cannot be trained: ${node.op} has no derivative; these operators have one: ${rows}`,
     node,
   );
 }

@@ -7,13 +7,13 @@ import { readRegularFile } from "../runtime/read-file.js";
 import { writeAtomically } from "../runtime/write-file.js";
 import type { TrainingState } from "./trainer.js";
 
-/** What must be the same for training to go on exactly as it would have. */
+/** What must be the same so that resumed training gives exactly the same result. */
 export interface RunSettings {
   data: string;
   samples: number;
   batch: number;
   learningRate: number;
-  /** How the learning rate goes on from there, and over how many steps where that matters. */
+  /** How the learning rate changes, and over how many steps if that matters. */
   schedule: string;
   seed: number;
 }
@@ -21,11 +21,11 @@ export interface RunSettings {
 export interface HistoryEntry {
   /** From 1. */
   epoch: number;
-  /** Steps taken, this one included. */
+  /** Steps taken, including this one. */
   step: number;
   /** Mean loss of this step's batch. */
   loss: number;
-  /** Share of the test set, at the end of an epoch. */
+  /** Share of the test set that is correct, at the end of an epoch. */
   testAccuracy?: number;
 }
 
@@ -33,7 +33,7 @@ export interface Checkpoint {
   settings: RunSettings;
   history: HistoryEntry[];
   state: TrainingState;
-  /** The classifier as it was. */
+  /** The classifier at that step. */
   model: Graph;
 }
 
@@ -54,10 +54,10 @@ const VECTORS = ["parameters", "moment1", "moment2", "statistics"] as const;
 const prefixed = (name: string) => `checkpoint.${name}`;
 
 /**
- * Writes a checkpoint: an ONNX file of the classifier as it is, which any ONNX Runtime can run, with the training
- * state as further constants. The file is complete or, if this fails or is cut off, as it was before. Its checksum
- * covers every byte of it, with zeros in its own place.
- * @throws {JpegDomainError} where it cannot be written
+ * Writes a checkpoint: an ONNX file of the classifier, which any ONNX Runtime can run, with the training state as extra
+ * constants. After a failure or interruption the old file is still there. The checksum covers every byte of the file,
+ * with zeros in place of the checksum itself.
+ * @throws {JpegDomainError} if it cannot be written
  */
 export function writeCheckpoint(path: string, checkpoint: Checkpoint): void {
   const { settings, history, state, model } = checkpoint;
@@ -77,35 +77,38 @@ export function writeCheckpoint(path: string, checkpoint: Checkpoint): void {
     metadata: new Map([...model.metadata, [METADATA, JSON.stringify(description)]]),
   });
   const digest = createHash("sha256").update(bytes).digest("hex");
-  bytes.set(Buffer.from(digest), digestPlace(bytes));
+  bytes.set(Buffer.from(digest), digestOffset(bytes));
   writeAtomically(path, bytes);
 }
 
 /**
  * Reads a checkpoint.
- * @param settings - of the run that is to go on
+ * @param settings - of the run that resumes
  * @param fresh - a state of that run, for the lengths of its vectors
- * @throws {CheckpointError} where the file is missing, damaged, or of a run with other settings or another network
+ * @throws {CheckpointError} if the file is missing, damaged, or of a run with other settings or another network
  */
 export function readCheckpoint(path: string, settings: RunSettings, fresh: TrainingState): Checkpoint {
   const checkpoint = parse(path, read(path));
   for (const [name, wanted] of Object.entries(settings)) {
     const found = checkpoint.settings[name as keyof RunSettings];
     if (found !== wanted)
-      throw new CheckpointError(path, `is of a run with ${name} ${found}, this one has ${name} ${wanted}`);
+      throw new CheckpointError(
+        path,
+        `is of a run with ${name} ${found}, but this run has ${name} ${wanted}`,
+      );
   }
   for (const name of VECTORS) {
     const [found, wanted] = [checkpoint.state[name].length, fresh[name].length];
     if (found !== wanted)
       throw new CheckpointError(
         path,
-        `is of another network: it has ${found} numbers of ${name}, this one has ${wanted}`,
+        `is of another network: it has ${found} numbers in ${name}, but this network has ${wanted}`,
       );
   }
   return checkpoint;
 }
 
-/** What a checkpoint's entry in the metadata says, in this order. */
+/** A checkpoint's entry in the metadata, in this order. */
 interface Description {
   version: number;
   sha256: string;
@@ -116,26 +119,26 @@ interface Description {
 
 const VERSION = 2;
 const NO_DIGEST = "0".repeat(64);
-/** What stands before the checksum. */
+/** The text before the checksum. */
 const DIGEST_MARK = JSON.stringify({ version: VERSION, sha256: "" }).slice(0, -2);
 
-/** Where the checksum is, behind all of the model; -1 where there is none. */
-function digestPlace(bytes: Uint8Array): number {
+/** The position of the checksum, which is after the whole model; -1 if there is none. */
+function digestOffset(bytes: Uint8Array): number {
   const at = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).lastIndexOf(DIGEST_MARK);
   return at < 0 ? -1 : at + DIGEST_MARK.length;
 }
 
-/** Whether the bytes are as they were written; `undefined` where no checksum tells. */
-function isSound(bytes: Uint8Array): boolean | undefined {
-  const place = digestPlace(bytes);
-  if (place < 0) return undefined;
-  const rest = place + NO_DIGEST.length;
+/** Whether the bytes match their checksum; `undefined` if there is none. */
+function matchesChecksum(bytes: Uint8Array): boolean | undefined {
+  const offset = digestOffset(bytes);
+  if (offset < 0) return undefined;
+  const rest = offset + NO_DIGEST.length;
   const digest = createHash("sha256")
-    .update(bytes.subarray(0, place))
+    .update(bytes.subarray(0, offset))
     .update(NO_DIGEST)
     .update(bytes.subarray(rest))
     .digest("hex");
-  return digest === Buffer.from(bytes.subarray(place, rest)).toString("latin1");
+  return digest === Buffer.from(bytes.subarray(offset, rest)).toString("latin1");
 }
 
 function read(path: string): Uint8Array {
@@ -144,7 +147,7 @@ function read(path: string): Uint8Array {
   } catch (cause) {
     const isMissing = (cause as NodeJS.ErrnoException).code === "ENOENT";
     const reason = isMissing
-      ? "no such file; without --resume training starts anew"
+      ? "no such file; without --resume, training starts from the beginning"
       : describeFailure(cause).message;
     throw new CheckpointError(path, reason, { cause });
   }
@@ -153,9 +156,9 @@ function read(path: string): Uint8Array {
 function parse(path: string, bytes: Uint8Array): Checkpoint {
   const damaged = (reason: string, cause?: unknown) =>
     new CheckpointError(path, `is damaged: ${reason}`, { cause });
-  // Before anything is made of the bytes.
-  const soundness = isSound(bytes);
-  if (soundness === false) throw damaged("its bytes do not match their checksum");
+  // Checked before the bytes are parsed.
+  const isIntact = matchesChecksum(bytes);
+  if (isIntact === false) throw damaged("its bytes do not match their checksum");
   let graph: Graph;
   try {
     graph = readOnnx(bytes);
@@ -164,13 +167,16 @@ function parse(path: string, bytes: Uint8Array): Checkpoint {
   }
   const text = graph.metadata.get(METADATA);
   if (text === undefined)
-    throw new CheckpointError(path, "is a model without training state, expected one that train has written");
+    throw new CheckpointError(
+      path,
+      "is a model without training state, expected a checkpoint that train wrote",
+    );
   const { version, settings, step, history } = describe(text, damaged);
   if (version !== VERSION) throw new CheckpointError(path, `has version ${version}, expected ${VERSION}`);
-  if (soundness === undefined) throw damaged("it has no checksum");
+  if (isIntact === undefined) throw damaged("it has no checksum");
   const vector = (name: (typeof VECTORS)[number]) => {
     const constant = graph.initializers.get(prefixed(name));
-    if (constant?.type !== "float32") throw damaged(`it lacks ${prefixed(name)}`);
+    if (constant?.type !== "float32") throw damaged(`it has no ${prefixed(name)}`);
     return floats(constant);
   };
   const state: TrainingState = {
@@ -190,11 +196,11 @@ function describe(text: string, damaged: (reason: string, cause?: unknown) => Ch
   try {
     value = (JSON.parse(text) ?? {}) as Partial<Description>;
   } catch (error) {
-    throw damaged("its description is no JSON", error);
+    throw damaged("its description is not JSON", error);
   }
   const { version, settings, step, history } = value;
-  const isWhole =
+  const isComplete =
     typeof settings === "object" && settings !== null && Number.isSafeInteger(step) && Array.isArray(history);
-  if (version === VERSION && !isWhole) throw damaged("its description is not whole");
+  if (version === VERSION && !isComplete) throw damaged("its description is incomplete");
   return value as Description;
 }

@@ -5,7 +5,7 @@ import { openSession } from "../runtime/session.js";
 import { signature } from "./classifier.js";
 import { eachBatch, type Samples } from "./samples.js";
 
-/** Runs a classifier in inference mode, batch normalisation with its running statistics, over all samples. */
+/** Evaluates a classifier on all samples in inference mode: batch normalisation uses its running statistics. */
 export async function evaluate(classifier: Graph, samples: Samples, batch = 250): Promise<Score> {
   const { input, dims, logits } = signature(classifier);
   const session = await openSession(classifier);

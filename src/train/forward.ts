@@ -2,11 +2,11 @@ import type { GraphBuilder } from "../onnx/builder.js";
 import { type Graph, ruleFor } from "../onnx/graph.js";
 import { inferShapes } from "../onnx/infer.js";
 import { TRAINING_FORMS } from "./derivatives.js";
-import { type Site, TrainingError } from "./rule.js";
+import { type NodeContext, TrainingError } from "./rule.js";
 
 export interface Forward {
-  /** The nodes in order, with all that their derivatives need. */
-  sites: Site[];
+  /** The nodes in order, with everything that their derivatives need. */
+  contexts: NodeContext[];
   /** The next value of each running statistic. */
   updates: Map<string, string>;
 }
@@ -14,9 +14,8 @@ export interface Forward {
 /**
  * Copies the nodes of a graph into `g`, each in its training form.
  *
- * @param values - the names that the graph's values have in `g`: holds its inputs and initialisers, and takes on
- *   the rest
- * @param trained - names, in the graph, of the values to find gradients of
+ * @param values - the names of the graph's values in `g`: at first the inputs and initialisers; this adds the rest
+ * @param trained - names, in the graph, of the values that need a gradient
  */
 export function forwardPass(
   g: GraphBuilder,
@@ -27,12 +26,12 @@ export function forwardPass(
   const facts = inferShapes(graph);
   const shape = (name: string) => facts.get(name)?.shape ?? [];
   const differentiable = new Set(trained);
-  const sites: Site[] = [];
+  const contexts: NodeContext[] = [];
   const updates = new Map<string, string>();
   for (const node of graph.nodes) {
     const wanted = node.inputs.map((name) => differentiable.has(name));
     const result = node.outputs[0] as string;
-    const site: Site = {
+    const context: NodeContext = {
       g,
       node,
       x: node.inputs.map((name) => values.get(name) ?? ""),
@@ -40,24 +39,24 @@ export function forwardPass(
       y: g.unique(result),
       yShape: shape(result),
       saved: [],
-      wants: (i) => wanted[i] ?? false,
+      needsGradient: (i) => wanted[i] ?? false,
       constant: (i) => graph.initializers.get(node.inputs[i] ?? ""),
     };
     const form = ruleFor(TRAINING_FORMS, node);
     if (form === undefined) {
-      const outputs = node.outputs.map((name, i) => (i === 0 ? site.y : name && g.unique(name)));
-      g.copy(node, site.x, outputs);
+      const outputs = node.outputs.map((name, i) => (i === 0 ? context.y : name && g.unique(name)));
+      g.copy(node, context.x, outputs);
       for (const [i, name] of node.outputs.entries()) values.set(name, outputs[i] as string);
-      sites.push(site);
+      contexts.push(context);
     } else {
-      const { y, saved, updates: next } = form(site);
+      const { y, saved, updates: next } = form(context);
       values.set(result, y);
       for (const [name, value] of next) updates.set(name, value);
-      sites.push({ ...site, y, saved });
+      contexts.push({ ...context, y, saved });
     }
     if (wanted.includes(true)) for (const name of node.outputs) differentiable.add(name);
   }
-  return { sites, updates };
+  return { contexts, updates };
 }
 
 /** The name that `value` has in the new graph. */

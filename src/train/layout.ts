@@ -1,7 +1,7 @@
 import { type Constant, floats, type Graph, volume } from "../onnx/graph.js";
 import { TrainingError } from "./rule.js";
 
-/** Where each of several tensors lies in one flat vector. */
+/** Where each of several tensors is in one flat vector. */
 export type Layout = Slot[];
 
 export interface Slot {

@@ -10,15 +10,15 @@ import { openTrainer } from "./trainer.js";
 
 export interface TrainingOptions {
   epochs: number;
-  /** Samples a step; the last step of an epoch takes what is left. */
+  /** Samples per step; the last step of an epoch takes the rest. */
   batch: number;
   learningRate: number;
   schedule: ScheduleName;
-  /** Of the order of the samples. The same seed on the same machine gives the same model, bit for bit. */
+  /** For the order of the samples. The same seed on the same machine gives the same model, bit for bit. */
   seed: number;
 }
 
-/** The learning rate as a share of the first one, from the share of all steps that are done. */
+/** The learning rate as a fraction of the initial one, from the fraction of steps that are done. */
 const SCHEDULES = {
   constant: () => 1,
   /** Falls to 0 along half a cosine (Loshchilov & Hutter 2017, SGDR, without restarts). */
@@ -38,9 +38,9 @@ export const TRAINING: TrainingOptions = {
 export interface TrainingHooks {
   /** Written after every epoch, and when the run is aborted. */
   checkpoint?: string;
-  /** Go on from `checkpoint`, exactly as if the run had not stopped. */
+  /** Continues from `checkpoint`, exactly as if the run had not stopped. */
   resume?: boolean;
-  /** Stops the run after the step that is under way. */
+  /** Stops the run after the current step. */
   signal?: AbortSignal;
   onStart?(at: { step: number; steps: number }): void;
   onStep?(at: { epoch: number; step: number; steps: number; loss: number }): void;
@@ -62,11 +62,11 @@ export interface TrainingResult {
 const HISTORY_INTERVAL = 10;
 
 /**
- * Trains a classifier with cross-entropy and Adam, on samples shuffled anew every epoch, and evaluates it on the
- * test samples after each.
+ * Trains a classifier with cross-entropy and Adam. The samples are shuffled anew in every epoch; after each epoch the
+ * classifier is evaluated on the test samples.
  *
- * @throws {TrainingError} where the classifier cannot be trained or the samples do not fit it
- * @throws {CheckpointError} where `resume` finds no checkpoint of this very run
+ * @throws {TrainingError} if the classifier cannot be trained, or the samples do not fit it
+ * @throws {CheckpointError} if `resume` finds no checkpoint of the same run
  */
 export async function train(
   classifier: Graph,
@@ -79,8 +79,8 @@ export async function train(
   const { name, count } = data.train;
   const stepsPerEpoch = Math.ceil(count / batch);
   const steps = epochs * stepsPerEpoch;
-  const course = schedule === "constant" ? schedule : `${schedule} over ${steps} steps`;
-  const settings: RunSettings = { data: name, samples: count, batch, learningRate, schedule: course, seed };
+  const shape = schedule === "constant" ? schedule : `${schedule} over ${steps} steps`;
+  const settings: RunSettings = { data: name, samples: count, batch, learningRate, schedule: shape, seed };
 
   const trainer = await openTrainer(classifier, ADAM);
   const history: HistoryEntry[] = [];
@@ -127,10 +127,10 @@ function checkFit(classifier: Graph, { name, dims, classes }: Samples): void {
   const network = signature(classifier);
   if (network.dims.join() !== dims.join())
     throw new TrainingError(
-      `${name} has inputs [${dims.join(", ")}], the network takes [${network.dims.join(", ")}]`,
+      `${name} has inputs [${dims.join(", ")}], but the network takes [${network.dims.join(", ")}]`,
     );
   if (classes > network.classes)
     throw new TrainingError(
-      `${name} has labels up to ${classes - 1}, the network tells ${network.classes} classes apart`,
+      `${name} has labels up to ${classes - 1}, but the network has ${network.classes} classes`,
     );
 }

@@ -4,7 +4,7 @@ import { reduceSum } from "./rule.js";
 export interface Loss {
   /** Scalar: (1/N)·Σ_n L_n, float32. */
   mean: string;
-  /** Scalar: how often the largest logit is the label's, int64. */
+  /** Scalar: the number of samples whose largest logit is the label's, int64. */
   correct: string;
   /** `[N, K]`: the gradient of `mean` with respect to the logits. */
   gradient: string;

@@ -5,14 +5,14 @@ import { type Derivative, refuse, sumTo } from "./rule.js";
 /**
  *   Y = A·B   ⇒   dA = dY·Bᵀ,   dB = Aᵀ·dY
  *
- * summed over the leading axes along which either was repeated.
+ * summed over the leading axes along which A or B was repeated.
  */
-export const matmul: Derivative = (site, dy) => {
-  const { g, x, xShapes, yShape } = site;
+export const matmul: Derivative = (context, dy) => {
+  const { g, x, xShapes, yShape } = context;
   const [a, b] = x as [string, string];
   const [aShape = [], bShape = []] = xShapes;
   if (aShape.length < 2 || bShape.length < 2)
-    refuse(site, `vectors are not supported, found shapes [${aShape}] and [${bShape}]`);
+    refuse(context, `vectors are not supported, found shapes [${aShape}] and [${bShape}]`);
   const outer = yShape.slice(0, -2);
   const dA = () =>
     sumTo(
@@ -28,7 +28,7 @@ export const matmul: Derivative = (site, dy) => {
       [...outer, ...bShape.slice(-2)],
       bShape,
     );
-  return [site.wants(0) ? dA() : undefined, site.wants(1) ? dB() : undefined];
+  return [context.needsGradient(0) ? dA() : undefined, context.needsGradient(1) ? dB() : undefined];
 };
 
 /** Swaps the last two axes; ONNX Runtime fuses this into the `MatMul` that reads it. */
@@ -42,8 +42,8 @@ export function transposed(g: GraphBuilder, x: string, rank: number): string {
  *   Y = α·A'·B' + β·C   with A' = A or Aᵀ, B' = B or Bᵀ
  *   dA' = α·dY·B'ᵀ,  dB' = α·A'ᵀ·dY,  dC = β·ΣdY;  dA = dA' or its transpose, (P·Q)ᵀ = Qᵀ·Pᵀ
  */
-export const gemm: Derivative = (site, dy) => {
-  const { g, node, x, xShapes, yShape } = site;
+export const gemm: Derivative = (context, dy) => {
+  const { g, node, x, xShapes, yShape } = context;
   const [a, b] = x as [string, string];
   const [transA, transB] = [intAttribute(node, "transA", 0), intAttribute(node, "transB", 0)];
   const alpha = float(floatAttribute(node, "alpha", 1));
@@ -56,5 +56,5 @@ export const gemm: Derivative = (site, dy) => {
     const sum = sumTo(g, dy, yShape, xShapes[2] ?? []);
     return beta === 1 ? sum : g.node("Mul", [sum, g.floats([beta])]);
   };
-  return [dA, dB, dC].map((gradient, i) => (site.wants(i) ? gradient() : undefined));
+  return [dA, dB, dC].map((gradient, i) => (context.needsGradient(i) ? gradient() : undefined));
 };

@@ -6,35 +6,35 @@ import { type Derivative, known, refuse, spatial } from "./rule.js";
 /**
  *   y_nc = (1/P)·Σ_p x_ncp   ⇒   dx_ncp = (1/P)·dy_nc
  *
- * The multiplication by a constant plane does the spreading, by broadcasting.
+ * Multiplying by a constant plane spreads the gradient, by broadcasting.
  */
-export const globalAveragePool: Derivative = (site, dy) => {
-  const size = spatial(site, site.xShapes[0] ?? []);
-  site.g.budget.take(4 * volume(size), `${describe(site.node)}: a plane of its image`, site.node);
+export const globalAveragePool: Derivative = (context, dy) => {
+  const size = spatial(context, context.xShapes[0] ?? []);
+  context.g.budget.take(4 * volume(size), `${describe(context.node)}: a plane of its image`, context.node);
   const plane = new Float32Array(volume(size)).fill(1 / volume(size));
-  return [site.g.node("Mul", [dy, site.g.constant("mean", float32(plane, [1, 1, ...size]))])];
+  return [context.g.node("Mul", [dy, context.g.constant("mean", float32(plane, [1, 1, ...size]))])];
 };
 
 /**
  *   y_ncq = (1/m_q)·Σ_k x_nc,sq+k   ⇒   dx_ncp = Σ_{sq+k=p} dy_ncq/m_q
  *
- * a transposed convolution of each channel by itself with a kernel of ones. m_q counts the elements under the
- * window: all of it, or with count_include_pad = 0 only those inside the image.
+ * a depthwise transposed convolution with a kernel of ones. m_q counts the elements under the window: all of them, or with
+ * count_include_pad = 0 only those inside the image.
  */
-export const averagePool: Derivative = (site, dy) => {
-  const { g, node, xShapes, yShape } = site;
-  const [size, outSize] = [spatial(site, xShapes[0] ?? []), spatial(site, yShape)];
+export const averagePool: Derivative = (context, dy) => {
+  const { g, node, xShapes, yShape } = context;
+  const [size, outSize] = [spatial(context, xShapes[0] ?? []), spatial(context, yShape)];
   const kernel = node.attributes.get("kernel_shape");
-  if (kernel?.kind !== "ints") refuse(site, "kernel_shape is missing");
+  if (kernel?.kind !== "ints") refuse(context, "kernel_shape is missing");
   const window = readWindow(node, kernel.value, size);
   const { pads, strides, dilations } = window;
   const padded = pads.some((pad) => pad !== 0);
   if (!padded && volume(outSize) === 1 && kernel.value.every((k, i) => k === size[i]))
-    return globalAveragePool(site, dy);
-  if (intAttribute(node, "ceil_mode", 0) === 1) refuse(site, "ceil_mode has no derivative");
-  const channels = known(site, yShape[1], "its channel count");
+    return globalAveragePool(context, dy);
+  if (intAttribute(node, "ceil_mode", 0) === 1) refuse(context, "ceil_mode has no derivative");
+  const channels = known(context, yShape[1], "its channel count");
   const inside = intAttribute(node, "count_include_pad", 0) === 0;
-  // As a list of numbers first, and with a list of taps for each.
+  // The memory of the loop below: a list of numbers, and a list of taps for each.
   const [taps, outputs] = [volume(kernel.value), volume(outSize)];
   const bytes = 12 * outputs * (1 + taps) + 4 * channels * taps;
   g.budget.take(bytes, `${describe(node)}: what its windows count`, node);

@@ -7,64 +7,68 @@ export class TrainingError extends JpegDomainError {
   override name = "TrainingError";
   constructor(
     message: string,
-    /** The node at fault, if it is one. */
+    /** The node that cannot be trained, if it is a single one. */
     readonly node?: Node,
   ) {
     super(message);
   }
 }
 
-/** A node of the forward graph, `y = op(x_0, x_1, …)`, seen from the graph that trains it. */
-export interface Site {
+/** A node of the forward graph, `y = op(x_0, x_1, …)`, and its values in the training graph. */
+export interface NodeContext {
   readonly g: GraphBuilder;
   readonly node: Node;
-  /** Names of the x_i; they are the same in both graphs. */
+  /** Names of the x_i in the training graph. */
   readonly x: string[];
   readonly xShapes: Dimension[][];
   readonly y: string;
   readonly yShape: Dimension[];
-  /** What the node's training form left for its derivative. */
+  /** Values that the node's training form saved for its derivative. */
   readonly saved: string[];
-  /** Whether anything upstream of x_i is trained. Rules skip the others. */
-  wants(i: number): boolean;
-  /** The value of x_i where it is known before the graph runs. */
+  /** Whether x_i depends on a trained value. Derivatives skip the other inputs. */
+  needsGradient(i: number): boolean;
+  /** The value of x_i, if it is known before the graph runs. */
   constant(i: number): Constant | undefined;
 }
 
 /**
- * The derivative of an operator: emits the nodes that compute dL/dx_i for every i from `dy` = dL/dy.
- * `undefined` for an input without one.
+ * The derivative of an operator: emits the nodes that compute dL/dx_i for every i from `dy` = dL/dy. It gives `undefined`
+ * for an input that needs no gradient.
  */
-export type Derivative = (site: Site, dy: string) => (string | undefined)[];
+export type Derivative = (context: NodeContext, dy: string) => (string | undefined)[];
 
 /**
- * How an operator runs while training, where that is not as the node says.
+ * How an operator runs during training, if that differs from the node.
  *
- * @returns the name of its result (which need not be `site.y`), what the derivative needs, and the next value of
- *   each running statistic by its name
+ * @returns the name of its result (which may differ from `context.y`), the values that the derivative needs, and the next
+ *   value of each running statistic by name
  */
-export type TrainingForm = (site: Site) => { y: string; saved: string[]; updates: Map<string, string> };
+export type TrainingForm = (context: NodeContext) => {
+  y: string;
+  saved: string[];
+  updates: Map<string, string>;
+};
 
-export function refuse(site: Site, reason: string): never {
-  throw new TrainingError(`${describe(site.node)} cannot be trained: ${reason}`, site.node);
+export function refuse(context: NodeContext, reason: string): never {
+  throw new TrainingError(`${describe(context.node)} cannot be trained: ${reason}`, context.node);
 }
 
 /** The spatial lengths of a shape `[N, C, …]`, which must be known. */
-export function spatial(site: Site, shape: Dimension[]): number[] {
+export function spatial(context: NodeContext, shape: Dimension[]): number[] {
   return shape
     .slice(2)
     .map((length) =>
       typeof length === "number"
         ? length
-        : refuse(site, `its image size ${shape.join(" x ")} must be known, only the batch may be open`),
+        : refuse(context, `its image size ${shape.join(" x ")} must be known; only the batch may be open`),
     );
 }
 
 /** A length that must be known, such as a channel count. */
-export function known(site: Site, length: Dimension | undefined, what: string): number {
+export function known(context: NodeContext, length: Dimension | undefined, what: string): number {
   return typeof length === "number"
     ? length
-    : refuse(site, `${what} is ${length}, which must be a known number`);
+    : refuse(context, `${what} is ${length}, expected a known number`);
 }
 
 export const reshape = (g: GraphBuilder, x: string, shape: number[]): string =>

@@ -2,9 +2,9 @@ import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { mersenne } from "pure-rand/generator/mersenne";
 import { volume } from "../onnx/graph.js";
 
-/** Labelled inputs of a classifier, wherever they come from. */
+/** Labelled inputs of a classifier, from any source. */
 export interface Samples {
-  /** Goes into checkpoints, so that training is not resumed on other data. */
+  /** Checkpoints contain it, so that training is not resumed on other data. */
   name: string;
   count: number;
   /** The shape of one input, without the batch. */
@@ -40,7 +40,7 @@ export function* eachBatch(
   }
 }
 
-/** 0 … count - 1 in an order that depends on the seed and the epoch alone (Fisher & Yates). */
+/** 0 … count - 1 in an order that depends only on the seed and the epoch (Fisher & Yates). */
 export function shuffledOrder(count: number, seed: number, epoch: number): Uint32Array {
   const order = Uint32Array.from({ length: count }, (_, i) => i);
   const random = mersenne(Math.imul(seed, 0x9e3779b1) ^ epoch);

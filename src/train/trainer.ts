@@ -7,7 +7,7 @@ import { signature } from "./classifier.js";
 import { flatLength, gatherValues, tensorsOf } from "./layout.js";
 import { trainingGraph } from "./training-graph.js";
 
-/** All that one step hands to the next. */
+/** Everything that one step passes to the next. */
 export interface TrainingState {
   /** `[P]` each, laid out as `TrainingGraph.parameters` says. */
   parameters: Float32Array;
@@ -19,36 +19,36 @@ export interface TrainingState {
   step: number;
 }
 
-/** A classifier in training: ONNX Runtime with its training graph, and the state. */
+/** A classifier during training: ONNX Runtime with its training graph, and the state. */
 export interface Trainer {
   /**
    * Takes one step. The arrays are only read.
    * @param inputs - `[N, …]` as the classifier's input
    * @param labels - `[N]`
-   * @param learningRate - of this step
-   * @returns the batch's mean loss and how many it had right, both before the step
+   * @param learningRate - for this step
+   * @returns the batch's mean loss and number of correct predictions, both before the step
    */
   step(
     inputs: Float32Array,
     labels: BigInt64Array,
     learningRate: number,
   ): Promise<{ loss: number; correct: number }>;
-  /** A copy. */
+  /** A copy of the state. */
   state(): TrainingState;
-  /** Goes on from this state. */
+  /** Continues from this state. */
   load(state: TrainingState): void;
-  /** The classifier with its present parameters and running statistics: what is saved, and runs. */
+  /** The classifier with its current parameters and running statistics. */
   model(): Graph;
   /** The training graph's session, for profiling. */
   readonly session: InferenceSession;
   release(): Promise<void>;
 }
 
-/** No layout optimisation: it needs constant weights, and where they change it only adds reorders. */
+/** No layout optimisation: it needs constant weights, and only adds reorders if they change. */
 const TRAINING_SESSION: SessionOptions = { graphOptimizationLevel: "extended" };
 
 /**
- * Opens a classifier for training, from its own values and with fresh moments.
+ * Opens a classifier for training, with its own values and with moments of zero.
  *
  * @throws {TrainingError} as {@link trainingGraph} does
  */
@@ -62,7 +62,7 @@ export async function openTrainer(
   const { input, dims } = signature(classifier);
   const session = await openSession(graph, { ...TRAINING_SESSION, ...sessionOptions });
   const size = flatLength(parameters);
-  // Two sets of tensors: ONNX Runtime reads one and writes the other, then they change places. No copies.
+  // Two sets of tensors: ONNX Runtime reads one and writes the other, then they swap. Nothing is copied.
   let current = stateTensors({
     parameters: gatherValues(classifier, parameters),
     moment1: new Float32Array(size),
@@ -122,7 +122,7 @@ const stateOf = (tensors: StateTensors): TrainingState => ({
   step: Number(tensors.step.data[0]),
 });
 
-/** Those of the tensors that the graph has: one without batch normalisation has no statistics. */
+/** The tensors that the graph declares: a graph without batch normalisation has no statistics. */
 function present(tensors: Record<string, Tensor>, declared: { name: string }[]): Record<string, Tensor> {
   const names = new Set(declared.map(({ name }) => name));
   return Object.fromEntries(Object.entries(tensors).filter(([name]) => names.has(name)));

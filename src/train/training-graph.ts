@@ -10,30 +10,30 @@ import { flatLength, type Layout, layoutOf } from "./layout.js";
 import { crossEntropy } from "./loss.js";
 import { reshape, TrainingError } from "./rule.js";
 
-/** The inputs of each operator that are learnt, where they are float32 initialisers. */
-const LEARNT: Record<string, number[]> = {
+/** The inputs of each operator that are trained, if they are float32 initialisers. */
+const TRAINED: Record<string, number[]> = {
   Conv: [1, 2],
   Gemm: [1, 2],
   MatMul: [0, 1],
   Add: [0, 1],
   BatchNormalization: [1, 2],
 };
-/** The inputs that follow the data without a gradient. */
+/** The inputs that are running statistics: they follow the data without a gradient. */
 const RUNNING: Record<string, number[]> = { BatchNormalization: [3, 4] };
 
-/** Operator sets in which every operator that the rules emit means the same. */
+/** Operator sets in which every operator that the derivatives emit has the same meaning. */
 const OPSETS: [number, number] = [13, 17];
 
 /**
- * A graph that takes one step of training. Inputs: those of the forward graph, `labels` (int64 `[N]`), `learningRate`, and the
- * state: `parameters`, `moment1`, `moment2` (`[P]`), `statistics` (`[S]`), `step`; `learningRate` and `step` are float64 scalars. Outputs:
- * `loss` (the batch's mean), `correct`, and the next state, the same names with `next.` before them.
+ * A graph that takes one step of training. Inputs: those of the forward graph, `labels` (int64 `[N]`), `learningRate`, and
+ * the state: `parameters`, `moment1`, `moment2` (`[P]`), `statistics` (`[S]`), `step`. `learningRate` and `step` are float64
+ * scalars. Outputs: `loss` (the batch's mean), `correct`, and the next state, with `next.` before the same names.
  */
 export interface TrainingGraph {
   graph: Graph;
-  /** Where each parameter lies in `parameters`, `moment1` and `moment2`. */
+  /** Where each parameter is in `parameters`, `moment1` and `moment2`. */
   parameters: Layout;
-  /** Where each running mean and variance lies in `statistics`; empty where the network has none. */
+  /** Where each running mean and variance is in `statistics`; empty if the network has none. */
   statistics: Layout;
 }
 
@@ -41,15 +41,14 @@ export interface TrainingGraph {
  * Rewrites a classifier into the graph that trains it: forward in training mode, cross-entropy, backward, Adam,
  * all in standard operators.
  *
- * @param classifier - any graph of the operators that have a derivative rule, with one output, logits `[N, K]`,
- *   and its parameters as initialisers; operator set 13 to 17. Every float32 weight, bias, scale and shift is
- *   trained
- * @throws {TrainingError} naming the node, operator and reason where something cannot be differentiated
- * @throws {OnnxError} where shapes cannot be inferred
+ * @param classifier - any graph of operators that have a derivative, with one output, logits `[N, K]`, and its parameters
+ *   as initialisers; operator sets 13 to 17. Every float32 weight, bias, scale and shift is trained
+ * @throws {TrainingError} if something cannot be differentiated, with the node, its operator and the reason
+ * @throws {OnnxError} if shapes cannot be inferred
  */
 export function trainingGraph(classifier: Graph, options: AdamOptions): TrainingGraph {
   const { g, forward, values } = open(classifier);
-  const parameters = layoutOf(forward, initializersAt(forward, LEARNT));
+  const parameters = layoutOf(forward, initializersAt(forward, TRAINED));
   const statistics = layoutOf(forward, initializersAt(forward, RUNNING));
   const vector = (name: string, layout: Layout) => g.input(name, "float32", [flatLength(layout)]);
   const state = {
@@ -87,7 +86,7 @@ export function trainingGraph(classifier: Graph, options: AdamOptions): Training
  */
 export function gradientGraph(classifier: Graph): Graph {
   const { g, forward, values } = open(classifier);
-  const parameters = layoutOf(forward, initializersAt(forward, LEARNT));
+  const parameters = layoutOf(forward, initializersAt(forward, TRAINED));
   for (const [name, value] of forward.initializers)
     if (!values.has(name)) values.set(name, g.constant(name, value));
   const { gradients } = lossAndGradients(g, forward, values, parameters);
@@ -97,25 +96,25 @@ export function gradientGraph(classifier: Graph): Graph {
   return g.build();
 }
 
-/** A builder with the classifier's inputs and the initialisers that are neither learnt nor running. */
+/** A builder with the classifier's inputs and its constants: the initialisers that are neither trained nor running. */
 function open(classifier: Graph) {
   const opset = classifier.opsets.get("") ?? 0;
   if (opset < OPSETS[0] || opset > OPSETS[1])
-    throw new OnnxError(`the model uses operator set ${opset}, training supports ${OPSETS.join(" to ")}`);
+    throw new OnnxError(`the model uses operator set ${opset}, but training supports ${OPSETS.join(" to ")}`);
   const forward = foldConstants(classifier);
   const g = new GraphBuilder(`${forward.name}-training`, opset, budgetOf(forward));
   const values = new Map<string, string>();
   for (const { name, type, shape } of forward.inputs)
     values.set(name, g.input(name, type, shape as Dimension[]));
-  const moving = new Set([...initializersAt(forward, LEARNT), ...initializersAt(forward, RUNNING)]);
+  const variable = new Set([...initializersAt(forward, TRAINED), ...initializersAt(forward, RUNNING)]);
   for (const [name, value] of forward.initializers)
-    if (!moving.has(name)) values.set(name, g.constant(name, value));
+    if (!variable.has(name)) values.set(name, g.constant(name, value));
   return { g, forward, values };
 }
 
 function lossAndGradients(g: GraphBuilder, forward: Graph, values: Map<string, string>, parameters: Layout) {
   const { logits: output, batch, classes } = signature(forward);
-  const { sites, updates } = forwardPass(
+  const { contexts, updates } = forwardPass(
     g,
     forward,
     values,
@@ -123,7 +122,7 @@ function lossAndGradients(g: GraphBuilder, forward: Graph, values: Map<string, s
   );
   const logits = resolve(values, output);
   const loss = crossEntropy(g, logits, g.input("labels", "int64", [batch]), classes);
-  const found = backward(g, sites, [logits, loss.gradient]);
+  const found = backward(g, contexts, [logits, loss.gradient]);
   const gradients = parameters.map(({ name }) => {
     const gradient = found.get(resolve(values, name));
     if (gradient === undefined) throw new TrainingError(`the logits do not depend on parameter "${name}"`);
@@ -134,7 +133,7 @@ function lossAndGradients(g: GraphBuilder, forward: Graph, values: Map<string, s
   return { gradients: new Map(gradients), updates };
 }
 
-/** The float32 initialisers that a graph reads at these inputs of these operators, in the order of the file. */
+/** The float32 initialisers at these inputs of these operators, in the order of the file. */
 function initializersAt(graph: Graph, places: Record<string, number[]>): string[] {
   const found = new Set(
     graph.nodes.flatMap(({ op, inputs }) => (entryOf(places, op) ?? []).map((i) => inputs[i] ?? "")),
@@ -144,7 +143,7 @@ function initializersAt(graph: Graph, places: Record<string, number[]>): string[
     .map(([name]) => name);
 }
 
-/** Cuts a flat vector into its tensors. */
+/** Splits a flat vector into its tensors. */
 function unpack(g: GraphBuilder, flat: string, layout: Layout, values: Map<string, string>): void {
   const lengths = g.ints(layout.map(({ length }) => length));
   const parts = g.nodes("Split", [flat, lengths], layout.length, { axis: 0 }, "parts");

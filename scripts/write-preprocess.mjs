@@ -1,8 +1,8 @@
 /**
- * Writes into a model trained on MNIST, or on images of another size, how they were prepared: what `train` writes into the
- * models that it makes. Nothing else of the file changes.
+ * Writes the preprocessing into a model that was trained on MNIST, or on images of another size, as `train` does for its
+ * own models. Nothing else in the file changes.
  *
- *   npm run build && node scripts/say-preprocess.mjs models/mnist-resnet.onnx [ROWS COLUMNS]
+ *   npm run build && node scripts/write-preprocess.mjs models/mnist-resnet.onnx [ROWS COLUMNS]
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { preprocessOf } from "../dist/src/data/mnist.js";
