@@ -95,7 +95,7 @@ describe("the report", () => {
       `first     Conv embed: no transform folds into it: ${why}`,
     ]);
     const anew = `; the image's coefficients are computed anew: ${why}`;
-    expect(lines({ ...jpeg, plan: "blockwise" })[1]).toMatch(/^entrance {2}Conv embed: /);
+    expect(lines({ ...jpeg, plan: "blockwise" })[1]).toMatch(/^first {5}Conv embed: /);
     expect(lines({ ...jpeg, plan: "blockwise" })[1]?.endsWith(anew)).toBe(true);
     const { resize: _, ...sized } = jpeg.preprocess;
     expect(lines({ ...jpeg, preprocess: sized })[1]).toContain(

@@ -304,7 +304,7 @@ describe("a training run", () => {
     [
       "images of another size",
       { dims: [1, 28, 28] },
-      /inputs \[1, 28, 28\], the network takes \[1, 32, 32\]/,
+      /inputs \[1, 28, 28\], but the network takes \[1, 32, 32\]/,
     ],
   ])("refuses %s", async (_, change, message) => {
     await expect(train(small(), { ...data, test: { ...data.test, ...change } }, options)).rejects.toThrow(
