@@ -299,7 +299,7 @@ describe("a training run", () => {
     [
       "labels that the network has no logit for",
       { classes: 3 },
-      /labels up to 2, the network tells 2 classes/,
+      /labels up to 2, but the network has 2 classes/,
     ],
     [
       "images of another size",
