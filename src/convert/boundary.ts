@@ -2,10 +2,10 @@
  * The boundary of the coefficient domain: which nodes are left to pixels without being read, and which feature maps that
  * nodes beyond it have made re-enter.
  */
-import type { Facts } from "../onnx/facts.js";
-import { type Graph, type Node, ruleFor } from "../onnx/graph.js";
+import { type Node, ruleFor } from "../onnx/graph.js";
 import { reads } from "../onnx/subgraph.js";
 import { type Size, sameSides, sizeOf } from "./layers.js";
+import type { Model } from "./operators/context.js";
 import type { Layer, Operators } from "./operators/table.js";
 import type { Plan } from "./plan.js";
 import { NO_MAP, REENTERS } from "./report.js";
@@ -33,34 +33,16 @@ const REARRANGE = new Set(["MatMul", "Gemm", "Transpose", "Einsum", "Gather", "S
 const PIXELS_ALREADY = "its inputs are pixels already";
 
 export class Boundary<M extends { size: Size }> {
-  private readonly readers = new Map<string, Node[]>();
-  private readonly outputs: ReadonlySet<string>;
-
   /**
    * @param values What each value of `source` has become; feature maps that re-enter are put in.
    * @param operators Those that are read as layers.
    */
   constructor(
-    private readonly source: Graph,
+    private readonly model: Model,
     private readonly plan: Plan<M>,
-    private readonly facts: ReadonlyMap<string, Facts>,
     private readonly values: Map<string, Value<M>>,
     private readonly operators: Operators,
-  ) {
-    for (const node of source.nodes)
-      for (const name of new Set(reads(node))) {
-        const readers = this.readersOf(name);
-        readers.push(node);
-        this.readers.set(name, readers);
-      }
-    this.outputs = new Set(source.outputs.map(({ name }) => name));
-  }
-
-  /** Whether anything reads a value of the source, or it is a result. */
-  isNeeded = (name: string): boolean => this.readers.has(name) || this.outputs.has(name);
-
-  /** The nodes that read a value of the source. */
-  readersOf = (name: string): Node[] => this.readers.get(name) ?? [];
+  ) {}
 
   /** Why a node is copied without being read, or `undefined`. Takes back what it may be read with. */
   reasonToCopy(node: Node): string | undefined {
@@ -73,7 +55,9 @@ export class Boundary<M extends { size: Size }> {
   /** Why a node is copied although it is a layer, or `undefined`. */
   reasonToStay(node: Node, layer: Layer): string | undefined {
     if (!this.isOutside(node)) return undefined;
-    const isRead = this.readersOf(node.outputs[0] ?? "").some((reader) => ruleFor(this.operators, reader));
+    const readers = [...this.model.index.consumers(node.outputs[0])];
+    // Most transpositions make rows of tokens: a layer is only one that another brings back.
+    const isRead = readers.some((reader) => reader.op !== "Transpose" && ruleFor(this.operators, reader));
     return (this.plan.reentersFor?.(layer, isRead) ?? true) ? undefined : PIXELS_ALREADY;
   }
 
@@ -114,7 +98,8 @@ export class Boundary<M extends { size: Size }> {
     for (const [i, input] of node.inputs.entries()) {
       const value = this.values.get(input);
       const size = this.sizeOf(input);
-      if (value?.kind !== "tensor" || size === undefined || this.source.initializers.has(input)) continue;
+      if (value?.kind !== "tensor" || size === undefined || this.model.source.initializers.has(input))
+        continue;
       const isImage =
         (i === 0 && ON_IMAGES.has(node.op)) || maps.some(({ map }) => sameSides(map.size, size));
       const map = isImage ? this.reentered(value.name, size) : undefined;
@@ -131,7 +116,7 @@ export class Boundary<M extends { size: Size }> {
   }
 
   private sizeOf(name: string): Size | undefined {
-    const made = this.facts.get(name);
+    const made = this.model.facts.get(name);
     return made?.type === "float32" ? sizeOf(made.shape) : undefined;
   }
 
@@ -144,8 +129,8 @@ export class Boundary<M extends { size: Size }> {
 
   /** Whether a value could be an image of pixels: not a constant, and not known to be a vector for each image. */
   private mayBeImage(name: string): boolean {
-    const shape = this.facts.get(name)?.shape;
-    if (name === "" || this.source.initializers.has(name)) return false;
+    const shape = this.model.facts.get(name)?.shape;
+    if (name === "" || this.model.source.initializers.has(name)) return false;
     return shape === undefined || (shape.length > 2 && shape.slice(2).some((length) => length !== 1));
   }
 }

@@ -227,7 +227,7 @@ export function spatialMultiplyAdds(model: Graph, inputs?: InputValues): number 
 
 /** Refuses an exploded network that would not fit, before anything of it is built. */
 function checkMemory({ source, image, budget }: Prepared, limit = Number.POSITIVE_INFINITY): void {
-  const layers = readLayers(source, image, EXPLODED, budget.whole());
+  const layers = readLayers(source, image, EXPLODED, budget);
   const bytes = layers.flatMap((layer) =>
     layer.kind === "convolution" || layer.kind === "average" ? operatorBytes(layer) : [],
   );

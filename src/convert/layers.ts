@@ -30,6 +30,8 @@ export interface Base {
   operands: (Operand | undefined)[];
   /** The feature map that it makes. */
   output: Size;
+  /** The nodes after that one which are part of the layer too: it makes what the last one of them makes. */
+  rest?: Node[];
   /** Why it is no layer of a simpler kind: what is said where a plan lacks this one. */
   reason?: string;
 }

@@ -7,8 +7,8 @@
  */
 import { type Budget, LimitError } from "../onnx/budget.js";
 import type { GraphBuilder } from "../onnx/builder.js";
-import type { Facts } from "../onnx/facts.js";
-import { type Dimension, type Graph, type Node, ruleFor, type ValueInfo } from "../onnx/graph.js";
+import { type Dimension, describe, type Graph, type Node, ruleFor, type ValueInfo } from "../onnx/graph.js";
+import { GraphIndex } from "../onnx/graph-index.js";
 import { inferShapes } from "../onnx/infer.js";
 import { reads, renameInSubgraphs } from "../onnx/subgraph.js";
 import { Boundary, IN_A_ROW, type Value } from "./boundary.js";
@@ -17,7 +17,7 @@ import { ConvertError } from "./errors.js";
 import type { ImageInput } from "./image-input.js";
 import { type Inputs, isSized, isWholeBlocks, type Lowered, type Size } from "./layers.js";
 import { multiplications } from "./operations.js";
-import { NodeContext } from "./operators/context.js";
+import { type Model, NodeContext } from "./operators/context.js";
 import { type Layer, type Operators, operatorsFor } from "./operators/table.js";
 import type { Plan, PlanContext, PlanFactory } from "./plan.js";
 import { activationOf, type Domain, type NodeReport } from "./report.js";
@@ -45,15 +45,17 @@ class Lowering<M extends { size: Size }> {
   private readonly plan: Plan<M>;
   private readonly g: GraphBuilder;
   private readonly cost: Cost;
-  private readonly facts: Map<string, Facts>;
+  private readonly model: Model;
   /** What each value of `source` has become; constants are added when they are read. */
   private readonly values = new Map<string, Value<M>>();
   private readonly operators: Operators;
   private readonly boundary: Boundary<M>;
+  /** Nodes that are part of a layer before them. */
+  private readonly parts = new Map<Node, string>();
   private place: Place = { domain: "coefficients" };
 
   constructor(
-    private readonly source: Graph,
+    source: Graph,
     private readonly image: ImageInput,
     private readonly context: Omit<PlanContext, "note">,
     makePlan: PlanFactory<M>,
@@ -61,9 +63,9 @@ class Lowering<M extends { size: Size }> {
     this.g = context.g;
     this.cost = context.cost;
     this.plan = makePlan({ ...context, note: this.note });
-    this.facts = inferShapes(source, { partial: true, budget: this.g.budget.whole() });
+    this.model = modelOf(source, this.g.budget);
     this.operators = operatorsFor(this.plan.layers);
-    this.boundary = new Boundary(source, this.plan, this.facts, this.values, this.operators);
+    this.boundary = new Boundary(this.model, this.plan, this.values, this.operators);
   }
 
   private note = (domain: Domain, reason: string): void => {
@@ -71,19 +73,17 @@ class Lowering<M extends { size: Size }> {
   };
 
   run(): NodeReport[] {
-    const { source, image, facts, g } = this;
+    const { model, image, g } = this;
     const unsized = this.enter();
-    for (const input of source.inputs.slice(1)) this.enterOther(input);
-    const report = source.nodes.map((node) => {
+    for (const input of model.source.inputs.slice(1)) this.enterOther(input);
+    const report = model.source.nodes.map((node) => {
       const before = this.cost.multiplyAdds;
-      this.place = { domain: "coefficients" };
-      const outside = this.boundary.reasonToCopy(node);
-      if (outside !== undefined) this.copy(node, (node.inputs.includes(image.name) && unsized) || outside);
-      const layer = outside === undefined ? this.lowerNode(node) : undefined;
+      this.place = { domain: "coefficients", reason: this.parts.get(node) };
+      const layer = this.parts.has(node) ? undefined : this.lowerNode(node, unsized);
       return this.reported(node, layer, this.cost.multiplyAdds - before);
     });
-    for (const { name, type, shape } of source.outputs)
-      g.output(this.tensor(name), name, type, merged(facts.get(name)?.shape, shape, image.batch));
+    for (const { name, type, shape } of model.source.outputs)
+      g.output(this.tensor(name), name, type, merged(model.facts.get(name)?.shape, shape, image.batch));
     return report;
   }
 
@@ -107,7 +107,7 @@ class Lowering<M extends { size: Size }> {
 
   /** Makes the image of the coefficients. Returns why it is no feature map of the plan, if it is none. */
   private enter(): string | undefined {
-    const { image, g, plan, values, boundary } = this;
+    const { image, g, plan, values } = this;
     const { name, batch, channels, height, width } = image;
     const blocks = [height, width].map((length) =>
       typeof length === "number" ? Math.ceil(length / 8) : `${length}_blocks`,
@@ -118,7 +118,7 @@ class Lowering<M extends { size: Size }> {
     values.set(
       name,
       why === undefined && isSized(image)
-        ? { kind: "map", map: plan.enter(coefficients, image, boundary.readersOf(name).length) }
+        ? { kind: "map", map: plan.enter(coefficients, image, this.model.index.consumers(name).size) }
         : { kind: "tensor", name: plan.planes(coefficients, image) },
     );
     return why;
@@ -136,29 +136,29 @@ class Lowering<M extends { size: Size }> {
   }
 
   /** Lowers a node that reads a feature map, or else copies it. Returns the layer that it is, if it is lowered as one. */
-  private lowerNode(node: Node): Layer | undefined {
-    const { plan, source, facts, boundary } = this;
+  private lowerNode(node: Node, unsized: string | undefined): Layer | undefined {
+    const { plan, boundary } = this;
+    const outside = boundary.reasonToCopy(node);
+    if (outside !== undefined)
+      return this.copy(node, (node.inputs.includes(this.image.name) && unsized) || outside);
     try {
-      const context = new NodeContext(node, source, facts, (name) => this.mapOf(name)?.size);
-      const layer = readLayer(context, this.operators, plan, boundary.isNeeded);
+      const context = new NodeContext(node, this.model, (name) => this.mapOf(name)?.size);
+      const layer = readLayer(context, this.operators, plan);
       const stays = boundary.reasonToStay(node, layer);
-      if (stays !== undefined) {
-        this.copy(node, stays);
-        return undefined;
-      }
+      if (stays !== undefined) return this.copy(node, stays);
       const made = this.lowerLayer(layer);
-      const results = Array.isArray(made) ? made : [made];
-      for (const [i, result] of results.entries())
+      const { outputs } = lastOf(layer);
+      for (const [i, result] of (Array.isArray(made) ? made : [made]).entries())
         this.values.set(
-          node.outputs[i] ?? "",
+          outputs[i] ?? "",
           typeof result === "string" ? { kind: "tensor", name: result } : { kind: "map", map: result },
         );
+      for (const part of layer.rest ?? []) this.parts.set(part, `part of ${describe(node)}`);
       return layer;
     } catch (error) {
       const isLimit = error instanceof LimitError;
       if (plan.isStrict || !(isLimit || error instanceof ConvertError)) throw error;
-      this.copy(node, boundary.reasonOutside(node, isLimit ? error.message : error.reason));
-      return undefined;
+      return this.copy(node, boundary.reasonOutside(node, isLimit ? error.message : error.reason));
     }
   }
 
@@ -166,7 +166,7 @@ class Lowering<M extends { size: Size }> {
     const inputs: Inputs<M> = layer.node.inputs.map((name) => {
       const value = this.values.get(name);
       if (value?.kind === "map") return value.map;
-      return this.source.initializers.has(name) ? undefined : value?.name;
+      return this.model.source.initializers.has(name) ? undefined : value?.name;
     });
     const x = inputs.find((input) => typeof input === "object") as M;
     // That the kind is the layer's, TypeScript does not see through the union.
@@ -175,8 +175,8 @@ class Lowering<M extends { size: Size }> {
   }
 
   /** Takes a node over as it is: it works on tensors. */
-  private copy(node: Node, reason: string): void {
-    const { g, facts, image } = this;
+  private copy(node: Node, reason: string): undefined {
+    const { g, image } = this;
     const inputs = node.inputs.map((input) => (input === "" ? "" : this.tensor(input)));
     this.note("pixels", reason);
     const outputs = node.outputs.map((output) => (output === "" ? "" : g.unique(output)));
@@ -186,7 +186,7 @@ class Lowering<M extends { size: Size }> {
       outputs,
     );
     const images = typeof image.batch === "number" ? image.batch : 1;
-    this.cost.multiplyAdds += multiplications(node, facts) / images;
+    this.cost.multiplyAdds += multiplications(node, this.model.facts) / images;
     for (const [i, output] of node.outputs.entries())
       if (output !== "") this.values.set(output, this.boundary.made(node, i, outputs[i] as string));
   }
@@ -200,7 +200,7 @@ class Lowering<M extends { size: Size }> {
   private tensor(name: string): string {
     const value = this.values.get(name);
     if (value !== undefined) return value.kind === "map" ? this.plan.pixels(value.map) : value.name;
-    const constant = this.source.initializers.get(name);
+    const constant = this.model.source.initializers.get(name);
     if (constant === undefined) throw new ConvertError(`nothing makes the value "${name}"`);
     const added = this.g.constant(name, constant);
     this.values.set(name, { kind: "tensor", name: added });
@@ -210,18 +210,23 @@ class Lowering<M extends { size: Size }> {
 
 type Checks<M extends { size: Size }> = Pick<Plan<M>, "layers" | "isStrict" | "takesWholeBlocks">;
 
+const modelOf = (source: Graph, budget: Budget): Model => ({
+  source,
+  facts: inferShapes(source, { partial: true, budget: budget.whole() }),
+  index: new GraphIndex(source),
+});
+
 /** The layer that a node is, if the plan carries it out; refused otherwise, before anything of it is built. */
 function readLayer<M extends { size: Size }>(
   context: NodeContext,
   operators: Operators,
   { layers, isStrict, takesWholeBlocks }: Checks<M>,
-  isNeeded: (name: string) => boolean,
 ): Layer {
-  const { node } = context;
-  const unknown = `no rule for this operator on coefficients${isStrict ? `; rules exist for ${Object.keys(operators).join(", ")}` : ""}`;
-  const layer = ruleFor(operators, node)?.(context) ?? context.refuse(unknown);
+  const known = isStrict ? `; rules exist for ${Object.keys(operators).join(", ")}` : "";
+  const unknown = `no rule for this operator on coefficients${known}`;
+  const layer = ruleFor(operators, context.node)?.(context) ?? context.refuse(unknown);
   if (layers[layer.kind] === undefined) context.refuse(layer.reason ?? unknown);
-  if (layer.kind !== "channels" && node.outputs.slice(1).some(isNeeded))
+  if (layer.kind !== "channels" && context.hasMoreOutputs)
     context.refuse("another of its outputs is needed than the first");
   const ragged = takesWholeBlocks && outputsOf(layer).find((size) => !isWholeBlocks(size));
   if (ragged)
@@ -251,19 +256,22 @@ export function readLayers<M extends { size: Size }>(
   plan: Checks<M>,
   budget: Budget,
 ): Layer[] {
-  const facts = inferShapes(source, { partial: true, budget });
-  const needed = new Set([...source.nodes.flatMap(reads), ...source.outputs.map(({ name }) => name)]);
+  const model = modelOf(source, budget);
   const operators = operatorsFor(plan.layers);
   const maps = new Map<string, Size>();
   if (isSized(image) && unfit(image, plan) === undefined) maps.set(image.name, image);
+  const parts = new Set<Node>();
   return source.nodes.flatMap((node) => {
-    if (IN_A_ROW.has(node.op) || !reads(node).some((name) => maps.has(name))) return [];
-    const context = new NodeContext(node, source, facts, (name) => maps.get(name));
-    const layer = readLayer(context, operators, plan, (name) => needed.has(name));
-    for (const [i, size] of outputsOf(layer).entries()) maps.set(node.outputs[i] ?? "", size);
+    if (parts.has(node) || IN_A_ROW.has(node.op) || !reads(node).some((name) => maps.has(name))) return [];
+    const layer = readLayer(new NodeContext(node, model, (name) => maps.get(name)), operators, plan);
+    for (const part of layer.rest ?? []) parts.add(part);
+    for (const [i, size] of outputsOf(layer).entries()) maps.set(lastOf(layer).outputs[i] ?? "", size);
     return layer;
   });
 }
+
+/** The node that makes what a layer makes. */
+const lastOf = ({ node, rest }: Layer): Node => rest?.at(-1) ?? node;
 
 /** The sizes of the feature maps that a layer makes. */
 const outputsOf = (layer: Layer): Size[] =>

@@ -19,7 +19,7 @@ const COUNTS: Record<string, Count> = {
 };
 
 /** For one image, as far as shapes are known; 0 for operators that multiply little. */
-export function multiplications(node: Node, facts: Map<string, Facts>): number {
+export function multiplications(node: Node, facts: ReadonlyMap<string, Facts>): number {
   const count = ruleFor(COUNTS, node);
   const output = facts.get(node.outputs[0] ?? "")?.shape;
   if (count === undefined || output === undefined) return 0;

@@ -11,28 +11,51 @@ import {
   numbers,
   stringAttribute,
 } from "../../onnx/graph.js";
+import type { GraphIndex } from "../../onnx/graph-index.js";
 import { spreadOf } from "../domain/beside.js";
 import type { OnCoefficients } from "../domain/coefficients.js";
 import { ConvertError } from "../errors.js";
 import { type Base, type Operand, type Size, sizeOf } from "../layers.js";
 
+/** A model, and what is known of it. */
+export interface Model {
+  source: Graph;
+  facts: ReadonlyMap<string, Facts>;
+  index: GraphIndex;
+}
+
 /** A node with its inputs. Whatever is not as a layer needs it is refused, with the node and the reason. */
 export class NodeContext {
   readonly operands: (Operand | undefined)[];
 
-  /** @param mapOf The size of the feature map that a value is, if it is one. */
+  /** @param sizeOfMap The size of the feature map that a value is, if it is one. */
   constructor(
     readonly node: Node,
-    private readonly source: Graph,
-    private readonly facts: ReadonlyMap<string, Facts>,
-    mapOf: (name: string) => Size | undefined,
+    private readonly model: Model,
+    private readonly sizeOfMap: (name: string) => Size | undefined,
   ) {
+    const { source, facts } = model;
     this.operands = node.inputs.map((name): Operand | undefined => {
       if (name === "") return undefined;
-      const [size, value] = [mapOf(name), source.initializers.get(name)];
+      const [size, value] = [sizeOfMap(name), source.initializers.get(name)];
       if (size) return { kind: "map", size };
       return value ? { kind: "constant", value } : { kind: "tensor", shape: facts.get(name)?.shape ?? [] };
     });
+  }
+
+  /** The one node that reads what this one makes, if nothing else needs that. */
+  next(): NodeContext | undefined {
+    const { index } = this.model;
+    const [output = ""] = this.node.outputs;
+    const [next, ...others] = index.consumers(output);
+    return next === undefined || others.length > 0 || index.outputs.has(output)
+      ? undefined
+      : new NodeContext(next, this.model, this.sizeOfMap);
+  }
+
+  /** Whether anything needs an output of the node beyond the first. */
+  get hasMoreOutputs(): boolean {
+    return this.node.outputs.slice(1).some((name) => this.model.index.isNeeded(name));
   }
 
   /** What every layer has, for one whose first output is a feature map. */
@@ -74,7 +97,7 @@ export class NodeContext {
 
   /** The shape of output `i`, empty where it is not known. */
   shape(i = 0): Dimension[] {
-    return this.facts.get(this.node.outputs[i] ?? "")?.shape ?? [];
+    return this.model.facts.get(this.node.outputs[i] ?? "")?.shape ?? [];
   }
 
   /** Refuses input `i` where it cannot stand beside a feature map: as one number, one a channel, or constants for each pixel. */
@@ -92,7 +115,7 @@ export class NodeContext {
 
   /** All constants of the model. */
   get constants(): ReadonlyMap<string, Constant> {
-    return this.source.initializers;
+    return this.model.source.initializers;
   }
 
   int = (name: string, otherwise: number): number => intAttribute(this.node, name, otherwise);

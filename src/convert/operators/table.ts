@@ -7,6 +7,7 @@ import type { Family, Read } from "./context.js";
 import { CONVOLUTION } from "./convolution.js";
 import { FUNCTIONS } from "./functions.js";
 import { LINEAR } from "./linear.js";
+import { NORMALIZATION } from "./normalization.js";
 import { PADDING } from "./padding.js";
 import { POOLING } from "./pooling.js";
 import { PRODUCT } from "./product.js";
@@ -14,7 +15,7 @@ import { RESIZE } from "./resize.js";
 
 const FAMILIES = {
   ...{ CONVOLUTION, POOLING, PADDING, RESIZE, CHANNELS },
-  ...{ ACTIVATIONS, FUNCTIONS, LINEAR, PRODUCT },
+  ...{ ACTIVATIONS, FUNCTIONS, LINEAR, PRODUCT, NORMALIZATION },
 };
 
 type LayerIn<F> = F extends Family<infer L> ? L : never;
