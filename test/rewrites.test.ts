@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
+import { findImage } from "../src/convert/image-input.js";
 import { REWRITES, rewritesFor } from "../src/convert/rewrites/list.js";
 import { GraphBuilder } from "../src/onnx/builder.js";
 import { graphAttribute, writeOnnx } from "../src/onnx/file.js";
@@ -293,6 +294,15 @@ describe("long graphs are rewritten in linear time", () => {
     });
     expect(wide.rewritten.nodes.map(({ op }) => op)).toEqual(["Sum", "Max", "Min", "Sum"]);
     expect(wide.seconds).toBeLessThan(2);
+  });
+
+  test("a weight behind them, which the image's layout is read from", () => {
+    const graph = network((g, x) => {
+      let w = weight(g, [4, 4, 3, 3]);
+      for (let i = 0; i < COUNT; i++) w = g.node("Identity", [w]);
+      return g.node("Conv", [x, w]);
+    });
+    expect(findImage(graph).image).toMatchObject({ name: "x", channels: 4 });
   });
 
   test("transpositions that undo each other in turn", () => {

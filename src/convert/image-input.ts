@@ -55,16 +55,10 @@ export function findImage(model: Graph, given: InputValues = {}): ImageModel {
   return { source: { ...graph, inputs: [planes, ...others] }, image };
 }
 
-interface Candidate {
-  input: ValueInfo;
-  layout: Layout;
-  channels: number;
-}
-
 /** The inputs that may be an image: of 4 axes, or else of 3. */
-function imagesOf(model: Graph): Candidate[] {
+function imagesOf(model: Graph): { input: ValueInfo; layout: Layout; channels: number }[] {
   const index = new GraphIndex(model);
-  const found = model.inputs.flatMap((input): Candidate[] => {
+  const found = model.inputs.flatMap((input) => {
     const layout = isImageType(input.type) ? layoutOf(model, index, input) : undefined;
     const sides = [layout?.height, layout?.width].map((axis) => input.shape?.[axis ?? -1] ?? 0);
     const channels = layout?.channels;

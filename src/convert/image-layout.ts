@@ -3,6 +3,8 @@ import { constantOf } from "../onnx/facts.js";
 import {
   type Constant,
   type Dimension,
+  each,
+  entryOf,
   type Graph,
   intsAttribute,
   type Node,
@@ -27,9 +29,10 @@ export interface Layout {
  * The first convolution decides, by the axis that it has as channels. Without one the lengths do: 1 to 4 are colours, and
  * of 3 axes only 3 is.
  */
-export function layoutOf(model: Graph, index: GraphIndex, { name, shape }: ValueInfo): Layout | undefined {
+export function layoutOf(model: Graph, index: GraphIndex, input: ValueInfo): Layout | undefined {
+  const { name, shape } = input;
   if (shape === undefined || shape.length < 3 || shape.length > 4) return undefined;
-  const traced = trace(model, index, name, shape);
+  const traced = trace(model, index, input, shape);
   if (traced !== undefined) return withChannels(traced, shape);
   if (shape.length === 4) {
     const [, first, , last] = shape as [Dimension, Dimension, Dimension, Dimension];
@@ -61,13 +64,6 @@ function withChannels(layout: Layout, shape: Dimension[]): Layout {
   return typeof declared === "number" ? { ...layout, channels: declared } : layout;
 }
 
-/** Operators that leave every axis where it is. */
-const IN_PLACE = new Set([
-  ...["Cast", "CastLike", "Identity", "Dropout", "Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Neg", "Abs"],
-  ...["Floor", "Ceil", "Round", "Clip", "Max", "Min", "Relu", "Pad", "Resize", "Upsample"],
-  ...["QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MaxPool", "AveragePool"],
-]);
-
 /** Operators that have channels as their second axis, and which input is the weight. */
 const WEIGHTS: Record<string, number> = { Conv: 1, ConvInteger: 1, FusedConv: 1, QLinearConv: 3 };
 
@@ -75,18 +71,15 @@ const WEIGHTS: Record<string, number> = { Conv: 1, ConvInteger: 1, FusedConv: 1,
 const MOST_VALUES = 64;
 
 /** Follows an input to the first operator that has channels, and where its axes go on the way. */
-function trace(
-  model: Graph,
-  index: GraphIndex,
-  name: string,
-  shape: readonly Dimension[],
-): Layout | undefined {
+function trace(model: Graph, index: GraphIndex, { name }: ValueInfo, shape: Dimension[]): Layout | undefined {
   const constant = (value: string | undefined): Constant | undefined => {
-    const producer = index.producer(value);
-    if (producer?.op === "Constant") return constantOf(producer);
-    if (producer && ["DequantizeLinear", "Identity", "Cast"].includes(producer.op))
-      return constant(producer.inputs[0]);
-    return model.initializers.get(value ?? "");
+    let producer = index.producer(value);
+    let read = value ?? "";
+    while (producer && ["DequantizeLinear", "Identity", "Cast"].includes(producer.op)) {
+      read = producer.inputs[0] ?? "";
+      producer = index.producer(read);
+    }
+    return producer?.op === "Constant" ? constantOf(producer) : model.initializers.get(read);
   };
   // The axes of each value that depends on the image. Nodes come after what they read: one pass follows every path.
   const paths = new Map([[name, shape.map((_, axis) => axis)]]);
@@ -98,8 +91,14 @@ function trace(
     if (weight !== undefined && at === 0 && axes.length === 4)
       return layoutFrom(axes, shape.length, node, constant(node.inputs[weight])?.dims[1]);
     if (paths.size > MOST_VALUES) return undefined;
-    const moved = at === 0 || IN_PLACE.has(node.op) ? move(node, axes, shape, constant) : undefined;
-    if (moved) paths.set(node.outputs[0] as string, moved);
+    const isKnown = node.domain === "" || node.domain === "com.microsoft";
+    const change = isKnown ? entryOf(CHANGES, node.op) : undefined;
+    const list = (attribute: string) => {
+      const value = constant(node.inputs[1]);
+      return value ? numbers(value) : intsAttribute(node, attribute);
+    };
+    const changed = at === 0 || change === inPlace ? change?.(axes, list, shape) : undefined;
+    if (changed) paths.set(node.outputs[0] as string, changed);
   }
   return undefined;
 }
@@ -107,70 +106,77 @@ function trace(
 /** An axis that the input does not have. */
 const NONE = -1;
 
-/** Where the input's axes are after a node, `undefined` where it mixes them. */
-function move(
-  node: Node,
+/**
+ * Where the input's axes are after an operator, `undefined` where it mixes them.
+ * @param list The numbers that the operator has as its second input, or as an attribute.
+ * @param shape Of the input.
+ */
+type Change = (
   axes: number[],
+  list: (attribute: string) => number[] | undefined,
   shape: readonly Dimension[],
-  constant: (name: string | undefined) => Constant | undefined,
-): number[] | undefined {
-  if (node.domain !== "" && node.domain !== "com.microsoft") return undefined;
-  if (IN_PLACE.has(node.op)) return axes;
-  const given = (attribute: string) => {
-    const value = constant(node.inputs[1]);
-    return value ? numbers(value) : intsAttribute(node, attribute);
-  };
-  switch (node.op) {
-    case "Transpose":
-      return (intsAttribute(node, "perm") ?? axes.map((_, i) => axes.length - 1 - i)).map(
-        (from) => axes[from] ?? NONE,
-      );
-    case "Unsqueeze": {
-      const added = given("axes");
-      const rank = axes.length + (added?.length ?? 0);
-      const places = new Set(added?.map((axis) => (axis < 0 ? axis + rank : axis)));
-      const old = axes.values();
-      return Array.from({ length: rank }, (_, i) => (places.has(i) ? NONE : (old.next().value ?? NONE)));
-    }
-    case "Squeeze": {
-      const gone = new Set(given("axes")?.map((axis) => (axis < 0 ? axis + axes.length : axis)));
-      return axes.filter((_, i) => !gone.has(i));
-    }
-    case "Reshape":
-      return reshaped(axes, shape, given("shape"));
-    default:
-      return undefined;
-  }
-}
+) => number[] | undefined;
 
-/** A reshape that only adds or drops axes of 1. */
-function reshaped(
-  axes: number[],
-  shape: readonly Dimension[],
-  target: readonly number[] | undefined,
-): number[] | undefined {
-  const kept = axes.filter((axis) => axis !== NONE && shape[axis] !== 1);
-  const result: number[] = [];
-  for (const length of target ?? [Number.NaN]) {
-    if (length === 1) {
-      result.push(NONE);
-      continue;
-    }
-    const axis = kept.shift();
-    const own = axis === undefined ? undefined : shape[axis];
-    if (axis === undefined || (length > 0 && typeof own === "number" && own !== length)) return undefined;
-    result.push(axis);
-  }
-  return kept.length === 0 ? result : undefined;
-}
+const inPlace: Change = (axes) => axes;
+
+const CHANGES: Record<string, Change> = {
+  ...each(
+    inPlace,
+    "Cast",
+    "CastLike",
+    "Identity",
+    "Dropout",
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Pow",
+    "Sqrt",
+    "Neg",
+  ),
+  ...each(
+    inPlace,
+    "Abs",
+    "Floor",
+    "Ceil",
+    "Round",
+    "Clip",
+    "Max",
+    "Min",
+    "Relu",
+    "Pad",
+    "Resize",
+    "Upsample",
+  ),
+  ...each(inPlace, "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MaxPool", "AveragePool"),
+  Transpose: (axes, list) =>
+    (list("perm") ?? axes.map((_, i) => axes.length - 1 - i)).map((from) => axes[from] ?? NONE),
+  Unsqueeze(axes, list) {
+    const added = list("axes") ?? [];
+    const rank = axes.length + added.length;
+    const places = new Set(added.map((axis) => (axis < 0 ? axis + rank : axis)));
+    const old = axes.values();
+    return Array.from({ length: rank }, (_, i) => (places.has(i) ? NONE : (old.next().value ?? NONE)));
+  },
+  Squeeze(axes, list) {
+    const gone = new Set(list("axes")?.map((axis) => (axis < 0 ? axis + axes.length : axis)));
+    return axes.filter((_, i) => !gone.has(i));
+  },
+  /** One that only adds or drops axes of 1. */
+  Reshape(axes, list, shape) {
+    const kept = axes.filter((axis) => axis !== NONE && shape[axis] !== 1);
+    const fits = (axis: number | undefined, length: number) =>
+      axis !== undefined && (!(length > 0) || typeof shape[axis] !== "number" || shape[axis] === length);
+    const target = list("shape") ?? [Number.NaN];
+    const result = target.map((length) =>
+      length === 1 ? NONE : fits(kept[0], length) ? kept.shift() : undefined,
+    );
+    return kept.length === 0 && !result.includes(undefined) ? (result as number[]) : undefined;
+  },
+};
 
 /** The layout whose axes become `[N, C, H, W]` before a convolution. */
-function layoutFrom(
-  axes: number[],
-  rank: number,
-  node: Node,
-  perGroup: number | undefined,
-): Layout | undefined {
+function layoutFrom(axes: number[], rank: number, node: Node, perGroup?: number): Layout | undefined {
   const [batch, channel, height, width] = axes as [number, number, number, number];
   const isWhole = new Set(axes.filter((axis) => axis !== NONE)).size === rank;
   if (height === NONE || width === NONE || !isWhole) return undefined;

@@ -9,8 +9,8 @@ import {
   type ValueInfo,
   volume,
 } from "../onnx/graph.js";
-import { toHalf } from "../onnx/half.js";
 import { freshNames } from "../onnx/subgraph.js";
+import { arrayOf } from "../onnx/tensors.js";
 import { ConvertError } from "./errors.js";
 
 /**
@@ -137,7 +137,7 @@ function valuesOf(input: ValueInfo, image: Beside, given: GivenValues): OtherInp
   const count = volume(dims);
   // One number is for all.
   const all = list.length === 1 ? Array<number>(count).fill(list[0] as number) : list;
-  const data = asType(type, all);
+  const data = arrayOf(type, all);
   if (data === undefined)
     throw new ConvertError(`inputs: "${name}" is ${type}, whose values cannot be given; expected numbers`);
   const wrong = all.find((value, i) => !fits(type, value, Number(data[i])));
@@ -180,27 +180,6 @@ function dimsOf(
     return refuse(open > 1 ? `${product}` : `a multiple of ${product}`);
   return { dims: wanted.map((length) => (typeof length === "string" ? each : length)), isBatched };
 }
-
-type ArrayOf = (values: number[]) => NumericArray;
-
-const ARRAYS: Partial<Record<ElementType, ArrayOf>> = {
-  float32: (values) => Float32Array.from(values),
-  float64: (values) => Float64Array.from(values),
-  float16: (values) => Uint16Array.from(values, toHalf),
-  uint8: (values) => Uint8Array.from(values),
-  int8: (values) => Int8Array.from(values),
-  uint16: (values) => Uint16Array.from(values),
-  int16: (values) => Int16Array.from(values),
-  uint32: (values) => Uint32Array.from(values),
-  int32: (values) => Int32Array.from(values),
-  uint64: (values) => BigUint64Array.from(values, whole),
-  int64: (values) => BigInt64Array.from(values, whole),
-  bool: (values) => Uint8Array.from(values, (value) => (value === 0 ? 0 : 1)),
-};
-
-const whole = (value: number) => BigInt(Number.isFinite(value) ? Math.trunc(value) : 0);
-
-const asType = (type: ElementType, values: number[]) => ARRAYS[type]?.(values);
 
 /** Whether a type holds a value: whole numbers exactly, floating ones rounded. */
 function fits(type: ElementType, value: number, held: number): boolean {

@@ -1,7 +1,7 @@
 /** Which outputs of a model have its batch as their first axis. */
 import { Budget } from "./budget.js";
 import type { Facts } from "./facts.js";
-import type { Dimension, ElementType, Graph } from "./graph.js";
+import type { Dimension, ElementType, Graph, ValueInfo } from "./graph.js";
 import { inferShapes } from "./infer.js";
 import { reads } from "./subgraph.js";
 
@@ -74,13 +74,9 @@ const hasBatch = (facts: Facts | undefined) => facts?.shape.includes(BATCH) ?? f
 
 /** The graph with a unique name for the batch, which inference then follows. */
 function withBatch(graph: Graph, batch: Dimension): Graph {
-  const renamed = <T extends { shape: Dimension[] | undefined }>(value: T, isBatched: boolean): T =>
-    isBatched && value.shape && value.shape.length > 0
-      ? { ...value, shape: [BATCH, ...value.shape.slice(1)] }
-      : value;
-  const inputs = graph.inputs.map((input, i) => renamed(input, i === 0 || input.shape?.[0] === batch));
-  const values = graph.values?.map((value) =>
-    renamed(value, typeof batch === "string" && value.shape?.[0] === batch),
-  );
+  const renamed = (value: ValueInfo, isBatched = value.shape?.[0] === batch): ValueInfo =>
+    isBatched && value.shape?.length ? { ...value, shape: [BATCH, ...value.shape.slice(1)] } : value;
+  const inputs = graph.inputs.map((input, i) => (i === 0 ? renamed(input, true) : renamed(input)));
+  const values = typeof batch === "string" ? graph.values?.map((value) => renamed(value)) : graph.values;
   return { ...graph, inputs, ...(values && { values }) };
 }

@@ -4,7 +4,9 @@ import {
   type Dimension,
   describe,
   type ElementType,
+  float32,
   floatAttribute,
+  int64,
   intAttribute,
   intsAttribute,
   type Node,
@@ -42,17 +44,14 @@ export function constantFacts({ type, dims, data }: Constant): Facts {
 export function constantOf(node: Node): Constant {
   const value = node.attributes.get("value");
   if (value?.kind === "tensor") return value.value;
-  const floats = node.attributes.get("value_float") ?? node.attributes.get("value_floats");
-  const ints = node.attributes.get("value_int") ?? node.attributes.get("value_ints");
-  const plain = floats ?? ints;
-  const kinds = floats ? ["float", "floats"] : ["int", "ints"];
-  if (plain === undefined || !kinds.includes(plain.kind))
-    throw new OnnxError(`${describe(node)}: its value is neither a tensor nor numbers`, node);
-  const list = [plain.value].flat() as number[];
-  const dims = Array.isArray(plain.value) ? [list.length] : [];
-  return floats
-    ? { type: "float32", dims, data: Float32Array.from(list) }
-    : { type: "int64", dims, data: BigInt64Array.from(list, BigInt) };
+  for (const kind of ["float", "floats", "int", "ints"]) {
+    const plain = node.attributes.get(`value_${kind}`);
+    if (plain?.kind !== kind) continue;
+    const list = [plain.value].flat() as number[];
+    const dims = Array.isArray(plain.value) ? [list.length] : [];
+    return kind.startsWith("float") ? float32(list, dims) : int64(list, dims);
+  }
+  throw new OnnxError(`${describe(node)}: its value is neither a tensor nor numbers`, node);
 }
 
 /** One node with the facts of its inputs. Its methods read what a shape rule needs, or fail. */
@@ -68,21 +67,10 @@ export class NodeContext {
     return this.budget.label(this.raw.outputs[0] ?? "");
   }
 
-  int(name: string, otherwise: number): number {
-    return intAttribute(this.raw, name, otherwise);
-  }
-
-  float(name: string, otherwise: number): number {
-    return floatAttribute(this.raw, name, otherwise);
-  }
-
-  string(name: string, otherwise: string): string {
-    return stringAttribute(this.raw, name, otherwise);
-  }
-
-  ints(name: string): number[] | undefined {
-    return intsAttribute(this.raw, name);
-  }
+  int = (name: string, otherwise: number): number => intAttribute(this.raw, name, otherwise);
+  float = (name: string, otherwise: number): number => floatAttribute(this.raw, name, otherwise);
+  string = (name: string, otherwise: string): string => stringAttribute(this.raw, name, otherwise);
+  ints = (name: string): number[] | undefined => intsAttribute(this.raw, name);
 
   /** Whether the budget allows to follow so many elements of a result. Ask before making them. */
   follows(count: number): boolean {
@@ -104,11 +92,8 @@ export class NodeContext {
   /** The integers of input `i`, or of the attribute that older operator sets have instead; fails where one is not known. */
   integers(i: number, attribute: string): number[] | undefined {
     const given = this.wholeNumbers(i, attribute);
-    if (given === undefined && this.raw.inputs[i])
-      return this.fail(`${attribute} (input ${i}) is not known before the graph runs`);
-    if (given === undefined) return this.ints(attribute);
-    const { contents } = given;
-    if (contents?.every((value) => typeof value === "number")) return contents as number[];
+    if (given === undefined && !this.raw.inputs[i]) return this.ints(attribute);
+    if (given?.contents?.every((value) => typeof value === "number")) return given.contents as number[];
     return this.fail(`${attribute} (input ${i}) is not known before the graph runs`);
   }
 

@@ -1,16 +1,9 @@
-/** Rewrites that leave out of a graph what only describes it. */
+/** Rewrites that drop from a graph what only describes it. */
 import { constantOf, type Facts } from "./facts.js";
-import {
-  type Constant,
-  type ElementType,
-  type Graph,
-  int64,
-  intsAttribute,
-  type Node,
-  type NumericArray,
-} from "./graph.js";
+import { type Constant, type Graph, int64, intsAttribute, type Node } from "./graph.js";
 import type { InferenceOptions } from "./infer.js";
 import { ANY, type EditableGraph, type Rewrite, rewrite } from "./rewrite.js";
+import { arrayOf } from "./tensors.js";
 
 /**
  * The same graph without what only describes it: `Constant` nodes and integer arithmetic on shapes become initialisers,
@@ -97,9 +90,8 @@ export const CONSTANTS: readonly Rewrite[] = [knownValue, ...unchanged, constant
 function knownFrom(node: Node, facts: Facts | undefined): Constant | undefined {
   if (node.op === "Constant" && node.domain === "") return plainConstant(node);
   if (!facts?.contents?.every((value) => typeof value === "number")) return undefined;
-  const array = ARRAYS[facts.type];
-  if (array === undefined || node.outputs.length > 1) return undefined;
-  return { type: facts.type, dims: facts.shape as number[], data: array(facts.contents as number[]) };
+  const data = node.outputs.length === 1 && arrayOf(facts.type, facts.contents as number[]);
+  return data ? { type: facts.type, dims: facts.shape as number[], data } : undefined;
 }
 
 /** The tensor of a `Constant` node, if it is one; text and sparse tensors are left as they are. */
@@ -107,11 +99,3 @@ function plainConstant(node: Node): Constant | undefined {
   const isOther = ["value_string", "value_strings", "sparse_value"].some((name) => node.attributes.has(name));
   return isOther ? undefined : constantOf(node);
 }
-
-const ARRAYS: Partial<Record<ElementType, (values: number[]) => NumericArray>> = {
-  int64: (values) => BigInt64Array.from(values, BigInt),
-  int32: (values) => Int32Array.from(values),
-  float32: (values) => Float32Array.from(values),
-  float64: (values) => Float64Array.from(values),
-  bool: (values) => Uint8Array.from(values),
-};

@@ -2,6 +2,7 @@ import type { Graph, Node } from "./graph.js";
 import { reads } from "./subgraph.js";
 
 const NOBODY: ReadonlySet<Node> = new Set();
+const NOTHING: ReadonlySet<string> = new Set();
 
 /** The node that makes each value of a graph, and the nodes that read it. */
 export class GraphIndex {
@@ -35,9 +36,9 @@ export class GraphIndex {
     return this.inputs.has(node);
   }
 
-  /** The names of all that a node and its subgraphs read. */
+  /** The names that a node of the graph reads, or its subgraphs do. */
   reads(node: Node): ReadonlySet<string> {
-    return this.inputs.get(node) ?? new Set(reads(node));
+    return this.inputs.get(node) ?? NOTHING;
   }
 
   add(node: Node): void {

@@ -112,6 +112,10 @@ export function describe(node: Node): string {
 export const entryOf = <T>(table: Readonly<Record<string, T>>, name: string): T | undefined =>
   Object.hasOwn(table, name) ? table[name] : undefined;
 
+/** One entry of a table under several names. */
+export const each = <T>(entry: T, ...names: string[]): Record<string, T> =>
+  Object.fromEntries(names.map((name) => [name, entry]));
+
 /** The entry of a standard operator. */
 export const ruleFor = <T>(table: Readonly<Record<string, T>>, { domain, op }: Node): T | undefined =>
   domain === "" ? entryOf(table, op) : undefined;

@@ -12,7 +12,8 @@ import {
   type ValueInfo,
   volume,
 } from "./graph.js";
-import { CONSTANT_RULES, SHAPE_RULES } from "./shape-rules.js";
+import { SHAPE_RULES } from "./shape-rules.js";
+import { CONSTANT_RULES } from "./shapes/constants.js";
 import { bytesOfElement } from "./tensors.js";
 
 export interface InferenceOptions {
@@ -123,6 +124,5 @@ const isDimension = (length: Dimension): boolean =>
 
 /** Whether a value can be an element of a tensor: any number of floats, a whole one of others, or the name of a length. */
 const isElement = (type: ElementType, value: Dimension): boolean =>
-  typeof value === "string" || (typeof value === "number" && (isFloat(type) || Number.isSafeInteger(value)));
-
-const isFloat = (type: ElementType): boolean => type === "float32" || type === "float64";
+  typeof value === "string" ||
+  (typeof value === "number" && (type.startsWith("float") || Number.isSafeInteger(value)));

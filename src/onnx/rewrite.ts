@@ -8,15 +8,15 @@ import type { Names } from "./names.js";
 import { freshNames, renameInSubgraphs } from "./subgraph.js";
 
 /**
- * A rule: where its pattern is found and its check gives a match, the replacement computes the same.
- *
- * `M` is what the check finds out, `C` the chain of nodes that the pattern finds.
+ * A rule: where its pattern fits and its check finds a match, the replacement computes the same.
+ * @typeParam M What the check finds.
+ * @typeParam C The chain of nodes that fits the pattern.
  */
 export interface Rewrite<M = unknown, C extends readonly Node[] = readonly Node[]> {
   readonly name: string;
   /**
-   * Standard operators in a row, or {@link ANY}. Each has the result of the one before as its first input, and nothing
-   * else reads that.
+   * Standard operators in a row, or {@link ANY}. The first input of each is the result of the one before, which nothing
+   * else reads.
    */
   readonly pattern: readonly string[];
   /** What the replacement needs to know, `undefined` where the rule does not apply. */
@@ -31,7 +31,7 @@ export interface GraphRewrite {
   analyse(graph: EditableGraph): Omit<Rewrite, "name"> | undefined;
 }
 
-/** In the place of a chain of nodes: nodes with its outputs, a constant, or the name of a value that is the same. */
+/** What replaces a chain: nodes that have its outputs, a constant, or the name of a value that is the same. */
 export type Replacement = readonly Node[] | Constant | string;
 
 /** In a pattern: any operator of any domain. */
@@ -52,17 +52,17 @@ export function rewrite(
   return { graph: edited.build(), applied };
 }
 
-/** A graph while it is rewritten: its index, shapes and constants hold at every step. */
+/** A graph while it is rewritten. Its index, shapes and constants are right after every replacement. */
 export class EditableGraph extends GraphIndex {
   readonly constants: Map<string, Constant>;
-  /** What all rewrites together may make. */
+  /** What all rewrites together may take. */
   readonly budget: Budget;
-  /** In topological order, as they are between rewrites. */
+  /** In topological order. While a rule is tried, as before it. */
   nodes: readonly Node[];
   private readonly names: Names;
   private readonly inference: Inference;
   private readonly named = new Map<Constant, string>();
-  /** By values whose nodes are gone, the values that are the same. */
+  /** For each value that a rule removed, the value that is the same. */
   private alias = new Map<string, string>();
 
   constructor(
@@ -133,21 +133,17 @@ export class EditableGraph extends GraphIndex {
     const chain: Node[] = [];
     let node: Node | undefined = last;
     for (const op of pattern.toReversed()) {
-      const next = chain[0];
-      if (node === undefined || !isOf(node, op) || (next && !this.isReadByAlone(node, next)))
-        return undefined;
+      if (node === undefined || !isOf(node, op)) return undefined;
+      if (chain.length > 0 && !this.isReadOnce(node)) return undefined;
       chain.unshift(node);
       node = this.producer(node.inputs[0]);
     }
     return chain;
   }
 
-  private isReadByAlone({ outputs }: Node, reader: Node): boolean {
-    return outputs.every((name) =>
-      name === reader.inputs[0]
-        ? this.consumers(name).size === 1 && !this.outputs.has(name)
-        : !this.isNeeded(name),
-    );
+  private isReadOnce({ outputs }: Node): boolean {
+    const consumers = outputs.reduce((count, name) => count + this.consumers(name).size, 0);
+    return consumers === 1 && !outputs.some((name) => this.outputs.has(name));
   }
 
   /** The nodes in the place of the chain, `undefined` where it has to stay. */
@@ -175,7 +171,7 @@ export class EditableGraph extends GraphIndex {
     this.inference.constant(name, value);
   }
 
-  /** A node that reads what now stands for values whose nodes are gone. */
+  /** The node, with other inputs for values that the rule removed. */
   private resolved(node: Node): Node {
     const { alias } = this;
     if (alias.size === 0 || ![...this.reads(node)].some((name) => alias.has(name))) return node;
@@ -186,7 +182,7 @@ export class EditableGraph extends GraphIndex {
     return renamed;
   }
 
-  /** The nodes without those that no output depends on. */
+  /** The nodes that outputs depend on. */
   private needed(nodes: readonly Node[]): readonly Node[] {
     for (const node of nodes.toReversed())
       if (!node.outputs.some((name) => this.isNeeded(name))) this.remove(node);

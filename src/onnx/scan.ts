@@ -4,20 +4,8 @@
  */
 import { checkLimit, LIMITS } from "./budget.js";
 
-type Kind =
-  | "model"
-  | "graph"
-  | "node"
-  | "attribute"
-  | "value"
-  | "tensor"
-  | "sparse"
-  | "type"
-  | "shape"
-  | "plain";
-
-/** The fields of each message that are messages, by their numbers in onnx.proto. */
-const MESSAGES: Record<Kind, Record<number, Kind>> = {
+/** The fields of each kind of message that are messages, by their numbers in onnx.proto, and their kinds. */
+const MESSAGES: Readonly<Record<string, Readonly<Record<number, string>>>> = {
   model: { 7: "graph", 8: "plain", 14: "plain" },
   graph: { 1: "node", 5: "tensor", 11: "value", 12: "value", 13: "value", 15: "sparse" },
   node: { 5: "attribute" },
@@ -27,7 +15,6 @@ const MESSAGES: Record<Kind, Record<number, Kind>> = {
   shape: { 1: "plain" },
   sparse: { 1: "tensor", 2: "tensor" },
   tensor: { 13: "plain" },
-  plain: {},
 };
 
 /** Wire types. */
@@ -39,7 +26,7 @@ const [VARINT, FIXED64, LENGTH, FIXED32] = [0, 1, 2, 5];
 export function checkMessages(bytes: Uint8Array): void {
   let [messages, nodes] = [0, 0];
   /** Messages to look into. */
-  const open: { kind: Kind; from: number; to: number }[] = [{ kind: "model", from: 0, to: bytes.length }];
+  const open = [{ kind: "model", from: 0, to: bytes.length }];
   for (let message = open.pop(); message !== undefined; message = open.pop()) {
     const { kind, to } = message;
     let at = message.from;
@@ -60,7 +47,7 @@ export function checkMessages(bytes: Uint8Array): void {
       else if (wire === FIXED32) at += 4;
       else if (wire === LENGTH) {
         const length = varint();
-        const inner = MESSAGES[kind][Math.floor(tag / 8)];
+        const inner = MESSAGES[kind]?.[Math.floor(tag / 8)];
         if (inner !== undefined) {
           checkLimit(
             ++messages,

@@ -21,7 +21,7 @@ interface Shared {
 /** The names that a node's subgraphs read from the outer graph, and those of their own values. */
 export function subgraphNames(node: Node): Shared {
   const names: Shared = { read: new Set(), made: new Set() };
-  for (const graph of subgraphs(node)) collect(graph, undefined, names);
+  for (const graph of subgraphs(node)) collect(graph, OUTSIDE, names);
   return names;
 }
 
@@ -45,11 +45,11 @@ export const hasSubgraph = ({ attributes }: Node): boolean =>
 
 /** The node with names of the outer graph replaced in its subgraphs. */
 export const renameInSubgraphs = (node: Node, rename: (name: string) => string): Node =>
-  changed(node, (graph) => replace(graph, undefined, rename));
+  changed(node, (graph) => replace(graph, rename, OUTSIDE));
 
 /** The node with all names in its subgraphs replaced. */
 export const renameWithinSubgraphs = (node: Node, rename: (name: string) => string): Node =>
-  changed(node, (graph) => replaceAll(graph, rename));
+  changed(node, (graph) => replace(graph, rename));
 
 function changed(node: Node, change: (graph: GraphProto) => void): Node {
   if (!hasSubgraph(node)) return node;
@@ -82,24 +82,21 @@ const own = (graph: GraphProto): string[] => [
   ...graph.node.flatMap(({ output }) => output),
 ];
 
-/** The values that a subgraph's nodes find inside: those of the subgraph, and of subgraphs around it. */
-class Scope {
-  private readonly own: Set<string>;
-
-  constructor(
-    graph: GraphProto,
-    private readonly around: Scope | undefined,
-  ) {
-    this.own = new Set(own(graph));
-  }
-
-  has(name: string): boolean {
-    return this.own.has(name) || (this.around?.has(name) ?? false);
-  }
+/** The names that nodes of a subgraph find inside: its own, and those of subgraphs around it. */
+interface Scope {
+  has(name: string): boolean;
 }
 
-function collect(graph: GraphProto, around: Scope | undefined, names: Shared): void {
-  const scope = new Scope(graph, around);
+function scopeOf(graph: GraphProto, around: Scope): Scope {
+  const names = new Set(own(graph));
+  return { has: (name) => names.has(name) || around.has(name) };
+}
+
+/** Of the outer graph, whose names are no names inside. */
+const OUTSIDE: Scope = { has: () => false };
+
+function collect(graph: GraphProto, around: Scope, names: Shared): void {
+  const scope = scopeOf(graph, around);
   for (const name of own(graph)) names.made.add(name);
   const read = [...graph.node.flatMap(({ input }) => input), ...graph.output.map(({ name }) => name)];
   for (const name of read) if (name !== "" && !scope.has(name)) names.read.add(name);
@@ -107,27 +104,20 @@ function collect(graph: GraphProto, around: Scope | undefined, names: Shared): v
     collect(inner, scope, names);
 }
 
-function replace(graph: GraphProto, around: Scope | undefined, rename: (name: string) => string): void {
-  const scope = new Scope(graph, around);
-  const renamed = (name: string) => (name === "" || scope.has(name) ? name : rename(name));
+/** @param around The scope of the graph; without one, its own names are replaced too. */
+function replace(graph: GraphProto, rename: (name: string) => string, around?: Scope): void {
+  const scope = around && scopeOf(graph, around);
+  const renamed = (name: string) => (name === "" || scope?.has(name) ? name : rename(name));
   for (const node of graph.node) {
     node.input = node.input.map(renamed);
-    for (const inner of node.attribute.flatMap(graphsOf)) replace(inner, scope, rename);
+    if (!scope) node.output = node.output.map(renamed);
+    for (const inner of node.attribute.flatMap(graphsOf)) replace(inner, rename, scope);
   }
   // A result can be a value of the outer graph.
   for (const output of graph.output) output.name = renamed(output.name);
-}
-
-function replaceAll(graph: GraphProto, rename: (name: string) => string): void {
-  const { input, output, valueInfo, initializer, sparseInitializer, node } = graph;
-  const constants = sparseInitializer.flatMap(({ values }) => values ?? []);
-  for (const value of [...input, ...output, ...valueInfo, ...initializer, ...constants])
-    value.name = rename(value.name);
-  for (const one of node) {
-    one.input = one.input.map(rename);
-    one.output = one.output.map(rename);
-    for (const inner of one.attribute.flatMap(graphsOf)) replaceAll(inner, rename);
-  }
+  const { input, valueInfo, initializer, sparseInitializer } = graph;
+  const constants = [...initializer, ...sparseInitializer.flatMap(({ values }) => values ?? [])];
+  if (!scope) for (const value of [...input, ...valueInfo, ...constants]) value.name = renamed(value.name);
 }
 
 /** Reads the data of all constants in an attribute's subgraphs from other files. */

@@ -12,26 +12,29 @@ import {
   type PackedType,
   volume,
 } from "./graph.js";
+import { toHalf } from "./half.js";
 
 type ArrayType = { new (buffer: ArrayBuffer): NumericArray; from(values: never): NumericArray };
+type Field = "floatData" | "doubleData" | "int64Data" | "uint64Data";
+type ArrayRow = [code: number, array: ArrayType, field?: Field];
 
 /**
- * TensorProto.DataType of the ONNX specification, and the array each type is kept in:
- * https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+ * TensorProto.DataType of the ONNX specification, the array that a type is kept in, and the field for data that is not
+ * raw, `int32Data` by default: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
  */
-const ARRAYS: Record<Exclude<ElementType, PackedType | "other">, [code: number, array: ArrayType]> = {
-  float32: [1, Float32Array as ArrayType],
+const ARRAYS: Record<Exclude<ElementType, PackedType | "other">, ArrayRow> = {
+  float32: [1, Float32Array as ArrayType, "floatData"],
   uint8: [2, Uint8Array],
   int8: [3, Int8Array],
   uint16: [4, Uint16Array],
   int16: [5, Int16Array],
   int32: [6, Int32Array],
-  int64: [7, BigInt64Array],
+  int64: [7, BigInt64Array, "int64Data"],
   bool: [9, Uint8Array],
   float16: [10, Uint16Array],
-  float64: [11, Float64Array],
-  uint32: [12, Uint32Array],
-  uint64: [13, BigUint64Array],
+  float64: [11, Float64Array, "doubleData"],
+  uint32: [12, Uint32Array, "uint64Data"],
+  uint64: [13, BigUint64Array, "uint64Data"],
   bfloat16: [16, Uint16Array],
   float8e4m3fn: [17, Uint8Array],
   float8e4m3fnuz: [18, Uint8Array],
@@ -107,12 +110,12 @@ export function inlined(proto: TensorProto, files: ExternalFiles | undefined): T
 
 /** Bytes of one element in memory. */
 export const bytesOfElement = (type: ElementType): number =>
-  type === "other" ? 8 : isPacked(type) ? 8 : bytesOf(ARRAYS[type][1]);
+  type === "other" || isPacked(type) ? 8 : bytesOf(ARRAYS[type][1]);
 
 const bytesOf = (array: ArrayType) => new array(new ArrayBuffer(0)).BYTES_PER_ELEMENT;
 
 function tensorData(proto: TensorProto, type: keyof typeof ARRAYS): NumericArray {
-  const array = ARRAYS[type][1];
+  const [, array, field = "int32Data"] = ARRAYS[type];
   const { rawData } = proto;
   if (rawData.length > 0) {
     const size = bytesOf(array);
@@ -123,21 +126,20 @@ function tensorData(proto: TensorProto, type: keyof typeof ARRAYS): NumericArray
     // A copy: the bytes start at any offset of the file, and the graph may change them.
     return new array(new Uint8Array(rawData).buffer);
   }
-  switch (type) {
-    case "float32":
-      return Float32Array.from(proto.floatData);
-    case "float64":
-      return Float64Array.from(proto.doubleData);
-    case "int64":
-      return BigInt64Array.from(proto.int64Data);
-    case "uint64":
-      return BigUint64Array.from(proto.uint64Data);
-    case "uint32":
-      return Uint32Array.from(proto.uint64Data, Number);
-    default:
-      return array.from(proto.int32Data as never);
-  }
+  return array.from((type === "uint32" ? proto[field].map(Number) : proto[field]) as never);
 }
+
+/** Numbers as the data of a constant, `undefined` for types that numbers are not converted to. */
+export function arrayOf(type: ElementType, values: number[]): NumericArray | undefined {
+  if (type === "float16") return Uint16Array.from(values, toHalf);
+  if (type === "bool") return Uint8Array.from(values, (value) => Number(value !== 0));
+  if (type === "int64") return BigInt64Array.from(values, toBigInt);
+  if (type === "uint64") return BigUint64Array.from(values, toBigInt);
+  const isPlain = /^(u?int(8|16|32)|float(32|64))$/.test(type);
+  return isPlain ? ARRAYS[type as keyof typeof ARRAYS][1].from(values as never) : undefined;
+}
+
+const toBigInt = (value: number) => BigInt(Number.isFinite(value) ? Math.trunc(value) : 0);
 
 /**
  * A sparse tensor as a dense constant, with its name. Of `n` values, the indices are `[n]`, into the elements in

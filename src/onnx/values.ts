@@ -41,19 +41,14 @@ export function readHint(proto: ValueInfoProto): ValueInfo[] {
   return value?.case === "tensorType" && isElementType(value.value.elemType) ? [readValueInfo(proto)] : [];
 }
 
-export function writeValueInfo({
-  name,
-  type,
-  shape,
-  otherType,
-}: ValueInfo): MessageInitShape<typeof ValueInfoProtoSchema> {
+export function writeValueInfo(info: ValueInfo): MessageInitShape<typeof ValueInfoProtoSchema> {
+  const { name, type, shape, otherType } = info;
   if (type === "other") return { name, ...(otherType && { type: fromBinary(TypeProtoSchema, otherType) }) };
-  const dim = shape?.map((d) => ({
-    value:
-      typeof d === "number"
-        ? { case: "dimValue" as const, value: BigInt(d) }
-        : { case: "dimParam" as const, value: d },
-  }));
+  const dim = shape?.map((length) =>
+    typeof length === "number"
+      ? { value: { case: "dimValue" as const, value: BigInt(length) } }
+      : { value: { case: "dimParam" as const, value: length } },
+  );
   const value = { elemType: elementCode(type), ...(dim && { shape: { dim } }) };
   return { name, type: { value: { case: "tensorType", value } } };
 }

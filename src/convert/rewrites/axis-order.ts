@@ -1,6 +1,7 @@
 /** Operators on feature maps `[N, H, W, C]` as the same operators on `[N, C, H, W]`. */
 import {
   type Constant,
+  each,
   int64,
   intAttribute,
   intsAttribute,
@@ -13,18 +14,18 @@ import {
 export const TO_LAST = [0, 2, 3, 1];
 export const TO_FIRST = [0, 3, 1, 2];
 
-/** What input of a moved operator is: the map in the other order, another value so transposed, the same, or new. */
+/** An input of a moved operator: the map in the other order, a value to transpose, the same value, or a constant. */
 export type Operand = "planes" | "transposed" | "same" | Constant;
 
 /** An operator as it is on `[N, C, H, W]`. */
 export interface Move {
   operands: Operand[];
   attributes: Node["attributes"];
-  /** Whether it makes no map, but a tensor that is the same whatever the order was. */
+  /** Whether its result is no map, but a tensor that is the same in either order. */
   leaves?: boolean;
 }
 
-/** A constant beside `[N, H, W, C]`, with the missing axes before, as `[N, C, H, W]`. */
+/** A constant that broadcasts to `[N, H, W, C]`, as one of `[N, C, H, W]`. */
 export function reordered({ type, dims, data }: Constant): Constant | undefined {
   const [n, h, w, c] = [1, 1, 1, 1, ...dims].slice(-4) as [number, number, number, number];
   if (data.length !== volume(dims)) return undefined;
@@ -36,7 +37,7 @@ export function reordered({ type, dims, data }: Constant): Constant | undefined 
   return { type, dims: [n, c, h, w], data: result };
 }
 
-/** The operator in the other order; `undefined` where it is not the same there. */
+/** The operator in the other order, `undefined` where there is none. */
 type Rule = (
   node: Node,
   operands: (Operand | undefined)[],
@@ -58,64 +59,46 @@ const concatenation: Rule = (node, operands, constants) => {
   );
 };
 
-/** A list of numbers that an operator has as input `i`, in older operator sets as attribute `name`. */
-interface List {
-  i: number;
-  name: string;
-  /** The list in the other order; `undefined` where there is none. */
-  change: (given: number[]) => number[] | undefined;
-}
-
-/** An operator on the map that is its first input, with such a list. */
+/**
+ * An operator on the map that is its first input, with a list of numbers as its second, in older operator sets as an
+ * attribute. `change` gives the list in the other order, `undefined` where there is none.
+ */
 const listed =
-  (listOf: (node: Node) => List): Rule =>
+  (name: string, change: (given: number[], node: Node) => number[] | undefined): Rule =>
   (node, [data], constants) => {
-    const { i, name, change } = listOf(node);
-    const constant = constants.get(node.inputs[i] ?? "");
+    const constant = constants.get(node.inputs[1] ?? "");
     const given = constant ? numbers(constant) : intsAttribute(node, name);
-    const value = given && change(given);
+    const value = given && change(given, node);
     if (data !== "planes" || value === undefined) return undefined;
     const operands = node.inputs.map((_, at): Operand => (at === 0 ? "planes" : "same"));
     if (constant === undefined)
       return { operands, attributes: new Map(node.attributes).set(name, { kind: "ints", value }) };
-    return { operands: operands.with(i, int64(value)), attributes: node.attributes };
+    return { operands: operands.with(1, int64(value)), attributes: node.attributes };
   };
 
-/** Its fourth input would be the axes that its pads are for. */
-const padding = listed(({ inputs }) => ({
-  ...{ i: 1, name: "pads" },
-  change: (pads) =>
-    inputs.length > 3
-      ? undefined
-      : [0, 4].flatMap((end) => TO_FIRST.map((axis) => pads[end + axis] as number)),
-}));
+/** A fourth input would be the axes that the pads are for. */
+const padding = listed("pads", (pads, { inputs }) =>
+  inputs.length > 3 ? undefined : [0, 4].flatMap((end) => TO_FIRST.map((axis) => pads[end + axis] as number)),
+);
 
-const leaves = (node: Node) => intAttribute(node, "keepdims", 1) === 0;
+const dropsAxes = (node: Node) => intAttribute(node, "keepdims", 1) === 0;
 
 /**
- * Over height, width or both: over channels, a normalisation is faster as it was. Where axes vanish, it must be both, or
- * those that are left would be in another order.
+ * Over height, width or both: over channels, a normalisation is faster as it was. If it drops axes, both must go: the
+ * others would be left in another order.
  */
-const reducedAxes = listed((node) => ({
-  ...{ i: 1, name: "axes" },
-  change(given) {
-    const axes = given.map(placeOf).sort();
-    const isMovable = leaves(node)
-      ? axes.join() === "2,3"
-      : axes.length > 0 && axes.every((axis) => axis > 1);
-    return isMovable ? axes : undefined;
-  },
-}));
+const reducedAxes = listed("axes", (given, node) => {
+  const axes = given.map(placeOf).sort();
+  const isSpatial = axes.length > 0 && axes.every((axis) => axis > 1);
+  return (dropsAxes(node) ? axes.join() === "2,3" : isSpatial) ? axes : undefined;
+});
 
 const reduction: Rule = (node, ...rest) => {
   const move = reducedAxes(node, ...rest);
-  return move && { ...move, leaves: leaves(node) };
+  return move && { ...move, leaves: dropsAxes(node) };
 };
 
-const each = (rule: Rule, ...ops: string[]): Record<string, Rule> =>
-  Object.fromEntries(ops.map((op) => [op, rule]));
-
-/** Every operator that can be moved, its inputs told apart as {@link Operand}s, `undefined` for what fits none. */
+/** The operators that can be moved. A rule gets an {@link Operand} for each input, `undefined` if it is none. */
 export const MOVES: Record<string, Rule> = {
   ...each(elementwise, "Identity", "Cast", "Relu", "LeakyRelu", "PRelu", "Clip", "Elu", "Selu", "Celu"),
   ...each(elementwise, "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Softplus", "Softsign", "Gelu", "Mish"),

@@ -1,12 +1,10 @@
 /**
- * Feature maps `[N, H, W, C]`, as TensorFlow keeps them, in the order `[N, C, H, W]`: a transposition that brings the
- * channels to the end moves on through operators that are the same in either order, until it meets the one that brings
- * them back, and both vanish.
+ * Feature maps `[N, H, W, C]`, as TensorFlow has them, in the order `[N, C, H, W]`. A transposition that makes channels the
+ * last axis moves through operators that exist in both orders, up to the one that reverses it: both vanish.
  *
- *   op(x[n, h, w, c]) = op'(x[n, c, h, w]), transposed,      op': op with its axes, pads and constants in the other order
+ *   op(xᵀ) = op'(x)ᵀ,      x [N, C, H, W], xᵀ [N, H, W, C],      op': op with its axes, pads and constants in the other order
  *
- * Operators that depend on each other in this are a region, which is rewritten as a whole if that leaves fewer
- * transpositions.
+ * Operators that can only move together are a region. A region moves if that leaves fewer transpositions.
  */
 import { makeNode } from "../../onnx/builder.js";
 import { type Constant, intsAttribute, type Node, ruleFor } from "../../onnx/graph.js";
@@ -18,13 +16,10 @@ export const channelsFirst: GraphRewrite = {
   analyse(graph) {
     const regions = new Regions(graph);
     const moving = new Moving(graph, regions);
+    const check = ([node]: readonly Node[]) => node && moving.of(node);
     return regions.isEmpty
       ? undefined
-      : {
-          pattern: [ANY],
-          check: ([node]) => node && moving.of(node),
-          replace: (make: () => Replacement) => make(),
-        };
+      : { pattern: [ANY], check, replace: (make: () => Replacement) => make() };
   },
 };
 
@@ -33,18 +28,18 @@ const isTransposition = (node: Node, perm: number[]) =>
 
 /** Operators whose transpositions stand or fall together. */
 interface Region {
-  /** How many transpositions fewer it has when it is rewritten. */
+  /** How many transpositions the graph loses if it moves. */
   saved: number;
   joined?: Region;
 }
 
-/** Which operators can be moved, and which of them are worth it. */
+/** The operators that can move, and the regions that are worth it. */
 class Regions {
   /** By the values `[N, H, W, C]`. */
   private readonly regions = new Map<string, Region>();
   /** By the nodes' first outputs. */
   private readonly moves = new Map<string, Move>();
-  /** Values that are needed in the order `[N, H, W, C]` whatever is moved. */
+  /** Values that are needed in the order `[N, H, W, C]` in any case. */
   private readonly needed = new Set<string>();
   private readonly constants = new Map<string, Constant | undefined>();
 
@@ -57,12 +52,12 @@ class Regions {
     return this.regions.size === 0;
   }
 
-  /** Whether a value `[N, H, W, C]` is to become `[N, C, H, W]`. */
+  /** Whether a value `[N, H, W, C]` becomes `[N, C, H, W]`. */
   has(name: string | undefined): boolean {
     return (this.of(name)?.saved ?? 0) > 0;
   }
 
-  /** How a node is to be moved, if it is. */
+  /** How a node moves, if it does. */
   move({ inputs, outputs }: Node): Move | undefined {
     const move = this.moves.get(outputs[0] ?? "");
     const map = move?.operands.indexOf("planes") ?? -1;
@@ -101,7 +96,7 @@ class Regions {
     return ruleFor(MOVES, node)?.(node, operands, this.graph.constants);
   }
 
-  /** What a value is beside a map, both broadcast to each other; `undefined`: nothing that could be moved. */
+  /** What a value is as an operand beside a map, `undefined` where it keeps the operator from moving. */
   private operand(name: string): Operand | undefined {
     if (this.regions.has(name)) return "planes";
     const shape = name === "" ? [] : this.graph.facts(name)?.shape;
@@ -109,7 +104,7 @@ class Regions {
     if (shape.every((length) => length === 1)) return "same";
     const constant = this.graph.constants.get(name);
     if (constant) return this.reordered(name, constant);
-    // A gate, of one number a channel: its transposition is nothing.
+    // A gate, one number for each channel: its transposition costs nothing.
     return shape.length === 4 && shape[1] === 1 && shape[2] === 1 ? "transposed" : undefined;
   }
 
@@ -137,11 +132,11 @@ class Regions {
   }
 }
 
-/** What each node becomes, in the order of the graph. */
+/** The replacement of each node, in the order of the graph. */
 class Moving {
-  /** By a value `[N, H, W, C]` that is moved, the same as `[N, C, H, W]`. */
+  /** For each value `[N, H, W, C]` that moved, the same as `[N, C, H, W]`. */
   private readonly planes = new Map<string, string>();
-  /** Those that are there as `[N, H, W, C]` as well. */
+  /** Those of them that exist as `[N, H, W, C]` too. */
   private readonly there = new Set<string>();
 
   constructor(
@@ -187,13 +182,13 @@ class Moving {
     return this.last(node.outputs.filter((name) => this.graph.outputs.has(name)));
   }
 
-  /** Brings back to `[N, H, W, C]` the values that are there as `[N, C, H, W]` alone. */
+  /** Transposes values to `[N, H, W, C]` if they exist only as `[N, C, H, W]`. */
   private last(names: Iterable<string>): Node[] {
     return [...names].flatMap((name) => {
       const from = this.planes.get(name);
       if (from === undefined || this.there.has(name)) return [];
       this.there.add(name);
-      // Without a name of its own: the node that made the value before has its.
+      // No name: the moved node keeps it.
       return [{ ...makeNode("Transpose", [from], [name], { perm: TO_LAST }), name: "" }];
     });
   }

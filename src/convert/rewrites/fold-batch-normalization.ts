@@ -12,7 +12,7 @@ interface Folding {
 /**
  * BatchNormalization(Conv(x; w, b)) = Conv(x; s w, s b + t),   s = gamma / sqrt(variance + eps),   t = beta - s mean
  *
- * Done here in float64, once, it spares every activation two roundings.
+ * Computed once in float64, it saves every activation two roundings.
  */
 export const foldBatchNormalization: Rewrite<Folding, [Node, Node]> = {
   name: "batch normalisation into convolution",
@@ -25,7 +25,7 @@ export const foldBatchNormalization: Rewrite<Folding, [Node, Node]> = {
     if (layer?.gamma.type !== "float32" || weight?.type !== "float32" || (b && !bias)) return undefined;
     const { scale, shift } = affine(layer);
     if (weight.dims[0] !== scale.length || weight.data.length === 0) return undefined;
-    // The folded weight replaces one that no other convolution reads.
+    // The folded weight replaces the former one, unless something else reads that.
     const bytes = graph.consumers(w).size > 1 ? weight.data.byteLength : 0;
     if (!budget.allows(bytes)) return undefined;
     budget.take(bytes, `the weight of ${describe(convolution)}`, convolution);

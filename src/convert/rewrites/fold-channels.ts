@@ -1,4 +1,4 @@
-/** Rearrangements of channels as exports write them, by way of other shapes, as one `Gather` along the channels. */
+/** Exports rearrange channels by reshaping: one `Gather` along the channels does the same. */
 import { makeNode } from "../../onnx/builder.js";
 import { int64, intAttribute, intsAttribute, type Node, numbers } from "../../onnx/graph.js";
 import type { EditableGraph, Rewrite } from "../../onnx/rewrite.js";
@@ -18,7 +18,7 @@ export const foldShuffle: Rewrite<{ channels: number; groups: number }, [Node, N
     if (intsAttribute(swapped, "perm")?.join() !== "0,2,1,3,4") return undefined;
     if (typeof groups !== "number" || typeof perGroup !== "number" || groups * perGroup !== channels)
       return undefined;
-    // As a list of numbers first.
+    // A list of numbers first, then an int64 tensor.
     if (!graph.budget.allows(24 * channels)) return undefined;
     graph.budget.take(24 * channels, `the order of ${channels} channels`, apart);
     return { channels, groups };
@@ -48,7 +48,7 @@ export const foldChannel: Rewrite<number[], [Node, Node]> = {
   replace: (channel, [taken, back], graph) => picked(taken, back, channel, graph),
 };
 
-/** The channels in `order`, in the place of the nodes from `first` to `last`. */
+/** The channels in `order`, in place of the nodes from `first` to `last`. */
 function picked({ inputs }: Node, { name, outputs }: Node, order: number[], graph: EditableGraph): Node[] {
   const indices = graph.constant(`${outputs[0]}.channels`, int64(order));
   return [{ ...makeNode("Gather", [inputs[0] as string, indices], outputs, { axis: 1 }), name }];

@@ -9,8 +9,8 @@ interface Padding {
 }
 
 /**
- * Concat(0, x, y, 0) = Pad(Concat(x, y)) along the channels, of maps `[N, C, H, W]`: networks that grow by channels of
- * zeros have it.
+ * Concat(0, x, y, 0) = Pad(Concat(x, y)) along the channels of maps `[N, C, H, W]`. Networks that add channels of zeros
+ * have it.
  */
 export const foldZeros: GraphRewrite = {
   name: "channels of zeros",
@@ -42,7 +42,7 @@ function replace({ maps, pads }: Padding, [node]: [Node], graph: EditableGraph):
 const joinsChannels = (node: Node, graph: EditableGraph): boolean =>
   graph.shape(node.outputs[0]).length === 4 && [1, -3].includes(intAttribute(node, "axis", 0));
 
-/** The maps, if there are zeros before or after them alone. */
+/** The maps, if zeros are only before or after them. */
 function paddingOf({ inputs }: Node, zeros: (number | undefined)[]): Padding | undefined {
   const [from, to] = [zeros.indexOf(undefined), zeros.lastIndexOf(undefined) + 1];
   const isAround = from >= 0 && to - from < zeros.length;
@@ -52,7 +52,7 @@ function paddingOf({ inputs }: Node, zeros: (number | undefined)[]): Padding | u
   return { maps: inputs.slice(from, to), pads };
 }
 
-/** How many channels of zeros a value is, if it is that. */
+/** The number of channels of a value that is all zeros. */
 function zeroChannels(name: string, graph: EditableGraph): number | undefined {
   const channels = graph.shape(name)[1];
   const values = fillingOf(graph.producer(name)) ?? graph.constants.get(name);

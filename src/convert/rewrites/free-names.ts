@@ -1,5 +1,5 @@
 /** The names of a converted model's inputs are reserved: values of the model that have them get others. */
-import type { Graph, Node } from "../../onnx/graph.js";
+import type { Graph } from "../../onnx/graph.js";
 import { freshNames, renameWithinSubgraphs } from "../../onnx/subgraph.js";
 
 /**
@@ -19,20 +19,12 @@ export function freeNames(
   if (names.size === 0) return { graph, names };
   const rename = (name: string) => names.get(name) ?? name;
   const renamed = <T extends { name: string }>(value: T): T => ({ ...value, name: rename(value.name) });
-  const nodeOf = (node: Node): Node =>
-    renameWithinSubgraphs(
-      { ...renamed(node), inputs: node.inputs.map(rename), outputs: node.outputs.map(rename) },
-      rename,
-    );
-  return {
-    graph: {
-      ...graph,
-      inputs: graph.inputs.map(renamed),
-      outputs: graph.outputs.map(renamed),
-      initializers: new Map([...graph.initializers].map(([name, value]) => [rename(name), value])),
-      nodes: graph.nodes.map(nodeOf),
-      ...(graph.values && { values: graph.values.map(renamed) }),
-    },
-    names,
-  };
+  const nodes = graph.nodes.map((node) => {
+    const [inputs, outputs] = [node.inputs.map(rename), node.outputs.map(rename)];
+    return renameWithinSubgraphs({ ...renamed(node), inputs, outputs }, rename);
+  });
+  const initializers = new Map([...graph.initializers].map(([name, value]) => [rename(name), value]));
+  const [inputs, results] = [graph.inputs.map(renamed), graph.outputs.map(renamed)];
+  const values = graph.values && { values: graph.values.map(renamed) };
+  return { graph: { ...graph, inputs, outputs: results, initializers, nodes, ...values }, names };
 }

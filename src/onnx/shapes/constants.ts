@@ -40,7 +40,8 @@ const einsum: ResultRule = (node) => {
   return { type: node.input(0).type, shape };
 };
 
-export const FROM_CONSTANTS: Record<string, ShapeRule> = {
+/** A runtime computes them when it loads the model. */
+export const CONSTANT_RULES: Record<string, ShapeRule> = {
   OneHot: oneHot,
   GatherND: gatherND,
   NonZero: nonZero,

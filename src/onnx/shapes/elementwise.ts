@@ -1,6 +1,6 @@
 /** Operators on each element: types, broadcast shapes, and arithmetic on the small tensors that are known. */
 import { type Facts, fresh, isFresh, type NodeContext, type ResultRule, type ShapeRule } from "../facts.js";
-import { type Dimension, type ElementType, volume } from "../graph.js";
+import { type Dimension, type ElementType, each, volume } from "../graph.js";
 import { CODES } from "../tensors.js";
 
 export const same: ResultRule = (node) => ({ type: node.input(0).type, shape: node.input(0).shape });
@@ -39,9 +39,8 @@ export function spread(node: NodeContext, facts: Facts, shape: Dimension[]): Dim
   const { contents, shape: from } = facts;
   if (contents === undefined || !isKnown(shape) || !isKnown(from)) return undefined;
   const length = volume(shape);
-  return node.follows(length)
-    ? Array.from({ length }, (_, at) => contents[sourceOf(at, shape, from)] as Dimension)
-    : undefined;
+  if (!node.follows(length)) return undefined;
+  return Array.from({ length }, (_, at) => contents[sourceOf(at, shape, from)] as Dimension);
 }
 
 const isKnown = (shape: Dimension[]): shape is number[] => shape.every((n) => typeof n === "number");
@@ -64,29 +63,26 @@ export const elementwise =
     const inputs = node.inputs.map((_, i) => node.input(i));
     const shape = broadcastShape(node, ...inputs.map((input) => input.shape));
     const result: Facts = { type: type ?? node.input(0).type, shape };
-    return { ...result, ...known(node, result, inputs, apply) };
+    const contents = apply && known(node, result, inputs, apply);
+    return { ...result, ...(contents && { contents }) };
   };
 
 /** The elements of the result. Integers that depend on a length known only at run time get new names. */
 function known(
   node: NodeContext,
-  result: Facts,
+  { type, shape }: Facts,
   inputs: Facts[],
-  apply: Apply | undefined,
-): { contents?: Dimension[] } {
-  const integer = result.type === "int64" || result.type === "int32";
-  if (apply === undefined || !inputs.every(({ contents }) => contents)) return {};
-  const parts = inputs.map((input) => spread(node, input, result.shape));
-  if (parts.length === 0 || parts.includes(undefined)) return {};
-  const contents = (parts[0] as Dimension[]).map((_, at) => {
-    const values = parts.map((part) => part?.[at]);
-    return values.every((value) => typeof value === "number")
-      ? rounded(result.type, apply(...(values as number[])))
-      : integer
-        ? fresh(node, at)
-        : undefined;
+  apply: Apply,
+): Dimension[] | undefined {
+  if (!inputs.every(({ contents }) => contents)) return undefined;
+  const [first, ...others] = inputs.map((input) => spread(node, input, shape));
+  const isInteger = type === "int64" || type === "int32";
+  const contents = first?.map((value, at) => {
+    const values = [value, ...others.map((part) => part?.[at])];
+    const isKnown = values.every((value) => typeof value === "number");
+    return isKnown ? rounded(type, apply(...values)) : isInteger ? fresh(node, at) : undefined;
   });
-  return contents.includes(undefined) ? {} : { contents: contents as Dimension[] };
+  return others.includes(undefined) || contents?.includes(undefined) ? undefined : (contents as Dimension[]);
 }
 
 const isInteger = (node: NodeContext) => /^u?int/.test(node.input(0).type);
@@ -131,8 +127,6 @@ const cast: ResultRule = (node) => {
   return converted(node.input(0), type);
 };
 
-const castLike: ResultRule = (node) => converted(node.input(0), node.input(1).type);
-
 function converted({ shape, contents }: Facts, type: ElementType): Facts {
   // Names stand for lengths, and those are the same in every type.
   const values = contents?.map((value) => (typeof value === "number" ? rounded(type, value) : value));
@@ -140,63 +134,53 @@ function converted({ shape, contents }: Facts, type: ElementType): Facts {
   return { type, shape, ...(follows && { contents: values as Dimension[] }) };
 }
 
-/** Operators whose result has the shape and type of their first input. */
-const UNCHANGED = [
-  ...[
-    "Clip",
-    "Relu",
-    "LeakyRelu",
-    "PRelu",
-    "Sigmoid",
-    "HardSigmoid",
-    "HardSwish",
-    "Tanh",
-    "Elu",
-    "Selu",
-    "Celu",
-  ],
-  ...["ThresholdedRelu", "Softmax", "LogSoftmax", "Hardmax", "Softplus", "Softsign", "Gelu", "Mish", "Swish"],
-  ...["Exp", "Log", "Erf", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh"],
-  ...["Atanh", "CumSum", "LpNormalization", "MeanVarianceNormalization", "Shrink", "Trilu", "BitwiseNot"],
-  ...["ReverseSequence", "ScatterElements", "ScatterND", "Scatter"],
-];
-
-const boolean = (apply?: Apply) => elementwise(apply, "bool");
+const number = elementwise();
+const truth = (apply?: Apply) => elementwise(apply, "bool");
 
 export const ELEMENTWISE: Record<string, ShapeRule> = {
-  ...Object.fromEntries(UNCHANGED.map((op) => [op, same])),
-  Identity: (node) => node.input(0),
-  Dropout: (node) => node.input(0),
+  ...each(same, "Clip", "Relu", "LeakyRelu", "PRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Elu"),
+  ...each(
+    same,
+    "Selu",
+    "Celu",
+    "ThresholdedRelu",
+    "Softmax",
+    "LogSoftmax",
+    "Hardmax",
+    "Softplus",
+    "Softsign",
+  ),
+  ...each(same, "Gelu", "Mish", "Swish", "Exp", "Log", "Erf", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan"),
+  ...each(same, "Sinh", "Cosh", "Asinh", "Acosh", "Atanh", "CumSum", "LpNormalization", "Shrink", "Trilu"),
+  ...each(same, "MeanVarianceNormalization", "BitwiseNot", "ReverseSequence", "ScatterElements", "ScatterND"),
+  ...each(same, "Scatter"),
+  ...each((node) => node.input(0), "Identity", "Dropout"),
+  ...each(number, "Pow", "Sum", "Mean", "Round"),
   Add: elementwise((a, b) => a + b),
   Sub: elementwise((a, b) => a - b),
   Mul: elementwise((a, b) => a * b),
   Div: division,
   Mod: modulo,
-  Pow: elementwise(),
   Max: elementwise(Math.max),
   Min: elementwise(Math.min),
-  Sum: elementwise(),
-  Mean: elementwise(),
   Neg: elementwise((a) => -a),
   Abs: elementwise(Math.abs),
   Sqrt: elementwise(Math.sqrt),
   Reciprocal: elementwise((a) => 1 / a),
   Ceil: elementwise(Math.ceil),
   Floor: elementwise(Math.floor),
-  Round: elementwise(),
   Sign: elementwise(Math.sign),
+  ...each(truth(), "IsNaN", "IsInf"),
   Equal: equal,
-  Greater: boolean((a, b) => Number(a > b)),
-  GreaterOrEqual: boolean((a, b) => Number(a >= b)),
-  Less: boolean((a, b) => Number(a < b)),
-  LessOrEqual: boolean((a, b) => Number(a <= b)),
-  And: boolean((a, b) => Number(a === 1 && b === 1)),
-  Or: boolean((a, b) => Number(a === 1 || b === 1)),
-  Xor: boolean((a, b) => Number(a !== b)),
-  Not: boolean((a) => 1 - a),
-  IsNaN: boolean(),
-  IsInf: boolean(),
+  Greater: truth((a, b) => Number(a > b)),
+  GreaterOrEqual: truth((a, b) => Number(a >= b)),
+  Less: truth((a, b) => Number(a < b)),
+  LessOrEqual: truth((a, b) => Number(a <= b)),
+  And: truth((a, b) => Number(a === 1 && b === 1)),
+  Or: truth((a, b) => Number(a === 1 || b === 1)),
+  Xor: truth((a, b) => Number(a !== b)),
+  Not: truth((a) => 1 - a),
   Where: where,
   Cast: cast,
-  CastLike: castLike,
+  CastLike: (node) => converted(node.input(0), node.input(1).type),
 };

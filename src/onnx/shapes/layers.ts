@@ -1,6 +1,6 @@
 /** Layers of a network: convolutions, pooling, normalisation, matrix products. */
 import { fresh, type NodeContext, type ResultRule, type ShapeRule } from "../facts.js";
-import type { Dimension } from "../graph.js";
+import { type Dimension, each } from "../graph.js";
 import { readWindow, type Window } from "../window.js";
 import { broadcastShape, same } from "./elementwise.js";
 
@@ -110,17 +110,16 @@ export const LAYERS: Record<string, ShapeRule> = {
   Conv: convolution,
   ConvTranspose: transposedConvolution,
   BatchNormalization: batchNormalization,
-  InstanceNormalization: same,
-  LayerNormalization: same,
-  GroupNormalization: same,
-  RMSNormalization: same,
-  LRN: same,
-  AveragePool: pooling,
-  MaxPool: pooling,
-  LpPool: pooling,
-  GlobalAveragePool: globalPooling,
-  GlobalMaxPool: globalPooling,
-  GlobalLpPool: globalPooling,
+  ...each(
+    same,
+    "InstanceNormalization",
+    "LayerNormalization",
+    "GroupNormalization",
+    "RMSNormalization",
+    "LRN",
+  ),
+  ...each(pooling, "AveragePool", "MaxPool", "LpPool"),
+  ...each(globalPooling, "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"),
   Gemm: gemm,
   MatMul: matmul,
 };

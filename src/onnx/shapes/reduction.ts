@@ -1,5 +1,6 @@
 /** Operators that reduce axes, or choose along one. */
 import type { ResultRule, ShapeRule } from "../facts.js";
+import { each } from "../graph.js";
 
 const reduction: ResultRule = (node) => {
   const { type, shape } = node.input(0);
@@ -40,12 +41,10 @@ const product: ResultRule = (node) => {
   return { ...reduction(node), contents: [(contents as number[]).reduce((a, b) => a * b, 1)] };
 };
 
-const REDUCTIONS = ["Mean", "Sum", "Max", "Min", "L1", "L2", "LogSum", "LogSumExp", "SumSquare"];
-
 export const REDUCTION: Record<string, ShapeRule> = {
-  ...Object.fromEntries(REDUCTIONS.map((name) => [`Reduce${name}`, reduction])),
+  ...each(reduction, "ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2"),
+  ...each(reduction, "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"),
   ReduceProd: product,
-  ArgMax: position,
-  ArgMin: position,
+  ...each(position, "ArgMax", "ArgMin"),
   TopK: topK,
 };
