@@ -39,12 +39,12 @@ export type { ConvertOptions, PlanName, Relu } from "./convert/options.js";
 export type { Cost } from "./convert/cost.js";
 export type { Domain, NodeReport } from "./convert/report.js";
 
-// The entrance of models that take JPEG files: bytes → planes, coefficients → feeds of the converted graph.
+// Preprocessing: a file's bytes → planes, coefficients → feeds of a converted graph.
 export { JPEG_INPUTS } from "./preprocess/graph/planes.js";
 export { type Filled, type FillOptions, fillPlanes } from "./preprocess/preprocessor.js";
 export { feedsOf } from "./preprocess/feeds.js";
 
-// The transform: pixels ⇄ coefficient tensors, and its tensors in the notebook's letters.
+// The transform: pixels ⇄ coefficient tensors, and the transform tensors in the notebook's letters.
 export { DEFAULT_TABLE, TransformError, ZIGZAG } from "./transform/frequency.js";
 export { compress, decompress, type TransformOptions } from "./transform/images.js";
 export { B, C, Ci, D, D_n, J, Ji, S, Si, type Tensor, Z } from "./transform/tensors.js";
@@ -57,7 +57,7 @@ export {
   type Subsampling,
 } from "./transform/encode.js";
 
-// Running on JPEG files: a spatial or converted model, and how photographs are prepared for it.
+// Running a spatial or converted model on JPEG files, and the preprocessing for it.
 export { type JpegModel, loadModel, type ModelOptions } from "./runtime/model.js";
 export type { ModelOutput, OutputInfo, Outputs } from "./runtime/outputs.js";
 export type { JpegResult, JpegSource } from "./runtime/pipeline.js";
@@ -74,7 +74,7 @@ export {
 export { parsePreprocessorConfig } from "./preprocess/processors/config.js";
 export { type ClassesOptions, type RankedClass, topClasses } from "./runtime/classes.js";
 
-// Running on planes: a spatial or converted classifier on ONNX Runtime.
+// Running a spatial or converted classifier on planes.
 export { type Classifier, openClassifier } from "./runtime/classifier.js";
 export {
   compareLogits,
@@ -98,7 +98,7 @@ export {
 export { TrainingError } from "./train/rule.js";
 export type { Samples } from "./train/samples.js";
 
-// Data: MNIST, and sets stored as it is.
+// Data: MNIST, and sets in the same format.
 export { IdxError } from "./data/idx.js";
 export {
   type ImageSet,
@@ -129,5 +129,5 @@ export {
   type ValueInfo,
 } from "./onnx/graph.js";
 
-// The base of all errors that are thrown on purpose; each part's own are listed with it.
+// The base of all errors that are thrown on purpose. Each part lists its own errors above.
 export { JpegDomainError } from "./errors.js";

@@ -77,7 +77,7 @@ function timed(read: (file: Material) => unknown): Peer {
 
 /** Compiles libjpeg.c against the system's libjpeg-turbo. */
 function libjpeg(say: (line: string) => void): string | undefined {
-  // This module runs from dist/bench/codec; the C source is in the repository's bench/codec.
+  // This module runs from dist/bench/codec; the C source lies in the repository's bench/codec.
   const source = ["libjpeg.c", "../../../bench/codec/libjpeg.c"]
     .map((path) => fileURLToPath(new URL(path, import.meta.url)))
     .find((path) => existsSync(path));

@@ -168,7 +168,7 @@ export function mobilenet(say: Say): string | undefined {
   const path = `${FOLDER}/mobilenet_v2.onnx`;
   if (existsSync(path)) return path;
   mkdirSync(FOLDER, { recursive: true });
-  // This module runs from dist/bench/end-to-end; the script is in the repository's bench/peers.
+  // This module runs from dist/bench/end-to-end; the script lies in the repository's bench/peers.
   const script = ["../peers/mobilenet.py", "../../../bench/peers/mobilenet.py"]
     .map((file) => fileURLToPath(new URL(file, import.meta.url)))
     .find((file) => existsSync(file));
