@@ -3,7 +3,6 @@
  * nodes beyond it have made re-enter.
  */
 import { type Node, ruleFor } from "../onnx/graph.js";
-import { reads } from "../onnx/subgraph.js";
 import { type Size, sameSides, sizeOf } from "./layers.js";
 import type { Model } from "./operators/context.js";
 import type { Layer, Operators } from "./operators/table.js";
@@ -125,7 +124,8 @@ export class Boundary<M extends { size: Size }> {
     return value?.kind === "map" ? value : undefined;
   }
 
-  private mapsOf = (node: Node) => reads(node).flatMap((input) => this.mapOf(input) ?? []);
+  private mapsOf = (node: Node) =>
+    [...this.model.index.reads(node)].flatMap((input) => this.mapOf(input) ?? []);
 
   /** Whether a value could be an image of pixels: not a constant, and not known to be a vector for each image. */
   private mayBeImage(name: string): boolean {

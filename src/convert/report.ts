@@ -1,7 +1,7 @@
 /** What became of each operator of a model: where it is carried out, why there, and what it costs. */
 import type { Graph, Node } from "../onnx/graph.js";
+import { GraphIndex } from "../onnx/graph-index.js";
 import { inferShapes } from "../onnx/infer.js";
-import { reads } from "../onnx/subgraph.js";
 import type { Preprocess } from "../preprocess/preprocess.js";
 import { multiplications } from "./operations.js";
 import { isPiecewise } from "./operators/activations.js";
@@ -90,9 +90,10 @@ export function onPlanes(
   preprocess: Preprocess,
 ): NodeReport[] {
   const facts = inferShapes(network, { partial: true });
+  const readers = readersOfImage(network);
   return report.map((entry, i) => {
     const node = network.nodes[i] as Node;
-    const reason = readsImage(node, network)
+    const reason = readers.has(node)
       ? `no transform folds into it: ${between(preprocess)}`
       : "its inputs are pixels already";
     return { ...entry, domain: "pixels", reason, multiplyAdds: multiplications(node, facts) };
@@ -105,8 +106,7 @@ export function onPlanesAnew(
   network: Graph,
   preprocess: Preprocess,
 ): NodeReport[] {
-  const readers = network.nodes.filter((node) => readsImage(node, network));
-  const names = new Set(readers.map(({ name, outputs }) => name || outputs[0]));
+  const names = new Set([...readersOfImage(network)].map(({ name, outputs }) => name || outputs[0]));
   const anew = `the image's coefficients are computed anew: ${between(preprocess)}`;
   return report.map((entry) =>
     names.has(entry.node)
@@ -115,7 +115,7 @@ export function onPlanesAnew(
   );
 }
 
-const readsImage = (node: Node, { inputs }: Graph) => reads(node).includes(inputs[0]?.name ?? "");
+const readersOfImage = (network: Graph) => new GraphIndex(network).consumers(network.inputs[0]?.name);
 
 /** Why a file's own coefficients are not those of the network's image. */
 const between = ({ resize }: Preprocess) =>

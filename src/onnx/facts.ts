@@ -31,7 +31,7 @@ export interface Facts {
 const FOLLOWED: readonly ElementType[] = ["int64", "int32", "float32", "float64", "bool"];
 
 /** A name for a length, or an integer, that is not known. */
-export const fresh = (node: NodeContext, axis: number): string => `?${node.label}_${axis}`;
+export const fresh = (node: InferenceContext, axis: number): string => `?${node.label}_${axis}`;
 export const isFresh = (value: Dimension | undefined): boolean =>
   typeof value === "string" && value.startsWith("?");
 
@@ -55,7 +55,7 @@ export function constantOf(node: Node): Constant {
 }
 
 /** One node with the facts of its inputs. Its methods read what a shape rule needs, or fail. */
-export class NodeContext {
+export class InferenceContext {
   constructor(
     readonly raw: Node,
     readonly inputs: (Facts | undefined)[],
@@ -135,7 +135,7 @@ export class NodeContext {
 }
 
 /** The facts of a node's outputs, or of its only one. */
-export type ShapeRule = (node: NodeContext) => Facts | Facts[];
+export type ShapeRule = (node: InferenceContext) => Facts | Facts[];
 
 /** Of a node with one output. */
-export type ResultRule = (node: NodeContext) => Facts;
+export type ResultRule = (node: InferenceContext) => Facts;

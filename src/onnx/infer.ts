@@ -1,5 +1,5 @@
 import { type Budget, budgetOf, LIMITS } from "./budget.js";
-import { constantFacts, type Facts, NodeContext } from "./facts.js";
+import { constantFacts, type Facts, InferenceContext } from "./facts.js";
 import {
   type Constant,
   type Dimension,
@@ -80,7 +80,7 @@ export class Inference {
     try {
       const rule = ruleFor(SHAPE_RULES, node) ?? (isFixed ? ruleFor(CONSTANT_RULES, node) : undefined);
       if (rule === undefined) throw new OnnxError(`${describe(node)}: no shape rule for this operator`, node);
-      const context = new NodeContext(node, inputs, this.budget);
+      const context = new InferenceContext(node, inputs, this.budget);
       return [rule(context)].flat().map((result) => checked(context, result));
     } catch (error) {
       if (this.partial && error instanceof OnnxError) return [];
@@ -105,7 +105,7 @@ const isKnown = ({ contents }: Facts): boolean =>
   contents?.every((value) => typeof value === "number") === true;
 
 /** The result of a rule, checked: contents that do not fit are left out. */
-function checked(context: NodeContext, { type, shape, contents }: Facts): Facts {
+function checked(context: InferenceContext, { type, shape, contents }: Facts): Facts {
   context.rank(shape.length);
   if (!shape.every(isDimension))
     context.fail(`its result would have shape [${shape.map(String).join(", ")}]`);

@@ -1,12 +1,19 @@
 /** Operators on each element: types, broadcast shapes, and arithmetic on the small tensors that are known. */
-import { type Facts, fresh, isFresh, type NodeContext, type ResultRule, type ShapeRule } from "../facts.js";
+import {
+  type Facts,
+  fresh,
+  type InferenceContext,
+  isFresh,
+  type ResultRule,
+  type ShapeRule,
+} from "../facts.js";
 import { type Dimension, type ElementType, each, volume } from "../graph.js";
 import { CODES } from "../tensors.js";
 
 export const same: ResultRule = (node) => ({ type: node.input(0).type, shape: node.input(0).shape });
 
 /** The shape that shapes broadcast to; the node fails where they do not fit. */
-export function broadcastShape(node: NodeContext, ...shapes: Dimension[][]): Dimension[] {
+export function broadcastShape(node: InferenceContext, ...shapes: Dimension[][]): Dimension[] {
   return shapes.reduce((a, b) => {
     const rank = Math.max(a.length, b.length);
     const at = (shape: Dimension[], i: number) => shape[i - (rank - shape.length)] ?? 1;
@@ -35,7 +42,7 @@ function sourceOf(at: number, to: number[], from: number[]): number {
 }
 
 /** The elements of `facts` repeated over `shape`, if they are known. */
-export function spread(node: NodeContext, facts: Facts, shape: Dimension[]): Dimension[] | undefined {
+export function spread(node: InferenceContext, facts: Facts, shape: Dimension[]): Dimension[] | undefined {
   const { contents, shape: from } = facts;
   if (contents === undefined || !isKnown(shape) || !isKnown(from)) return undefined;
   const length = volume(shape);
@@ -69,7 +76,7 @@ export const elementwise =
 
 /** The elements of the result. Integers that depend on a length known only at run time get new names. */
 function known(
-  node: NodeContext,
+  node: InferenceContext,
   { type, shape }: Facts,
   inputs: Facts[],
   apply: Apply,
@@ -85,7 +92,7 @@ function known(
   return others.includes(undefined) || contents?.includes(undefined) ? undefined : (contents as Dimension[]);
 }
 
-const isInteger = (node: NodeContext) => /^u?int/.test(node.input(0).type);
+const isInteger = (node: InferenceContext) => /^u?int/.test(node.input(0).type);
 const division: ResultRule = (node) =>
   elementwise((a, b) => (isInteger(node) ? (b === 0 ? Number.NaN : Math.trunc(a / b)) : a / b))(node);
 

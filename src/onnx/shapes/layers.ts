@@ -1,12 +1,12 @@
 /** Layers of a network: convolutions, pooling, normalisation, matrix products. */
-import { fresh, type NodeContext, type ResultRule, type ShapeRule } from "../facts.js";
+import { fresh, type InferenceContext, type ResultRule, type ShapeRule } from "../facts.js";
 import { type Dimension, each } from "../graph.js";
 import { readWindow, type Window } from "../window.js";
 import { broadcastShape, same } from "./elementwise.js";
 
 /** The spatial shape of the result of a window that slides over `spatial`. */
 function slide(
-  node: NodeContext,
+  node: InferenceContext,
   { kernel, strides, dilations, pads }: Window,
   spatial: Dimension[],
 ): Dimension[] {

@@ -1,10 +1,10 @@
 /** Operators that give the elements of a tensor other places: `[2, 6] → [3, 4]`. */
-import { fresh, isFresh, type NodeContext, type ResultRule, type ShapeRule } from "../facts.js";
+import { fresh, type InferenceContext, isFresh, type ResultRule, type ShapeRule } from "../facts.js";
 import type { Dimension } from "../graph.js";
 import { spread } from "./elementwise.js";
 
 /** The product of lengths, with names among them. */
-export const multiply = (node: NodeContext, lengths: Dimension[]): Dimension => {
+export const multiply = (node: InferenceContext, lengths: Dimension[]): Dimension => {
   const named = lengths.filter((length) => typeof length === "string");
   const product = lengths.reduce<number>(
     (all, length) => (typeof length === "number" ? all * length : all),
@@ -43,7 +43,7 @@ const reshape: ResultRule = (node) => {
 };
 
 /** The length at axis `open` of a reshape, where the other lengths are `rest`. */
-function openLength(node: NodeContext, shape: Dimension[], rest: Dimension[], open: number): Dimension {
+function openLength(node: InferenceContext, shape: Dimension[], rest: Dimension[], open: number): Dimension {
   const left = shape.filter((length) => {
     const cancels = rest.indexOf(length);
     if (cancels >= 0) rest.splice(cancels, 1);

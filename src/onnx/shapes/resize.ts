@@ -1,5 +1,5 @@
 /** Operators that change the height and width of a map. */
-import { type Facts, fresh, type NodeContext, type ResultRule, type ShapeRule } from "../facts.js";
+import { type Facts, fresh, type InferenceContext, type ResultRule, type ShapeRule } from "../facts.js";
 import type { Dimension } from "../graph.js";
 
 /** `[N, C b², H, W]` ⇄ `[N, C, b H, b W]`. */
@@ -36,14 +36,14 @@ const resize: ResultRule = (node) => {
 };
 
 /** `Resize` had its scales as input 1 until it took a region as well; an empty list of scales stands for none. */
-function resizeInputs(node: NodeContext): (Facts | undefined)[] {
+function resizeInputs(node: InferenceContext): (Facts | undefined)[] {
   const [, second, third, fourth] = node.inputs;
   const scales = node.inputs.length <= 2 ? second : third;
   return [scales?.shape[0] === 0 ? undefined : scales, fourth];
 }
 
 /** Of `Upsample` before operator set 9. */
-function scaleAttributes(node: NodeContext): number[] | undefined {
+function scaleAttributes(node: InferenceContext): number[] | undefined {
   const scales = node.raw.attributes.get("scales");
   if (scales?.kind === "floats") return scales.value;
   const [height, width] = ["height_scale", "width_scale"].map((name) => node.float(name, 0));
