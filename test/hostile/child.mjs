@@ -1,6 +1,6 @@
 /**
- * Does everything that takes a model with each of the files given, and prints what came of it: one JSON line a file and
- * way, with its processor time, and its peak of memory over what the process had before.
+ * Calls every API that takes a model with each of the given files. Prints one JSON line for each file and API, with the
+ * result, the processor time, and the peak of memory over what the process had before.
  *
  *   node --expose-gc test/hostile/child.mjs FILE…
  */

@@ -1,4 +1,4 @@
-/** Models of a few kilobytes that ask for far more, or are not what they should be: one for each way to do it. */
+/** Models of a few kilobytes that ask for far more, or are invalid: one for each kind of attack. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { float, GraphBuilder, type PlainAttribute } from "../../src/onnx/builder.js";
 import { graphAttribute, writeOnnx } from "../../src/onnx/file.js";
@@ -14,7 +14,7 @@ import { type Constant, float32, type Graph, int64 } from "../../src/onnx/graph.
 
 type Build = (g: GraphBuilder, map: string) => string;
 
-/** Image `[1, 3, 16, 16]` → 3x3 convolution to 4 channels → what `build` adds → output. */
+/** Image `[1, 3, 16, 16]` → 3x3 convolution to 4 channels → the nodes from `build` → output. */
 function network(
   build: Build,
   { opset = 17, shape = [1, 3, 16, 16] as (number | string)[], channels = 4 } = {},
@@ -30,20 +30,20 @@ function network(
 const model = (build: Build, options?: Parameters<typeof network>[1]): Uint8Array =>
   writeOnnx(network(build, options).build());
 
-/** The same, then changed as a file. */
+/** The same, with the file changed afterwards. */
 function changed(change: (proto: ModelProto) => void, build: Build = relu): Uint8Array {
   const proto = fromBinary(ModelProtoSchema, model(build));
   change(proto);
   return toBinary(ModelProtoSchema, proto);
 }
 
-/** What should be whole numbers. */
+/** Numbers in places that need whole numbers. */
 const fractions = (g: GraphBuilder, count: number): string =>
   g.constant("fractions", { type: "float64", dims: [count], data: new Float64Array(count).fill(5e-324) });
 
 const relu: Build = (g, map) => g.node("Relu", [map]);
 
-/** A map with what a constant comes to added in the end. */
+/** A map to which a computed constant is added at the end. */
 const withConstant =
   (make: (g: GraphBuilder) => string): Build =>
   (g, map) => {
@@ -55,7 +55,7 @@ const withConstant =
 
 const one = (g: GraphBuilder) => g.floats([1]);
 
-/** An operator on constants that makes one of gigabytes. */
+/** An operator on constants that makes a constant of gigabytes. */
 const grown = (
   op: string,
   inputs: (g: GraphBuilder) => string[],
@@ -101,7 +101,7 @@ function nested(depth: number): Build {
   };
 }
 
-/** A node each of whose branches has many names of its own. */
+/** A node whose branches each have many names. */
 const wideBranches =
   (count: number): Build =>
   (g, map) => {
@@ -117,7 +117,7 @@ const wideBranches =
     return repeat(20, (x) => g.node("Add", [x, g.node("If", [condition], branches)]), map);
   };
 
-/** Every one must be refused in one line, or be read rightly; at once, and without memory. */
+/** Each model must be refused in one line, or read correctly, quickly and with little memory. */
 export const MODELS: Record<string, () => Uint8Array> = {
   // constants that grow
   expand: () => grown("Expand", (g) => [one(g), g.ints([40_000, 40_000])]),
@@ -383,7 +383,7 @@ export const MODELS: Record<string, () => Uint8Array> = {
     g.output(g.node("Transpose", [sum], { perm: [0, 3, 1, 2] }), "out", "float32", undefined);
     return writeOnnx(g.build());
   },
-  // numbers that are none
+  // invalid numbers
   strideZero: () => model((g, map) => g.node("MaxPool", [map], { kernel_shape: [2, 2], strides: [0, 0] })),
   strideNegative: () =>
     model((g, map) => g.node("Conv", [map, g.constant("k", zeros([4, 4, 3, 3]))], { strides: [-1, -1] })),

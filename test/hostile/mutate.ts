@@ -1,4 +1,4 @@
-/** Models changed at random: as bytes, and as what the file format says they are. */
+/** Changes models at random, as bytes and as protobuf fields. */
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
   type AttributeProto,
@@ -19,7 +19,7 @@ export function randomOf(seed: number): Random {
 
 const pick = <T>(random: Random, list: readonly T[]): T => list[random(list.length)] as T;
 
-/** Numbers at which something ends, or begins to be wrong. */
+/** Numbers at limits: the last valid and the first invalid ones. */
 const NUMBERS = [
   ...[0n, 1n, 2n, 3n, 7n, 8n, 16n, 64n, 255n, 1000n, 4096n, 65536n, 1_000_000n, -1n, -2n, -100n],
   ...[2n ** 31n - 1n, 2n ** 31n, 2n ** 32n, 2n ** 53n, 2n ** 62n, 2n ** 63n - 1n, -(2n ** 63n)],
@@ -90,7 +90,7 @@ const OPERATORS = [
   ],
 ];
 
-/** The bytes with some of them changed, left out, doubled, or put in. */
+/** The bytes with some of them changed, removed, doubled or inserted. */
 function changedBytes(random: Random, file: Uint8Array): Uint8Array {
   let bytes = Buffer.from(file);
   for (let count = 1 + random(4); count > 0; count--) {
@@ -152,7 +152,7 @@ function changeTensor(random: Random, tensor: TensorProto): void {
       break;
     case 3:
       if (tensor.rawData.length >= 8) {
-        // Not slice(): of a Buffer it is a view.
+        // Not slice(): for a Buffer it gives a view.
         tensor.rawData = new Uint8Array(tensor.rawData);
         const view = new DataView(tensor.rawData.buffer);
         const at = 8 * random(Math.floor(tensor.rawData.length / 8));
@@ -235,7 +235,7 @@ function changeGraph(random: Random, graph: GraphProto, other: GraphProto): void
       break;
     }
     case 6:
-      // Two nodes in each other's place.
+      // Swaps two nodes.
       if (chosen) {
         const to = random(node.length);
         node[at] = node[to] as NodeProto;
@@ -243,7 +243,7 @@ function changeGraph(random: Random, graph: GraphProto, other: GraphProto): void
       }
       break;
     case 7: {
-      // A piece of another model, which reads a value of this one.
+      // A part of another model, which reads a value of this model.
       const piece = structuredCloneOf(other.node.slice(0, 1 + random(4)));
       const [first] = piece;
       if (first && first.input.length > 0) first.input[0] = pick(random, names);

@@ -1,6 +1,6 @@
-/** Writes JPEG files by hand, with any defect wanted. */
+/** Writes JPEG files bit by bit, with any wanted defect. */
 
-/** Entropy-coded bits, byte stuffing included (T.81, F.1.2.3). */
+/** Entropy-coded bits with byte stuffing (T.81, F.1.2.3). */
 export class BitWriter {
   readonly bytes: number[] = [];
   #buffer = 0;
@@ -21,7 +21,7 @@ export class BitWriter {
     this.#count = 0;
   }
 
-  /** Fills up the last byte with ones. */
+  /** Fills the last byte with ones. */
   pad(): this {
     while (this.#count > 0) this.put(1, 1);
     return this;
@@ -89,7 +89,7 @@ export const sof = (
 export const sos = (components: [id: number, tables: number][], ss = 0, se = 63, ah = 0, al = 0) =>
   segment(0xda, [components.length, ...components.flat(), ss, se, (ah << 4) | al]);
 
-/** A table of 1 to 16 bits with the symbols given, shortest codes first, as flat as they allow. */
+/** A table with these symbols and codes of 1 to 16 bits, shortest codes first, as flat as possible. */
 export function tableOf(symbols: number[], longest = 16): Table {
   const counts = new Array<number>(16).fill(0);
   let length = 1;

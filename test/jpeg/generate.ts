@@ -1,6 +1,6 @@
 import { dht, dqt, dri, EOI, SOI, segment, sof, sos, type Table } from "./bits.js";
 
-/** A generator of random numbers that a seed repeats (mulberry32). */
+/** A seeded generator of random numbers (mulberry32). */
 export class Random {
   #state: number;
 
@@ -34,7 +34,7 @@ export function randomTable(random: Random, dc: boolean): Table {
   let room = 1;
   for (let length = 1; length <= 16; length++) {
     room *= 2;
-    // The code of all ones stays free; enough room must be left for the symbols still to come.
+    // The code of all ones stays unused, and there must be room for the remaining symbols.
     const most = Math.min(left, room - 1, Math.max(0, room - Math.ceil(left / 2 ** (16 - length)) - 1));
     const count = length === 16 ? Math.min(left, room - 1) : random.below(Math.max(0, most) + 1);
     counts.push(count);
@@ -53,7 +53,7 @@ const randomAcSymbol = (random: Random) =>
     ? 16 * random.below(16)
     : 16 * random.below(random.pick([1, 4, 16])) + 1 + random.below(4);
 
-/** A file of legal or nearly legal structure: frame, tables and scan script are random, and so are the scans' bits. */
+/** A file of legal or nearly legal structure: frame, tables, scan script and the scans' bits are random. */
 export function generate(random: Random): Uint8Array {
   const progressive = random.chance(0.6);
   const arithmetic = random.chance(0.3);
@@ -100,7 +100,7 @@ export function generate(random: Random): Uint8Array {
   return Uint8Array.from(file);
 }
 
-/** Conditioning of arithmetic coding (T.81, B.2.4.3), now and then not legal. */
+/** Conditioning of arithmetic coding (T.81, B.2.4.3), sometimes not legal. */
 function dac(random: Random): number[] {
   const slots = Array.from({ length: random.below(4) }, () => {
     const lower = random.below(random.pick([3, 16]));
@@ -157,7 +157,7 @@ function progressiveScript(random: Random, components: Components): number[][] {
     }
   }
   for (let bit = dcAl; bit > 0; bit--) dc(bit, bit - 1);
-  // Now and then a script out of order, or one that is not legal.
+  // Sometimes a script that is out of order, or not legal.
   if (random.chance(0.1)) scans.splice(random.below(scans.length), 1 + random.below(2));
   if (scans.length > 0 && random.chance(0.1)) scans.push(random.pick(scans));
   if (scans.length > 0 && random.chance(0.05)) {
@@ -167,7 +167,7 @@ function progressiveScript(random: Random, components: Components): number[][] {
   return scans;
 }
 
-/** Random entropy-coded bytes, now and then with restart markers, which may be out of order. */
+/** Random entropy-coded bytes, sometimes with restart markers, which may be out of order. */
 function randomData(random: Random): number[] {
   const bytes: number[] = [];
   let restart = 0;
@@ -185,7 +185,7 @@ function randomData(random: Random): number[] {
   return bytes;
 }
 
-/** The file with some damage: to single bytes, to pieces, to segments' lengths and contents, to markers. */
+/** The file with some damage: to single bytes, pieces, segments' lengths and contents, or markers. */
 export function mutate(random: Random, file: Uint8Array, other: Uint8Array): Uint8Array {
   let bytes: Uint8Array = file.slice();
   const rounds = 1 + random.below(random.pick([1, 3, 8]));
@@ -231,7 +231,7 @@ function mutateOnce(random: Random, bytes: Uint8Array, other: Uint8Array): Uint8
     case 5:
       return join(bytes.subarray(0, at), other.subarray(random.below(other.length)));
     default: {
-      // A segment's header, or its content, or the whole of it.
+      // A segment's header, its content, or all of it.
       const markers: number[] = [];
       for (let i = 2; i + 4 < bytes.length; i++)
         if (bytes[i] === 0xff && (bytes[i + 1] as number) >= 0xc0 && bytes[i + 1] !== 0xff) markers.push(i);

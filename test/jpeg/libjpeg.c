@@ -1,10 +1,10 @@
 /*
- * What libjpeg's jpeg_read_coefficients makes of JPEG files, as an independent answer for the tests.
+ * Prints what libjpeg's jpeg_read_coefficients reads from JPEG files: an independent result for the tests.
  *
  * Standard input:  for each file its length (uint32) and its bytes.
  * Standard output: for each file either -1 and a message of 200 bytes, or int32 components, width, height, warnings,
  *   J_COLOR_SPACE; then for each component int32 id, horizontal and vertical sampling, blocks wide and high, 64 uint16
- *   of its table, and its coefficients as int16, table and coefficients in zigzag order. All in the machine's order.
+ *   of its table, and its coefficients as int16; table and coefficients in zigzag order. All in the machine's byte order.
  */
 #include <setjmp.h>
 #include <stdint.h>

@@ -3,12 +3,12 @@ import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { JpegImage } from "../../src/jpeg/image.js";
 
-/** Whether tools that are missing make tests fail rather than be left out. */
+/** Whether tests fail if tools are missing. Otherwise they are skipped. */
 export const REQUIRED = process.env.CI !== undefined && process.env.CI !== "false";
 
 let program: string | undefined | null = null;
 
-/** The compiled libjpeg.c; undefined, with a message, where there is no compiler or no libjpeg-turbo. */
+/** The compiled libjpeg.c; undefined, with a message, if there is no compiler or no libjpeg-turbo. */
 export function libjpegProgram(): string | undefined {
   if (program !== null) return program;
   const folder = fileURLToPath(new URL("../../out/", import.meta.url));
@@ -21,7 +21,7 @@ export function libjpegProgram(): string | undefined {
   return program;
 }
 
-/** @throws {Error} in continuous integration; elsewhere says what is left out. */
+/** Says what is skipped. @throws {Error} in continuous integration. */
 export function missing(what: string): void {
   if (REQUIRED) throw new Error(`missing ${what}`);
   console.warn(`tests are left out, for lack of ${what}`);
@@ -83,7 +83,7 @@ export function libjpegAnswers(files: readonly Uint8Array[]): (Answer | string)[
   });
 }
 
-/** The first difference between what we read and what libjpeg did; undefined if there is none. */
+/** The first difference between our result and libjpeg's; undefined if there is none. */
 export function difference(ours: JpegImage, answer: Answer): string | undefined {
   for (const key of ["width", "height", "colorSpace"] as const)
     if (ours[key] !== answer[key]) return `${key} ${ours[key]}, libjpeg has ${answer[key]}`;

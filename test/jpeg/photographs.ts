@@ -10,7 +10,7 @@ const FOLDERS = [
 ];
 const WANTED = /^(dune|freshflower|raindrops)\.jpg$/i;
 
-/** Real photographs as their packages have them; empty, with a message, where there are none. */
+/** Real photographs from their packages; empty, with a message, if there are none. */
 export function photographs(): Uint8Array[] {
   const folder = FOLDERS.find((path) => existsSync(path));
   if (folder === undefined) missing("photographs (mate-backgrounds, or sh bench/codec/photographs.sh)");
@@ -21,7 +21,7 @@ export function photographs(): Uint8Array[] {
         .map((name) => new Uint8Array(readFileSync(`${folder}/${name}`)));
 }
 
-/** Whether cjpeg, djpeg and jpegtran are there. */
+/** Whether cjpeg, djpeg and jpegtran are installed. */
 export function hasTools(): boolean {
   const found = ["cjpeg", "djpeg", "jpegtran"].every(
     (tool) => spawnSync(tool, ["-version"]).error === undefined,

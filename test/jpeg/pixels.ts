@@ -15,7 +15,7 @@ export const PLAIN: Preprocess = {
   channels: "rgb",
 };
 
-/** Planes of a PNM file; three also of gray. */
+/** Planes of a PNM file; gray gives three equal planes. */
 export function planesOfPnm(pnm: Uint8Array): { width: number; height: number; data: Float32Array } {
   const header = /^P([56])\s+(\d+)\s+(\d+)\s+255\s/.exec(Buffer.from(pnm.subarray(0, 40)).toString("latin1"));
   if (header === null) throw new Error("no PNM file");
@@ -29,7 +29,7 @@ export function planesOfPnm(pnm: Uint8Array): { width: number; height: number; d
   return { width, height, data };
 }
 
-/** libjpeg-turbo's pixels at `scale / 8`; other scales than 8 only where djpeg is. */
+/** libjpeg-turbo's pixels at `scale / 8`; scales other than 8 need djpeg. */
 export const djpeg = (jpeg: Uint8Array, scale = 8) => planesOfPnm(djpegPnm(jpeg, scale));
 
 export function djpegPnm(jpeg: Uint8Array, scale = 8): Uint8Array {
@@ -39,19 +39,19 @@ export function djpegPnm(jpeg: Uint8Array, scale = 8): Uint8Array {
   return pnm;
 }
 
-/** The same of a file that may be damaged; undefined where djpeg gives no picture. */
+/** The same for a file that may be damaged; undefined if djpeg gives no picture. */
 export function djpegOfDamaged(jpeg: Uint8Array) {
   if (!hasJpegTools()) {
     const pnm = pnmBySharp(jpeg);
     return pnm && planesOfPnm(pnm);
   }
   const { status, stdout } = tryRun("djpeg", ["-dct", "int"], jpeg);
-  // 2: there were warnings.
+  // Status 2 means warnings.
   if (status !== 0 && status !== 2) return undefined;
   return planesOfPnm(stdout);
 }
 
-/** PIL's pixels of files that may be damaged, planes of 0 to 255: test/reference/pil-pixels.py. */
+/** PIL's pixels of files that may be damaged, as planes of 0 to 255: test/reference/pil-pixels.py. */
 export function pilPixels(python: string, jpegs: readonly Uint8Array[], mode: "RGB" | "L") {
   const script = fileURLToPath(new URL("../reference/pil-pixels.py", import.meta.url));
   const lengths = jpegs.map(({ length }) => Buffer.from(Uint32Array.of(length).buffer));
@@ -71,7 +71,7 @@ export function pilPixels(python: string, jpegs: readonly Uint8Array[], mode: "R
   });
 }
 
-/** The mean and largest difference, and that no value is missing. */
+/** Checks the mean and the largest difference, and that no value is missing. */
 export function compare(found: ArrayLike<number>, expected: ArrayLike<number>) {
   expect(found.length).toBe(expected.length);
   let [sum, largest] = [0, 0];
@@ -95,7 +95,7 @@ export function within(
   expect(difference.largest, `largest difference, ${what}`).toBeLessThanOrEqual(largest);
 }
 
-/** The file with an EXIF segment that gives its orientation. */
+/** The file with an EXIF segment that has this orientation. */
 export function oriented(jpeg: Uint8Array, orientation: number): Uint8Array {
   const exif = [..."Exif\0\0MM\0*"].map((char) => char.charCodeAt(0));
   const directory = [0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0, 0, 0, 0, 0];

@@ -1,6 +1,6 @@
 import { encodeJpeg } from "../../src/index.js";
 
-/** A grayscale file of waves, edges and some noise, each `kind` another; without other programs. */
+/** A grayscale file of waves, edges and some noise, different for each `kind`; needs no other programs. */
 export function encoded(width: number, height: number, kind: number): Uint8Array {
   let state = 1 + kind;
   const plane = Float32Array.from({ length: width * height }, (_, at) => {

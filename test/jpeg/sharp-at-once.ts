@@ -1,4 +1,4 @@
-/** sharp's pixels, where djpeg is not there: it answers later and djpeg at once, so a thread asks it and this one waits. */
+/** sharp's pixels, if djpeg is missing. sharp is asynchronous and djpeg is not, so a thread calls it and this one waits. */
 import { createRequire } from "node:module";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 
@@ -30,7 +30,7 @@ interface Decoded {
 
 let decoder: Worker | undefined;
 
-/** A PNM file, as djpeg makes it; undefined where there is no picture. */
+/** A PNM file, as from djpeg; undefined if there is no picture. */
 export function pnmBySharp(jpeg: Uint8Array): Buffer | undefined {
   if (decoder === undefined) {
     const sharp = createRequire(import.meta.url).resolve("sharp");

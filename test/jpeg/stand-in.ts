@@ -1,4 +1,4 @@
-/** What tests use where Debian's packages are not there: encodeJpeg in place of cjpeg, sharp in place of djpeg. */
+/** Replacements if Debian's packages are missing: encodeJpeg for cjpeg, sharp for djpeg. */
 import { readFileSync } from "node:fs";
 import turbo from "@julusian/jpeg-turbo";
 import sharp from "sharp";
@@ -10,7 +10,7 @@ import { type EncodeOptions, encodeJpeg, planesFromPixels } from "../../src/tran
 
 type Factors = [horizontal: number, vertical: number][];
 
-/** cjpeg's options as far as the tests use them, but for -arithmetic. */
+/** The options of cjpeg that the tests use, except -arithmetic. */
 export function encodeAsCjpeg(args: readonly string[], pnm: Uint8Array): Uint8Array {
   const { pixels, width, height } = pnmPixels(pnm);
   const option = (name: string) => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
@@ -43,7 +43,7 @@ const TURBO_SAMPLINGS: Record<string, number> = {
   "1x2": turbo.SAMP_440,
 };
 
-/** libjpeg-turbo's own encoding, tables of 8 bits; undefined for samplings that its package does not have. */
+/** libjpeg-turbo's own encoding with 8-bit tables; undefined for samplings that the npm package does not support. */
 export function encodeByTurbo(pnm: Uint8Array, quality: number, sampling = "2x2"): Uint8Array | undefined {
   const { pixels, width, height } = pnmPixels(pnm);
   const isGray = pixels.length === width * height;
@@ -53,14 +53,14 @@ export function encodeByTurbo(pnm: Uint8Array, quality: number, sampling = "2x2"
   return turbo.compressSync(Buffer.from(pixels), { width, height, format, subsampling, quality });
 }
 
-/** Rows of MCUs, or with B MCUs. */
+/** A restart interval in rows of MCUs, or in MCUs with the suffix B. */
 function intervalOf(restart: string, width: number, factors: Factors): number {
   const most = Math.max(...factors.map(([horizontal]) => horizontal));
   const count = Number.parseInt(restart, 10);
   return restart.endsWith("B") ? count : count * Math.ceil(width / (8 * most));
 }
 
-/** Each component as a grayscale image of its own size, and then together in one file. */
+/** Encodes each component as a grayscale image of its own size, and puts them into one file. */
 function withFactors(
   pixels: Uint8Array,
   width: number,
@@ -86,7 +86,7 @@ function withFactors(
   );
 }
 
-/** JFIF's planes of red, green and blue pixels. */
+/** JFIF's YCbCr planes of RGB pixels. */
 function toYcbcr(pixels: Uint8Array): Float32Array[] {
   const rows = [
     [0.299, 0.587, 0.114, 0],
@@ -102,7 +102,7 @@ function toYcbcr(pixels: Uint8Array): Float32Array[] {
   );
 }
 
-/** Means of so many pixels across and down. */
+/** Means of this many pixels across and down. */
 function shrunk(plane: Float32Array, width: number, height: number, across: number, down: number) {
   const [wide, high] = [Math.ceil(width / across), Math.ceil(height / down)];
   const small = Float32Array.from({ length: wide * high }, (_, at) => {
@@ -149,7 +149,7 @@ function pnmPixels(pnm: Uint8Array): { pixels: Uint8Array; width: number; height
 const firstChannel = (pixels: Uint8Array, area: number) =>
   Uint8Array.from({ length: area }, (_, at) => pixels[(at * pixels.length) / area] as number);
 
-/** libvips's libjpeg's pixels; a file it warns of is an error, unless it may be damaged. */
+/** The pixels from the libjpeg in libvips. A warning is an error, unless the file may be damaged. */
 export const sharpPixels = (jpeg: Uint8Array, mayBeDamaged = false): Promise<Buffer> =>
   sharp(jpeg, { failOn: mayBeDamaged ? "none" : "warning" })
     .raw()

@@ -1,17 +1,17 @@
 /**
- * What tests compare with. A test asks for what it needs:
- * - a file of pixels, pixels of a file: `cjpeg` and `jpegOf`, `pixelsOf` and `djpeg` (./pixels.ts). They are always to be
- *   had; without libjpeg-turbo's programs by ./stand-in.ts. What tests our encoder must not take its files for cjpeg's;
- * - what only the programs have (pixels at a scale, jpegtran, wild files): `hasJpegTools`;
+ * The tools that tests compare with. A test asks for what it needs:
+ * - a file from pixels, or pixels from a file: `cjpeg` and `jpegOf`, `pixelsOf` and `djpeg` (./pixels.ts). These always
+ *   work, without libjpeg-turbo's programs through ./stand-in.ts. Tests of our encoder must not use that as cjpeg;
+ * - things that only the programs can do (pixels at a scale, jpegtran, random files): `hasJpegTools`;
  * - Python: `pythonWithNumpy`, `pythonWithPil`; libjpeg's coefficients: `libjpegProgram`.
- * A group that has nothing to compare with is left out as one test, which says what it lacks: {@link describeWith}.
+ * A group whose tool is missing becomes one skipped test, which names the tool: {@link describeWith}.
  */
 import { spawnSync } from "node:child_process";
 import { describe, test } from "vitest";
 import { missing } from "./libjpeg.js";
 import { encodeAsCjpeg, sharpPixels } from "./stand-in.js";
 
-/** What a program wrote; its complaints count, since libjpeg's tools only warn of a damaged file. */
+/** A program's result with its warnings, because libjpeg's tools only warn about a damaged file. */
 export interface Ran {
   status: number | null;
   stdout: Buffer;
@@ -24,14 +24,14 @@ export function tryRun(program: string, args: readonly string[], input?: Uint8Ar
   return { status, stdout, stderr: stderr.toString() };
 }
 
-/** The program's output. @throws {Error} unless it ends well and has nothing to complain of. */
+/** The program's output. @throws {Error} unless it ends well and without warnings. */
 export function run(program: string, args: readonly string[], input?: Uint8Array): Buffer {
   const { status, stdout, stderr } = tryRun(program, args, input);
   if (status !== 0 || stderr !== "") throw new Error(`${program} ${args.join(" ")}: ${status} ${stderr}`);
   return stdout;
 }
 
-/** A PNM file as JPEG, without cjpeg by encodeJpeg. Of coarse quantisation tables cjpeg warns, rightly. */
+/** A PNM file as JPEG, by cjpeg or encodeJpeg. cjpeg rightly warns about coarse quantisation tables. */
 export function cjpeg(args: readonly string[], pnm: Uint8Array): Buffer {
   if (!hasJpegTools()) return Buffer.from(encodeAsCjpeg(args, pnm));
   const { status, stdout, stderr } = tryRun("cjpeg", args, pnm);
@@ -46,7 +46,7 @@ export function describeWith(isThere: boolean, what: string, name: string, body:
 
 let tools: boolean | undefined;
 
-/** Whether djpeg, cjpeg and jpegtran are there (libjpeg-turbo-progs). */
+/** Whether djpeg, cjpeg and jpegtran (libjpeg-turbo-progs) are installed. */
 export function hasJpegTools(): boolean {
   if (tools !== undefined) return tools;
   tools = ["djpeg", "cjpeg", "jpegtran"].every(
@@ -56,7 +56,7 @@ export function hasJpegTools(): boolean {
   return tools;
 }
 
-/** A sound file's pixels by libjpeg: djpeg's, or without it sharp's. */
+/** libjpeg's pixels of an undamaged file: from djpeg, or without it from sharp. */
 export const pixelsOf = async (jpeg: Uint8Array): Promise<Buffer> =>
   hasJpegTools() ? run("djpeg", [], jpeg) : sharpPixels(jpeg);
 
@@ -69,7 +69,7 @@ export function pythonWithNumpy(): string | undefined {
   return found;
 }
 
-/** A picture with smooth parts, edges and noise, each the same every time: a PNM file, and its rows of pixels. */
+/** A picture with smooth parts, edges and noise, the same every time: a PNM file, and its rows of pixels. */
 export function testPicture(
   width: number,
   height: number,

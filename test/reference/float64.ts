@@ -1,6 +1,6 @@
 /**
- * Forward passes of single operators in float64, by definition: one loop per index, nothing shared with `src`.
- * Central differences of these are what the derivative rules are checked against.
+ * Forward passes of single operators in float64, by definition: one loop per index, with no code from `src`. The
+ * derivatives are checked against central differences of these.
  */
 export interface Array64 {
   dims: number[];
@@ -28,7 +28,7 @@ export function indices(dims: number[]): number[][] {
 const flat = (dims: number[], index: number[]) =>
   index.reduce((sum, i, axis) => sum * (dims[axis] as number) + i, 0);
 const at = ({ dims, data }: Array64, index: number[]) => data[flat(dims, index)] as number;
-/** The element that broadcasting puts at `index`. */
+/** The element at `index` after broadcasting. */
 const broadcastAt = (x: Array64, index: number[]) =>
   at(
     x,

@@ -34,7 +34,7 @@ def vgg(full):
 def vit(full):
     small = dict(image_size=64, patch_size=16, num_layers=2, num_heads=4, hidden_dim=64, mlp_dim=128, num_classes=100)
     model = models.vit_b_16() if full else models.VisionTransformer(**small)
-    # It is zero in the beginning, and so would all logits be.
+    # It is initialised with zero, so all logits would be zero.
     torch.nn.init.normal_(model.heads.head.weight, std=0.1)
     return model
 

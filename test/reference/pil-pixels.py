@@ -1,4 +1,4 @@
-"""What PIL makes of JPEG files, damaged ones too: python3 pil-pixels.py RGB|L < FILES > PIXELS
+"""PIL's pixels of JPEG files, also of damaged ones: python3 pil-pixels.py RGB|L < FILES > PIXELS
 
 Standard input: for each file its length (uint32) and its bytes. Standard output: for each file int32 height, width and
 its bytes [C, height, width]; or int32 -1 where PIL gives no picture. All in the machine's order.

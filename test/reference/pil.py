@@ -1,4 +1,4 @@
-"""What PIL makes of a JPEG file: python3 pil.py FILTER RESIZED_W RESIZED_H LEFT TOP W H < FILE > float32 [3, H, W].
+"""PIL's planes of a JPEG file: python3 pil.py FILTER RESIZED_W RESIZED_H LEFT TOP W H < FILE > float32 [3, H, W].
 
 Upright (EXIF), resized, cropped; values 0 to 255.
 """

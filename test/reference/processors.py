@@ -1,6 +1,6 @@
-"""What an image processor makes of a JPEG file: python3 processors.py CONFIG.json < FILE > float32 [C, H, W].
+"""An image processor's planes of a JPEG file: python3 processors.py CONFIG.json < FILE > float32 [C, H, W].
 
-The arithmetic of Hugging Face's classes, step by step in PIL and NumPy: their formulas, none of their code.
+The arithmetic of Hugging Face's classes, step by step in PIL and NumPy, from their formulas without their code.
 """
 import io
 import json
@@ -16,7 +16,7 @@ kind = kind.replace("ImageProcessor", "").replace("FeatureExtractor", "")
 HALF = ([0.5] * 3, [0.5] * 3)
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 CLIP = ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])
-# class: what a plain number is, size, crop (none: no crop by default), filter, mean and deviation
+# class: the meaning of a plain number, size, crop (none: no crop by default), filter, mean and deviation
 CLASSES = {
     "Beit": ("square", 256, 224, 3, HALF),
     "Bit": ("edge", 224, 224, 3, CLIP),
@@ -59,7 +59,7 @@ def to_edge(image, edge):
 
 
 def middle(pixels, height, width):
-    """The middle of [H, W, C]; zeros around it where it is larger."""
+    """The centre of [H, W, C], with zeros around it if it is larger."""
     top = (pixels.shape[0] - height) // 2
     left = (pixels.shape[1] - width) // 2
     out = numpy.zeros((height, width, pixels.shape[2]), pixels.dtype)

@@ -1,10 +1,10 @@
-/** Random networks of every operator that has a rule on coefficients, over feature maps of any side. */
+/** Random networks of every operator with a rule on coefficients, on feature maps of any size. */
 import fc from "fast-check";
 import { float, GraphBuilder, type PlainAttribute } from "../../src/onnx/builder.js";
 import { float32, type Graph, volume } from "../../src/onnx/graph.js";
 import { lehmer } from "./lehmer.js";
 
-/** A network as plain numbers, so that a failing one can be read, made smaller and built again. */
+/** A network as plain numbers, so that a failing network can be read, reduced and rebuilt. */
 export interface MapRecipe {
   seed: number;
   channels: number;
@@ -21,14 +21,14 @@ interface FeatureMap {
   width: number;
 }
 
-/** What a layer is made with: the graph so far, constants, and dice thrown for it. */
+/** Used to build a layer: the graph so far, constants, and random numbers. */
 interface Table {
   g: GraphBuilder;
   x: FeatureMap;
   earlier: FeatureMap[];
   /** A constant of random values in a range. */
   values(dims: number[], low?: number, high?: number): string;
-  /** A whole number from 0 to `faces` (left out). */
+  /** A whole number from 0 to `faces` - 1. */
   dice(faces: number): number;
 }
 
@@ -100,7 +100,7 @@ function averagePool({ g, x, dice }: Table): FeatureMap {
         ceil,
       ),
     ) as [number, number];
-  // ONNX Runtime is of two minds about windows that would begin beyond the map: not with ceil_mode.
+  // ONNX Runtime is inconsistent about windows that would start beyond the map, so none with ceil_mode.
   const beyond = along(true).some(
     (steps, i) => (steps - 1) * (strides[i] as number) >= (sides[i] as number) + (pads[i] as number),
   );
@@ -197,7 +197,7 @@ function oneChannel({ g, x, dice }: Table): FeatureMap {
   return { ...x, channels: x.channels + 1, name: g.node("Concat", [x.name, alone], { axis: 1 }) };
 }
 
-/** Channels of zeros before and after the map's, as many images of them as there are. */
+/** Channels of zeros before and after the map's, for every image. */
 function zeros({ g, x, dice }: Table): FeatureMap {
   const batch = g.node("Slice", [g.node("Shape", [x.name]), g.ints([0]), g.ints([1])]);
   const [before, after] = [dice(3), 1 + dice(2)] as const;
@@ -261,7 +261,7 @@ const plain =
     g.node(op, [x.name], attributes);
 const scalar = (g: GraphBuilder, value: number) => g.floats([value], []);
 
-/** Every activation that networks are written with. */
+/** Every activation. */
 export const ACTIVATIONS: Record<string, Activation> = {
   relu: plain("Relu"),
   leakyRelu: plain("LeakyRelu", { alpha: float(0.2) }),

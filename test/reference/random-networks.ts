@@ -4,7 +4,7 @@ import { float32, type Graph, volume } from "../../src/onnx/graph.js";
 import { D_n } from "../../src/transform/tensors.js";
 import { lehmer } from "./lehmer.js";
 
-/** A small network as plain numbers, so that a failing one can be read, made smaller and built again. */
+/** A small network as plain numbers, so that a failing network can be read, reduced and rebuilt. */
 export interface Recipe {
   seed: number;
   channels: number;
@@ -26,7 +26,7 @@ export type Layer =
       dilation: Pair;
       grouped: boolean;
       bias: boolean;
-      /** How much padding of what is possible, and how much of it goes before. */
+      /** The share of the possible padding, and the share of it that goes before. */
       slack: Pair;
       before: Pair;
     }
@@ -80,7 +80,7 @@ export const recipes: fc.Arbitrary<Recipe> = fc
     layers: fc.array(layer, { minLength: 1, maxLength: 7 }),
     ending: fc.constantFrom("global", "reduceMean", "wholePool", "flatten", "reshape", "map"),
   })
-  // The plan `exploded` needs 4 (values in) (values out) bytes a convolution.
+  // The plan `exploded` needs 4 · (input values) · (output values) bytes per convolution.
   .filter(({ rows, columns }) => rows * columns <= 8);
 
 interface FeatureMap {
@@ -185,7 +185,7 @@ export function build({ seed, channels, rows, columns, layers, ending }: Recipe,
     return { name, channels: out, ...size };
   }
 
-  /** Strides and pads with which output blocks stand on whole input blocks, near to what the layer asks for. */
+  /** Strides and pads near those of the layer, with which output blocks lie on whole input blocks. */
   function slide(
     { kernel, stride, slack, before }: { kernel: Pair; stride: Pair; slack: Pair; before: Pair },
     { height, width }: FeatureMap,

@@ -1,8 +1,8 @@
-"""Writes small models in the ways in which tf2onnx writes TensorFlow's: FOLDER/NAME.onnx for each of MODELS.
+"""Writes small models as tf2onnx writes TensorFlow's: FOLDER/NAME.onnx for each of MODELS.
 
     /usr/bin/python3 test/reference/tf2onnx-idioms.py FOLDER
 
-Debian's packages python3-onnx and python3-numpy are all it needs. Weights are random and seeded.
+It only needs Debian's packages python3-onnx and python3-numpy. Weights are random and seeded.
 """
 
 import pathlib
@@ -16,7 +16,7 @@ NCHW, NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 
 
 class Model:
-    """Nodes and constants with tf2onnx's kind of names."""
+    """Nodes and constants with names as from tf2onnx."""
 
     def __init__(self, shape, opset, seed):
         self.random = numpy.random.default_rng(seed)
@@ -38,7 +38,7 @@ class Model:
         return self.constant(self.random.normal(0, 1.5 / fan_in**0.5, shape))
 
     def channels(self, count, low, high):
-        """A constant for each channel, as a folded batch normalisation has them."""
+        """A constant for each channel, as in a folded batch normalisation."""
         return self.constant(self.random.uniform(low, high, (1, count, 1, 1)))
 
     def conv(self, x, filters, inputs, size, stride=1, group=1, bias=True, **where):
@@ -60,13 +60,13 @@ class Model:
         return self.node("Add", product, self.weights(classes))
 
     def batch_of(self, x):
-        """[batch], as int32: what TensorFlow computes shapes in."""
+        """[batch] as int32, TensorFlow's type for shapes."""
         shape = self.node("Cast", self.node("Shape", x), to=onnx.TensorProto.INT32)
         ends = [self.constant([value], numpy.int64) for value in (0, 1, 0)]
         return self.node("Slice", shape, *ends)
 
     def reshape(self, x, batch, *sides):
-        """A shape of which the batch is computed and the rest is known."""
+        """A shape whose batch is computed and whose other lengths are known."""
         parts = [batch, *(self.constant([side], numpy.int32) for side in sides)]
         shape = self.node("Cast", self.node("Concat", *parts, axis=0), to=onnx.TensorProto.INT64)
         return self.node("Reshape", x, shape)
@@ -87,7 +87,7 @@ class Model:
 
 
 def mobilenet_v2(m):
-    """SAME at stride 2 pads below and to the right only; batch normalisations are in the weights; ReLU6 in three ways."""
+    """SAME at stride 2 pads only below and to the right; batch normalisations are in the weights; ReLU6 in three forms."""
     x = m.node("Transpose", "input_1:0", perm=NCHW)
     x = m.conv(x, 8, 3, 3, 2, pads=[0, 0, 1, 1])
     x = m.node("Clip", x, m.constant(0.0), m.constant(6.0))
@@ -95,7 +95,7 @@ def mobilenet_v2(m):
     x = m.node("Min", m.node("Max", x, m.constant(0.0)), m.constant(6.0))
     x = m.conv(x, 6, 8, 1)
     same = m.node("Add", m.conv(x, 6, 6, 1), x)
-    # ZeroPadding2D before a convolution that is VALID.
+    # ZeroPadding2D before a VALID convolution.
     x = m.node("Pad", same, m.constant([0, 0, 0, 0, 0, 0, 1, 1], numpy.int64), m.constant(0.0), mode="constant")
     x = m.conv(x, 6, 6, 3, 2, group=6, pads=[0, 0, 0, 0])
     x = m.node("Min", m.node("Relu", x), m.constant(6.0))
@@ -104,7 +104,7 @@ def mobilenet_v2(m):
 
 
 def mobilenet_v3(m):
-    """Hard swish from its parts; a gate of squeeze and excitation that was reshaped; BiasAdd apart; a mean in two steps."""
+    """Hard swish from its parts; a reshaped squeeze-and-excitation gate; a separate BiasAdd; a mean in two steps."""
     x = m.node("Transpose", "input_1:0", perm=NCHW)
     x = m.node("Add", m.conv(x, 8, 3, 3, 2, bias=False, pads=[0, 0, 1, 1]), m.channels(8, -1, 1))
     gate = m.node("Clip", m.node("Add", x, m.constant(3.0)), m.constant(0.0), m.constant(6.0))
@@ -138,7 +138,7 @@ def efficientnet(m):
 
 
 def resnet(m):
-    """Padding while the channels are last still, and a transposition back in the middle; Flatten as a Reshape."""
+    """Padding while the channels are still last, and a transposition back in the middle; Flatten as a Reshape."""
     x = m.node("Pad", "input_1:0", m.constant([0, 3, 3, 0, 0, 3, 3, 0], numpy.int64), m.constant(0.0))
     x = m.node("Transpose", x, perm=NCHW)
     x = m.node("Relu", m.conv(x, 8, 3, 7, 2, pads=[0, 0, 0, 0]))
@@ -153,7 +153,7 @@ def resnet(m):
 
 
 def any_size(m):
-    """What SAME comes to is known at run time only."""
+    """SAME padding that is only known at run time."""
     x = m.node("Transpose", "input_1:0", perm=NCHW)
     x = m.node("Relu", m.conv(x, 8, 3, 3, 2, auto_pad="SAME_UPPER"))
     x = m.node("Relu", m.conv(x, 8, 8, 3, auto_pad="SAME_UPPER"))

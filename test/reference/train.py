@@ -1,8 +1,8 @@
-"""Writes train.json: what PyTorch computes for one training step of the notebook's ResNet, and for Adam.
+"""Writes train.json: PyTorch's results for one training step of the notebook's ResNet, and for Adam.
 
     /usr/bin/python3 test/reference/train.py     (made with PyTorch 1.13.0)
 
-All numbers that go in come from the generator below, so that the test makes the same ones.
+All inputs come from the generator below, so that the test can make the same ones.
 """
 
 import json
@@ -54,7 +54,7 @@ def fill(tensor, random, low, high):
 
 
 def sample(tensor, limit=150):
-    """At most `limit` elements, evenly spread, the first among them; and the largest of all."""
+    """At most `limit` elements, evenly spread, with the first one; and the largest of all."""
     flat = tensor.detach().flatten()
     step = -(-len(flat) // limit)
     return {"step": step, "values": [float(f"{v:.8g}") for v in flat[::step]], "largest": flat.abs().max().item()}
