@@ -8,8 +8,9 @@ import { convertGraph } from "../src/convert/convert.js";
 import { type Graph, GraphBuilder, readCoefficients, readHeader } from "../src/index.js";
 import { feedsOf } from "../src/preprocess/feeds.js";
 import { geometry } from "../src/preprocess/geometry.js";
+import { jobOf } from "../src/preprocess/job.js";
 import { type Area, type Preprocess, TORCHVISION } from "../src/preprocess/preprocess.js";
-import { fillFrom, fillPlanes, planJob } from "../src/preprocess/preprocessor.js";
+import { Preprocessor } from "../src/preprocess/preprocessor.js";
 import { median } from "../src/report/measure.js";
 import { openSession } from "../src/runtime/session.js";
 import { type Material, material } from "./codec/material.js";
@@ -155,17 +156,18 @@ async function formsOf(sharp: typeof Sharp): Promise<Job[]> {
 
 function ours({ bytes, preprocess, size }: Job): [string, Runner][] {
   const out = new Float32Array(size.channels * size.height * size.width);
-  const job = planJob(readHeader(bytes), preprocess, size);
-  let image = readCoefficients(bytes, { coefficients: job.kept });
+  const preprocessor = new Preprocessor(preprocess, size);
+  const coefficients = preprocessor.coefficientsFor(readHeader(bytes));
+  let image = readCoefficients(bytes, { coefficients });
   return [
     [
       READING,
       () => {
-        image = readCoefficients(bytes, { coefficients: job.kept, reuse: image });
+        image = readCoefficients(bytes, { coefficients, reuse: image });
       },
     ],
-    [PLANES, () => fillFrom(image, job, preprocess, out)],
-    [OURS, () => fillPlanes(bytes, preprocess, size, out)],
+    [PLANES, () => preprocessor.fillFrom(image, out)],
+    [OURS, () => preprocessor.fill(bytes, out)],
   ];
 }
 
@@ -176,8 +178,8 @@ async function graphForm({ bytes, preprocess, size }: Job): Promise<[string, Run
   const x = g.input("image", "float32", shape);
   g.output(g.node("Identity", [x]), "planes", "float32", shape);
   const session = await openSession(convertGraph(g.build(), { input: "jpeg", preprocess }).graph);
-  const { kept } = planJob(readHeader(bytes), preprocess, size);
-  const feeds = feedsOf(readCoefficients(bytes, { coefficients: kept }), preprocess);
+  const { kept } = jobOf(readHeader(bytes), preprocess);
+  const feeds = feedsOf(readCoefficients(bytes, { coefficients: kept }), preprocess, Tensor);
   return [[GRAPH, () => session.run(feeds)]];
 }
 
@@ -281,7 +283,7 @@ async function measure(job: Job, runners: Map<string, Runner>, rounds: number): 
     file: job.name,
     megapixels: job.megapixels,
     progressive: job.progressive,
-    scale: planJob(readHeader(job.bytes), job.preprocess, job.size).request.scale,
+    scale: jobOf(readHeader(job.bytes), job.preprocess).scale,
     times: Object.fromEntries(entries.map(([name, values]) => [name, median(values)])),
     ratios: Object.fromEntries(
       entries.map(([name, values]) => [name, median(values.map((value, i) => value / (own[i] as number)))]),

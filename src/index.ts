@@ -41,8 +41,8 @@ export type { Domain, NodeReport } from "./convert/report.js";
 
 // Preprocessing: a file's bytes → planes, coefficients → feeds of a converted graph.
 export { JPEG_INPUTS } from "./preprocess/graph/planes.js";
-export { type Filled, type FillOptions, fillPlanes } from "./preprocess/preprocessor.js";
-export { feedsOf } from "./preprocess/feeds.js";
+export { type Filled, type FillOptions, fillPlanes, Preprocessor } from "./preprocess/preprocessor.js";
+export { feedsOf, type TensorClass } from "./preprocess/feeds.js";
 
 // The transform: pixels ⇄ coefficient tensors, and the transform tensors in the notebook's letters.
 export { DEFAULT_TABLE, TransformError, ZIGZAG } from "./transform/frequency.js";
@@ -61,16 +61,17 @@ export {
 export { type JpegModel, loadModel, type ModelOptions } from "./runtime/model.js";
 export type { ModelOutput, OutputInfo, Outputs } from "./runtime/outputs.js";
 export type { JpegResult, JpegSource } from "./runtime/pipeline.js";
-export type { PlaneSize } from "./preprocess/preprocessor.js";
 export {
   type Area,
   type CropRounding,
   checkPreprocess,
   type Pad,
+  type PlaneSize,
   type Preprocess,
-  type Resample,
   TORCHVISION,
 } from "./preprocess/preprocess.js";
+export type { Resample } from "./preprocess/filters.js";
+export { PreprocessError } from "./preprocess/errors.js";
 export { parsePreprocessorConfig } from "./preprocess/processors/config.js";
 export { type ClassesOptions, type RankedClass, topClasses } from "./runtime/classes.js";
 

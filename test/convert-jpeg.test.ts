@@ -134,7 +134,7 @@ test("an approximated ReLU gives the same outputs with plan fused", async () => 
   ];
   const found: Float32Array[] = [];
   for (const file of files) {
-    const results = await session.run(feedsOf(readCoefficients(file), preprocess));
+    const results = await session.run(feedsOf(readCoefficients(file), preprocess, Tensor));
     const { data, shape } = compress(results[planes]?.data as Float32Array, [1, 1, 32, 32]);
     const expected = await onPlanes.run({ coefficients: new Tensor("float32", data, shape) });
     const logits = results.logits?.data as Float32Array;

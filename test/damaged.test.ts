@@ -2,10 +2,12 @@
  * Damaged files, and progressive files that end early. Their pixels must be libjpeg's (djpeg -dct int, PIL with
  * LOAD_TRUNCATED_IMAGES), in levels of 0 to 255, and every API must report the damage.
  */
+
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { decode } from "fast-png";
+import { Tensor } from "onnxruntime-node";
 import { beforeAll, describe, expect, test } from "vitest";
 import type * as Api from "../src/index.js";
 import {
@@ -19,7 +21,7 @@ import {
 } from "../src/index.js";
 import { feedsOf } from "../src/preprocess/feeds.js";
 import { channelCount, type Preprocess } from "../src/preprocess/preprocess.js";
-import { fillFrom, planJob } from "../src/preprocess/preprocessor.js";
+import { Preprocessor } from "../src/preprocess/preprocessor.js";
 import { planesOf } from "../src/preprocess/reference/planes.js";
 import { openNetwork } from "../src/runtime/network.js";
 import type * as PoolModule from "../src/runtime/pool.js";
@@ -55,7 +57,7 @@ describe("pixels against libjpeg-turbo's, djpeg -dct int", () => {
     const image = asStored(readCoefficients(jpeg, TOLERANT));
     const size = { channels: 3, width, height };
     const out = new Float32Array(data.length);
-    fillFrom(image, planJob(image, PLAIN, size), PLAIN, out);
+    new Preprocessor(PLAIN, size).fillFrom(image, out);
     within(out, data, 0.1, 3, "WebAssembly");
     // The reference is slow.
     if (width * height < 2 ** 18) within(planesOf(image, PLAIN).data, data, 0.1, 3, "definition");
@@ -121,7 +123,7 @@ test.skipIf(!TOOLS)(
       const out = new Float32Array(expected.data.length);
       const whole = asStored(image);
       const size = { channels: 3, width: image.width, height: image.height };
-      fillFrom(whole, planJob(whole, PLAIN, size), PLAIN, out);
+      new Preprocessor(PLAIN, size).fillFrom(whole, out);
       within(out, expected.data, 0.2, 3, `round ${round}`);
       compared++;
     }
@@ -204,10 +206,10 @@ describe("progressive files that end early", () => {
       const planes = filled(jpeg, preprocess, size);
       // Only as many coefficients as the scale needs, so the number of scans that are read may differ.
       const header = readCoefficients(jpeg);
-      const job = planJob(header, preprocess, { ...size, channels: channelCount(preprocess) });
-      const image = readCoefficients(jpeg, { coefficients: job.kept });
+      const preprocessor = new Preprocessor(preprocess, { ...size, channels: channelCount(preprocess) });
+      const image = readCoefficients(jpeg, { coefficients: preprocessor.coefficientsFor(header) });
       const again = new Float32Array(planes.length);
-      fillFrom(image, job, preprocess, again);
+      preprocessor.fillFrom(image, again);
       expect(planes).toEqual(again);
       within(planes, planesOf(image, preprocess).data, 0.3, 4, `${count} scans`);
     }
@@ -221,7 +223,7 @@ describe("progressive files that end early", () => {
     for (const count of cuts.slice(0, 3)) {
       const image = readCoefficients(upToScan(whole, count));
       expect(image.unfinished).toBeDefined();
-      const { planes } = await session.run(feedsOf(image, PLAIN));
+      const { planes } = await session.run(feedsOf(image, PLAIN, Tensor));
       within(planes?.data as Float32Array, planesOf(image, PLAIN).data, 0.1, 3.01, `${count} scans`);
     }
     await session.release();

@@ -4,12 +4,16 @@
  */
 import { describe, expect, test } from "vitest";
 import { readCoefficients } from "../src/index.js";
-import { taps } from "../src/preprocess/filters.js";
+import { FILTERS } from "../src/preprocess/filters.js";
 import { geometry } from "../src/preprocess/geometry.js";
+import { type Job, jobOf } from "../src/preprocess/job.js";
 import { type Preprocess, TORCHVISION } from "../src/preprocess/preprocess.js";
 import { planesOf } from "../src/preprocess/reference/planes.js";
 import { scaledLayout } from "../src/preprocess/scaling.js";
+import { taps } from "../src/preprocess/taps.js";
+import { engines } from "../src/preprocess/wasm/engine.js";
 import { PlaneWriter } from "../src/preprocess/wasm/planes.js";
+import { Program } from "../src/preprocess/wasm/program.js";
 import { byGraph, filled, jpegOf, SAMPLINGS } from "./jpeg/entrance.js";
 import { crop, photographs } from "./jpeg/photographs.js";
 import { compare, djpeg, djpegPnm, oriented, PLAIN, pil, pythonWithPil, within } from "./jpeg/pixels.js";
@@ -21,21 +25,19 @@ const PYTHON = pythonWithPil();
 /** Our planes of the whole image at a scale, by WebAssembly. */
 function pixelsAt(jpeg: Uint8Array, scale: number): Float32Array {
   const image = readCoefficients(jpeg);
-  const { width, height } = scaledLayout(image, scale);
-  const writer = new PlaneWriter(image, {
-    scale,
-    rows: taps("bilinear", height, height),
-    columns: taps("bilinear", width, width),
-    outputs: [0, 1, 2].map((plane) => ({ plane, factor: 1, summand: 0 })),
-  });
-  for (let row = writer.firstRow; row < writer.endRow; row++)
-    writer.add(row, (component, blockRow) => {
-      const { coefficients, blocksWide } = image.components[component] as (typeof image.components)[number];
-      return { data: coefficients, start: blockRow * blocksWide * 64, kept: 64 };
-    });
+  const layout = scaledLayout(image, scale);
+  const { width, height } = layout;
+  const [rows, columns] = [height, width].map((length) => taps(FILTERS.bilinear, length, length));
+  const job = { ...jobOf(image, PLAIN), scale, layout, rows, columns } as Job;
+  const { components } = image;
+  const program = new Program(job, PLAIN, image);
+  const engine = engines.take();
+  program.write(engine);
+  const writer = new PlaneWriter(engine, program, components);
+  const parts = components.map(({ coefficients }) => coefficients);
+  writer.add({ from: 0, to: Number.POSITIVE_INFINITY, parts, kept: 64 });
   const out = new Float32Array(3 * width * height);
   writer.finish(out);
-  writer.release();
   return out;
 }
 

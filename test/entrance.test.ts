@@ -4,36 +4,33 @@
  * What each is held to, in levels of 0 to 255: a sample that falls on a half may be rounded either way (most often at
  * scale 2/8, whose values are eighths), which colours and chroma's share of them make up to 3 of.
  */
+
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import { convertGraph } from "../src/convert/convert.js";
 import {
-  ConvertError,
   type JpegComponent,
   JpegDomainError,
   JpegError,
   type JpegImage,
+  PreprocessError,
   readCoefficients,
   readMetadata,
   UnsupportedJpegError,
   writeOnnx,
 } from "../src/index.js";
 import { feedsOf } from "../src/preprocess/feeds.js";
-import { mirrored, taps } from "../src/preprocess/filters.js";
-import {
-  type Area,
-  checkPreprocess,
-  type Preprocess,
-  RESAMPLES,
-  TORCHVISION,
-} from "../src/preprocess/preprocess.js";
-import { fillFrom, fillPlanes, planJob } from "../src/preprocess/preprocessor.js";
+import { FILTERS, RESAMPLES } from "../src/preprocess/filters.js";
+import { type Area, checkPreprocess, type Preprocess, TORCHVISION } from "../src/preprocess/preprocess.js";
+import { fillPlanes, Preprocessor } from "../src/preprocess/preprocessor.js";
 import { parsePreprocessorConfig } from "../src/preprocess/processors/config.js";
 import { planesOf } from "../src/preprocess/reference/planes.js";
 import { coefficientsFor } from "../src/preprocess/scaling.js";
+import { mirrored, taps } from "../src/preprocess/taps.js";
 import { openSession } from "../src/runtime/session.js";
 import { ZIGZAG } from "../src/transform/frequency.js";
 import { byGraph, filled, identity, jpegOf, SAMPLINGS } from "./jpeg/entrance.js";
@@ -63,6 +60,61 @@ describe("one file after another", () => {
       const expected = planesOf(readCoefficients(jpeg), preprocess);
       within(filled(jpeg, preprocess, size), expected.data, 0.3, 4, `turn ${turn}`);
     }
+  });
+});
+
+describe("a Preprocessor", () => {
+  const size = { channels: 3, height: 24, width: 24 };
+  const preprocess: Preprocess = { ...PLAIN, resize: { shortestEdge: 30 }, crop: { height: 24, width: 24 } };
+
+  test("gives each of more kinds of files than it keeps plans of the planes of the definition, twice", () => {
+    const preprocessor = new Preprocessor(preprocess, size);
+    const out = new Float32Array(3 * 24 * 24);
+    const files = Array.from({ length: 70 }, (_, i) =>
+      jpegOf(30 + i, 99 - i, i % 3 === 0 ? ["-grayscale"] : []),
+    );
+    for (const jpeg of [...files, ...files]) {
+      const image = readCoefficients(jpeg);
+      expect(preprocessor.fill(jpeg, out)).toMatchObject({ width: image.width, height: image.height });
+      within(out, planesOf(image, preprocess).data, 0.3, 4, `${image.width}x${image.height}`);
+    }
+    preprocessor.dispose();
+  });
+
+  test("keeps nothing of a file that failed, and is not changed by what it was made of", () => {
+    const given = { ...preprocess, mean: [0, 0, 0], crop: { height: 24, width: 24 } };
+    const preprocessor = new Preprocessor(given, size);
+    given.resample = "nearest";
+    given.mean[0] = 5;
+    given.crop.height = 3;
+    const jpeg = jpegOf(90, 70, []);
+    const expected = filled(jpeg, preprocess, size);
+    const out = new Float32Array(3 * 24 * 24);
+    expect(() => preprocessor.fill(jpeg.subarray(0, jpeg.length - 200), out)).toThrow(JpegError);
+    expect(() => preprocessor.fill(new Uint8Array(5), out)).toThrow(JpegError);
+    preprocessor.fill(jpeg, out);
+    expect(out).toEqual(expected);
+  });
+
+  test("ends with its block, and is no longer of use", () => {
+    const jpeg = jpegOf(40, 30, []);
+    const out = new Float32Array(3 * 24 * 24);
+    let used: Preprocessor;
+    {
+      using preprocessor = new Preprocessor(preprocess, size);
+      preprocessor.fill(jpeg, out);
+      used = preprocessor;
+    }
+    expect(() => used.fill(jpeg, out)).toThrow(/^the preprocessor is disposed of; make a new one$/);
+    expect(() => used.fillFrom(readCoefficients(jpeg), out)).toThrow(PreprocessError);
+    expect(filled(jpeg, preprocess, size)).toEqual(out);
+  });
+
+  test("refuses what is no description, and a size that does not come out", () => {
+    expect(() => new Preprocessor({ ...preprocess, std: [0, 1, 1] }, size)).toThrow(/none of them 0/);
+    const other = new Preprocessor(preprocess, { ...size, height: 25 });
+    const fill = () => other.fill(jpegOf(40, 30, []), new Float32Array(3 * 25 * 24));
+    expect(fill).toThrow(/gives 3 planes of 24x24; the network takes 3 of 24x25/);
   });
 });
 
@@ -218,7 +270,7 @@ describe("definition, WebAssembly and graph agree", () => {
     ] as const)
       for (const [name, args] of SAMPLINGS) {
         const image = readCoefficients(oriented(jpegOf(width, height, args), 6));
-        const { planes } = await session.run(feedsOf(image, preprocess));
+        const { planes } = await session.run(feedsOf(image, preprocess, Tensor));
         const expected = planesOf(image, preprocess).data;
         within(planes?.data as Float32Array, expected, 0.1, 3.01, `${name}, ${width}x${height}`);
       }
@@ -245,7 +297,7 @@ describe("definition, WebAssembly and graph agree", () => {
     const session = await openSession(convertGraph(identity(3, size), { input: "jpeg", preprocess }).graph);
     for (let round = 0; round < 300; round++) {
       const image = randomImage(random);
-      const { planes } = await session.run(feedsOf(image, preprocess));
+      const { planes } = await session.run(feedsOf(image, preprocess, Tensor));
       const what = JSON.stringify({
         ...image,
         components: image.components.map(({ id, ...c }) => [c.horizontalSampling, c.verticalSampling]),
@@ -262,7 +314,7 @@ describe("definition, WebAssembly and graph agree", () => {
       const jpeg = jpegOf(edge + 9, edge, ["-progressive", "-sample", "2x2"]);
       const image = readCoefficients(jpeg);
       const all = new Float32Array(3 * 24 * 24);
-      fillFrom(image, planJob(image, preprocess, { ...size, channels: 3 }), preprocess, all);
+      new Preprocessor(preprocess, { ...size, channels: 3 }).fillFrom(image, all);
       expect(filled(jpeg, preprocess, size)).toEqual(all);
     }
   });
@@ -274,7 +326,7 @@ describe("definition, WebAssembly and graph agree", () => {
     const { graph } = convertGraph(identity(3, size), { input: "jpeg", preprocess, plan: "blockwise" });
     expect(readMetadata(graph)).toMatchObject({ input: "jpeg", preprocess, ...size });
     const session = await openSession(graph);
-    const { planes } = await session.run(feedsOf(readCoefficients(jpeg), preprocess));
+    const { planes } = await session.run(feedsOf(readCoefficients(jpeg), preprocess, Tensor));
     within(planes?.data as Float32Array, planesOf(readCoefficients(jpeg), preprocess).data, 0.1, 3, "planes");
   });
 });
@@ -309,7 +361,7 @@ describe("resampling", () => {
         [5, 64],
         [1, 3],
       ] as const) {
-        const straight = taps(filter, inputs, outputs);
+        const straight = taps(FILTERS[filter], inputs, outputs);
         const turned = mirrored(straight, inputs);
         const signal = Float64Array.from({ length: inputs }, (_, i) => Math.sin(i * i));
         const value = ({ first, count, weights }: typeof straight, x: number, from: Float64Array) =>
@@ -391,7 +443,7 @@ describe("preprocessing", () => {
     ],
     ["no object", () => checkPreprocess(3), /preprocess is 3; expected an object/],
   ])("refuses %s", (_, make, message) => {
-    expect(make).toThrow(ConvertError);
+    expect(make).toThrow(PreprocessError);
     expect(make).toThrow(message);
   });
 });
@@ -411,15 +463,15 @@ describe("what is refused", () => {
     const two: JpegImage = { ...image, colorSpace: "unknown", components: [first, second] };
     const four: JpegImage = { ...image, colorSpace: "cmyk", components: [first, second, first, second] };
     const out = new Float32Array(3 * 32 * 32);
-    const fill = () => fillFrom(two, planJob(two, small, { ...size, channels: 3 }), small, out);
+    const fill = () => new Preprocessor(small, { ...size, channels: 3 }).fillFrom(two, out);
     const small: Preprocess = { ...PLAIN, resize: size };
     for (const refused of [fill, () => planesOf(two, small)]) {
       expect(refused).toThrow(UnsupportedJpegError);
       expect(refused).toThrow(/2 components, whose colours no marker tells; expected 1 .* 3 .* or 4/);
     }
-    expect(() => feedsOf(two, small)).toThrow(/of no known space; expected grayscale, YCbCr or RGB/);
-    expect(() => feedsOf(four, small)).toThrow(UnsupportedJpegError);
-    expect(() => feedsOf(four, small)).toThrow(/CMYK; expected grayscale, YCbCr or RGB.*loadModel/);
+    expect(() => feedsOf(two, small, Tensor)).toThrow(/of no known space; expected grayscale, YCbCr or RGB/);
+    expect(() => feedsOf(four, small, Tensor)).toThrow(UnsupportedJpegError);
+    expect(() => feedsOf(four, small, Tensor)).toThrow(/CMYK; expected grayscale, YCbCr or RGB.*loadModel/);
   });
 
   test("networks that the entrance does not fit", () => {
@@ -438,12 +490,13 @@ describe("what is refused", () => {
     const out = new Float32Array(3 * 16 * 16);
     let [read, refused] = [0, 0];
     let before = 0;
+    const preprocessor = new Preprocessor(small, size16);
     for (let round = 0; round < 3000; round++) {
       const file = generate(random);
       const jpeg = round % 2 === 0 ? file : mutate(random, file, generate(random));
       const fill = (image: JpegImage) => {
         out.fill(Number.NaN);
-        fillFrom(image, planJob(image, small, size16), small, out);
+        preprocessor.fillFrom(image, out);
         expect(out.every((value) => value >= 0 && value <= 255)).toBe(true);
         return out.slice();
       };

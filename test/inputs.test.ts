@@ -216,7 +216,7 @@ describe("a converted model in ONNX Runtime alone", () => {
 
   test("of input jpeg: a constant, or an input in addition to the file's", async () => {
     const bytes = await onnxCase("two_inputs_size");
-    const feeds = api.feedsOf(api.readCoefficients(FILES[0] as Uint8Array), NORMAL);
+    const feeds = api.feedsOf(api.readCoefficients(FILES[0] as Uint8Array), NORMAL, Tensor);
     const x = float32([1, 3, 32, 32])(planesOf(FILES[0] as Uint8Array, NORMAL, SIZE));
     // By position, because the names do not matter here.
     const s = new Tensor("float32", Float32Array.of(2), [1, 1]);

@@ -27,7 +27,7 @@ test("the package exports the public names, and no others", () => {
       ["convert", "convertGraph", "readMetadata", "readPreprocess", "writePreprocess"],
       ["D", "D_n", "Z", "S", "Si", "B", "J", "Ji", "C", "Ci"],
       ["DEFAULT_TABLE", "ZIGZAG", "compress", "decompress"],
-      ["JPEG_INPUTS", "feedsOf", "fillPlanes"],
+      ["JPEG_INPUTS", "feedsOf", "fillPlanes", "Preprocessor", "PreprocessError"],
       ["loadModel", "topClasses", "TORCHVISION", "checkPreprocess", "parsePreprocessorConfig"],
       ["openClassifier", "evaluate", "compareLogits"],
       ["resnet", "train", "TRAINING"],
@@ -39,7 +39,14 @@ test("the package exports the public names, and no others", () => {
       .flat()
       .sort(),
   );
-  for (const error of [api.ConvertError, api.TransformError, api.OnnxError, api.IdxError, api.TrainingError])
+  for (const error of [
+    api.ConvertError,
+    api.PreprocessError,
+    api.TransformError,
+    api.OnnxError,
+    api.IdxError,
+    api.TrainingError,
+  ])
     expect(error.prototype).toBeInstanceOf(api.JpegDomainError);
 });
 

@@ -17,6 +17,7 @@ import {
   convertGraph,
   encodeJpeg,
   type Preprocess,
+  PreprocessError,
   parsePreprocessorConfig,
   readMetadata,
   readOnnx,
@@ -305,7 +306,7 @@ describe("checks", () => {
     ],
     ["a filter", { resample: "cubic" }, /^preprocess\.resample is "cubic"; expected nearest, box, bilinear/],
   ])("refuse %s", (_, fields, message) => {
-    expect(given(fields)).toThrow(ConvertError);
+    expect(given(fields)).toThrow(PreprocessError);
     expect(given(fields)).toThrow(message);
   });
 

@@ -7,10 +7,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import {
-  ConvertError,
   checkPreprocess,
   encodeJpeg,
   type Preprocess,
+  PreprocessError,
   parsePreprocessorConfig,
   readHeader,
 } from "../src/index.js";
@@ -82,7 +82,7 @@ describe("unsupported configs", () => {
 
   test.each(Object.entries(REFUSED))("%s is refused by name", (name, message) => {
     const parse = () => parsePreprocessorConfig(read(name).toString());
-    expect(parse).toThrow(ConvertError);
+    expect(parse).toThrow(PreprocessError);
     expect(parse).toThrow(message);
   });
 
@@ -148,7 +148,7 @@ describe("unsupported configs", () => {
     ["a timm border", { pretrained_cfg: { crop_mode: "border" } }, /crop_mode is "border"/],
     ["a timm oblong", { pretrained_cfg: { input_size: [3, 224, 160] } }, /input_size is/],
   ])("%s is refused by name", (_, config, message) => {
-    expect(() => parsePreprocessorConfig(config)).toThrow(ConvertError);
+    expect(() => parsePreprocessorConfig(config)).toThrow(PreprocessError);
     expect(() => parsePreprocessorConfig(config)).toThrow(message);
   });
 

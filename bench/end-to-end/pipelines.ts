@@ -6,7 +6,7 @@ import { geometry } from "../../src/preprocess/geometry.js";
 import type { Preprocess } from "../../src/preprocess/preprocess.js";
 import { openBaseline } from "../../src/report/baseline.js";
 import type { Network } from "../../src/runtime/network.js";
-import { type Fill, fillFromFile, type Pipeline } from "../../src/runtime/pipeline.js";
+import { type Fill, fillFromFile, type Pipeline, preprocessorFor } from "../../src/runtime/pipeline.js";
 import { openSession } from "../../src/runtime/session.js";
 
 /** Milliseconds. */
@@ -46,13 +46,14 @@ export async function filePipelines(network: Network, pipeline: Pipeline): Promi
     const logits = Object.values(result?.outputs ?? {})[0]?.data as Float32Array;
     return { planes: filled - start, network: end - filled, total: end - start, logits };
   }
+  const preprocessor = preprocessorFor(network);
   return [
     {
       name: OURS,
       run: (bytes) =>
         timed(
           () => bytes,
-          (file, planes) => fillFromFile(file, network, planes),
+          (file, planes) => fillFromFile(file, preprocessor, network, planes),
         ),
     },
     {

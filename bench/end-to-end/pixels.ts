@@ -1,5 +1,6 @@
 /** Compares the pixels that a network gets at full size with libjpeg-turbo's `djpeg -dct int`. */
 import { execFileSync } from "node:child_process";
+import { Tensor } from "onnxruntime-node";
 import { convertGraph } from "../../src/convert/convert.js";
 import { readCoefficients } from "../../src/jpeg/read.js";
 import { GraphBuilder } from "../../src/onnx/builder.js";
@@ -73,7 +74,7 @@ async function openGraph({ height, width }: Area): Promise<{ planes: Planes; clo
   const session = await openSession(convertGraph(g.build(), { input: "jpeg", preprocess: PLAIN }).graph);
   return {
     planes: async (bytes) =>
-      (await session.run(feedsOf(readCoefficients(bytes), PLAIN))).planes?.data as Float32Array,
+      (await session.run(feedsOf(readCoefficients(bytes), PLAIN, Tensor))).planes?.data as Float32Array,
     close: () => session.release(),
   };
 }

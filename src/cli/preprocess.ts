@@ -1,12 +1,11 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { RESAMPLES, type Resample } from "../preprocess/filters.js";
 import {
   CHANNELS,
   CROP_ROUNDINGS,
   type CropRounding,
   type Pad,
   type Preprocess,
-  RESAMPLES,
-  type Resample,
 } from "../preprocess/preprocess.js";
 import { parsePreprocessorConfig } from "../preprocess/processors/config.js";
 import { MOST_BYTES } from "../runtime/read-file.js";

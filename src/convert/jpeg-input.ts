@@ -2,7 +2,7 @@
 import { GraphBuilder, makeNode } from "../onnx/builder.js";
 import { type Dimension, float32, type Graph, int64, type Node } from "../onnx/graph.js";
 import { freshNames } from "../onnx/subgraph.js";
-import { entranceGraph } from "../preprocess/graph/planes.js";
+import { planesGraph } from "../preprocess/graph/planes.js";
 import type { Preprocess } from "../preprocess/preprocess.js";
 import { C } from "../transform/tensors.js";
 import { ConvertError } from "./errors.js";
@@ -51,7 +51,7 @@ export function enterJpeg(behind: Behind, preprocess: Preprocess): Entered {
   const { channels, height, width } = planeSize(behind, preprocess);
 
   const g = new GraphBuilder(network.name, opset, undefined, freshNames(network));
-  const flat = entranceGraph(g, preprocess, { height, width });
+  const flat = planesGraph(g, preprocess, { height, width });
   const planes = table === undefined ? input : g.unique("planes");
   const last = (inputs: string[], shape: number[], output: string): Node =>
     makeNode("Reshape", [inputs[0] as string, g.ints(shape)], [output], {});

@@ -93,11 +93,27 @@ export function* decodeScans(engine: Engine, decoding: Decoding): Generator<Band
   const dcOnly = kept === 1 && scans.every(({ mode }) => [DC_FIRST, DC_REFINE, SEQUENTIAL].includes(mode));
   const blockBytes = held === 1 && dcOnly ? 2 : 128;
   u32[BLOCK_BYTES_AT / 4] = blockBytes;
-  for (const [index, group] of groups.entries())
-    yield* decodeGroup(engine, decoding, group, streams ? undefined : results, blockBytes, held, index > 0);
+  const { rows, rowsInBand } = decoding.finder;
+  for (const [index, group] of groups.entries()) {
+    const decodeRows = groupDecoder(
+      engine,
+      decoding,
+      group,
+      index > 0 ? results : undefined,
+      blockBytes,
+      held,
+    );
+    for (let row = 0; row < rows; row += rowsInBand) {
+      const to = Math.min(rows, row + rowsInBand);
+      const parts = decodeRows(row, to);
+      if (streams) yield bandOf(engine, streamed, row, to, parts, held);
+      else store(results, parts, frame, row, held);
+    }
+    endGroup(engine, decoding, group);
+  }
   if (streams) return results.map(() => new Int16Array(0));
   const whole = results as Int16Array[];
-  if (streamed) yield bandOf(engine, streamed, 0, decoding.finder.rows, whole, held);
+  if (streamed) yield bandOf(engine, streamed, 0, rows, whole, held);
   return held === kept ? whole : whole.map((result) => truncate(result, kept));
 }
 
@@ -131,19 +147,22 @@ function groupScans(scans: readonly Scan[]): Scan[][] {
   return groups;
 }
 
-function* decodeGroup(
+/**
+ * Begins a group of scans.
+ * @param before - what the groups before it decoded; undefined for the first
+ * @returns a function that decodes rows `from` to `to` of whole MCUs, and gives each component's part of them
+ */
+function groupDecoder(
   engine: Engine,
   decoding: Decoding,
   group: readonly Scan[],
-  results: (Int16Array | undefined)[] | undefined,
+  before: readonly (Int16Array | undefined)[] | undefined,
   blockBytes: number,
   held: number,
-  goesOn: boolean,
-): Generator<Band, void> {
-  const { frame, finder } = decoding;
+): (from: number, to: number) => Int16Array[] {
+  const { frame } = decoding;
   const { exports } = engine;
   beginScans(engine, decoding, group);
-  const { rows, rowsInBand } = finder;
   const { i16 } = engine;
   const components = frame.components.map((component, index) => {
     const { blocksWide, blocksHigh, horizontalSampling, verticalSampling } = component;
@@ -152,17 +171,16 @@ function* decodeGroup(
     return { at, blocksWide, blocksHigh, verticalSampling, index };
   });
   const scanOffset = decoding.scans.indexOf(group[0] as Scan);
-  for (let row = 0; row < rows; row += rowsInBand) {
-    const to = Math.min(rows, row + rowsInBand);
+  return (row, to) => {
     let address = BAND;
     for (const { at, blocksWide, verticalSampling } of components) {
       engine.u32[at] = address;
       address += blocksWide * verticalSampling * (to - row) * blockBytes;
     }
-    if (!goesOn) exports.clear(BAND, address - BAND);
+    if (before === undefined) exports.clear(BAND, address - BAND);
     else
       for (const { at, blocksWide, blocksHigh, verticalSampling, index } of components) {
-        const result = results?.[index] as Int16Array;
+        const result = before[index] as Int16Array;
         const from = row * verticalSampling * blocksWide * 64;
         const end = Math.min(to * verticalSampling, blocksHigh) * blocksWide * 64;
         if (from < end) i16.set(result.subarray(from, end), (engine.u32[at] as number) / 2);
@@ -172,34 +190,44 @@ function* decodeGroup(
       if (exports.decodeBand(scan, row, to) === 0)
         throw scanDamage(engine, decoding, group, index, scanOffset).error;
     }
-    const parts = components.map(({ at, blocksWide, blocksHigh, verticalSampling }) => {
+    return components.map(({ at, blocksWide, blocksHigh, verticalSampling }) => {
       const first = row * verticalSampling * blocksWide;
       const blocks = Math.max(0, Math.min(to * verticalSampling, blocksHigh) * blocksWide - first);
       const band = engine.u32[at] as number;
       if (held < 64 && blockBytes === 128) exports.compact(band, blocks, held);
       return i16.subarray(band / 2, band / 2 + blocks * held);
     });
-    if (results === undefined) {
-      yield bandOf(engine, decoding.streamed as JpegImage, row, to, parts, held);
-      continue;
-    }
-    for (const { blocksWide, blocksHigh, verticalSampling, index } of components) {
-      const part = parts[index] as Int16Array;
-      if (part.length === 0) continue;
-      const all = blocksWide * blocksHigh * held;
-      // A copy of a whole array need not be filled with zeros first.
-      if (results[index] === undefined && part.length === all) results[index] = new Int16Array(part);
-      else {
-        results[index] ??= allocate(all);
-        results[index].set(part, row * verticalSampling * blocksWide * held);
-      }
+  };
+}
+
+/** Puts the parts of a band that begins with `row` into the result arrays. */
+function store(
+  results: (Int16Array | undefined)[],
+  parts: readonly Int16Array[],
+  { components }: Frame,
+  row: number,
+  held: number,
+): void {
+  for (const [index, { blocksWide, blocksHigh, verticalSampling }] of components.entries()) {
+    const part = parts[index] as Int16Array;
+    if (part.length === 0) continue;
+    const all = blocksWide * blocksHigh * held;
+    // A copy of a whole array need not be filled with zeros first.
+    if (results[index] === undefined && part.length === all) results[index] = new Int16Array(part);
+    else {
+      results[index] ??= allocate(all);
+      results[index].set(part, row * verticalSampling * blocksWide * held);
     }
   }
+}
+
+function endGroup(engine: Engine, decoding: Decoding, group: readonly Scan[]): void {
+  const scanOffset = decoding.scans.indexOf(group[0] as Scan);
   for (let index = 0; index < group.length; index++) {
     const scan = SCANS + index * SCAN_BYTES;
     if (decoding.unfinished && scanOffset + index === decoding.scans.length - 1)
       decoding.unfinished.lastRow = lastRow(engine, decoding, group[index] as Scan, scan);
-    exports.endScan(scan, rows);
+    engine.exports.endScan(scan, decoding.finder.rows);
     if (engine.u32[(scan + DAMAGE_COUNT) / 4] === 0) continue;
     const { error, count } = scanDamage(engine, decoding, group, index, scanOffset);
     if (!decoding.tolerant) throw error;

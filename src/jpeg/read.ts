@@ -1,6 +1,6 @@
 import { colorSpaceOf } from "./color-space.js";
 import { note } from "./damage.js";
-import { type Band, decodeScans } from "./decode.js";
+import { type Band, type Decoding, decodeScans } from "./decode.js";
 import { decoder, type Engine } from "./engine.js";
 import { JpegError, unexpected } from "./errors.js";
 import { type Frame, type Headers, nextScan, type ScanHeader, startHeaders } from "./headers.js";
@@ -191,7 +191,13 @@ function* read(
   const engine = decoder.take();
   let isSound = true;
   try {
-    return yield* decode(engine, start, kept, options, coefficients !== undefined);
+    const { image, decoding } = prepare(engine, start, kept, options, coefficients !== undefined);
+    const arrays = yield* decodeScans(engine, decoding);
+    arrays.forEach((array, index) => {
+      (image.components[index] as JpegComponent).coefficients = array;
+    });
+    if (options.tolerant) image.damageCount = decoding.damage.count;
+    return image;
   } catch (error) {
     // What else than the file went wrong may have left the engine in any state.
     isSound = error instanceof JpegError;
@@ -201,13 +207,14 @@ function* read(
   }
 }
 
-function* decode(
+/** Finds the scans, and makes the image without coefficients. */
+function prepare(
   engine: Engine,
   { headers, frame, first }: Start,
   kept: number,
   options: ReadOptions,
   streams: boolean,
-): Generator<Band, JpegImage> {
+): { image: JpegImage; decoding: Decoding } {
   const { tolerant = false, keepSegments = false } = options;
   const { damage } = headers;
   const finder = new ScanFinder(engine, headers, first.offset, frame);
@@ -235,16 +242,13 @@ function* decode(
     ...(tolerant && { damage: damage.described, damageCount: 0 }),
     ...(unfinished && { unfinished }),
   };
-  const arrays = yield* decodeScans(engine, {
-    ...{ bytes: headers.bytes, frame, scans, finder, kept, tolerant, damage, unfinished },
-    reuse: options.reuse?.components.map((component) => component.coefficients) ?? [],
-    streamed: streams ? image : undefined,
-  });
-  arrays.forEach((coefficients, index) => {
-    (image.components[index] as JpegComponent).coefficients = coefficients;
-  });
-  if (tolerant) image.damageCount = damage.count;
-  return image;
+  const reuse = options.reuse?.components.map((component) => component.coefficients) ?? [];
+  const streamed = streams ? image : undefined;
+  const { bytes } = headers;
+  return {
+    image,
+    decoding: { bytes, frame, scans, finder, kept, tolerant, damage, unfinished, reuse, streamed },
+  };
 }
 
 const NONE = new Int16Array(0);

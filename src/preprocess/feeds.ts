@@ -1,19 +1,36 @@
-/** The feeds of a graph that takes JPEG files (src/preprocess/graph/planes.ts), from a file's coefficients. */
-import { Tensor } from "onnxruntime-node";
+/** The inputs of a graph that takes JPEG files (./graph/planes.ts), from a file's coefficients. */
 import { UnsupportedJpegError } from "../jpeg/errors.js";
 import type { JpegComponent, JpegImage } from "../jpeg/image.js";
 import { smoothed } from "../jpeg/smoothing.js";
+import { needed } from "./job.js";
 import type { Preprocess } from "./preprocess.js";
-import { seen } from "./reference/planes.js";
+
+/** The class `Tensor` of onnxruntime-node or onnxruntime-web. */
+export interface TensorClass<T> {
+  new (type: "int16", data: Int16Array, dims: readonly number[]): T;
+  new (type: "int32", data: Int32Array, dims: readonly number[]): T;
+  new (type: "int64", data: BigInt64Array, dims: readonly number[]): T;
+}
 
 /**
- * @param image What `readCoefficients` made of the file; fewer than 64 coefficients of each block will do where the
+ * The feeds of one file for a model that was converted with `input: "jpeg"`.
+ *
+ * ```ts
+ * import { InferenceSession, Tensor } from "onnxruntime-node"; // or onnxruntime-web
+ * await session.run(feedsOf(readCoefficients(bytes), preprocess, Tensor));
+ * ```
+ *
+ * @param image What `readCoefficients` made of the file. Fewer than 64 coefficients of each block will do if the
  *   preprocessing shrinks the image enough.
- * @param preprocess Of the model: for a network that sees gray, the colours of the file are left out.
- * @throws {UnsupportedJpegError} where the file's colours are not grayscale, YCbCr or RGB
+ * @param preprocess Of the model. For a network that sees gray, the colours of the file are left out.
+ * @throws {UnsupportedJpegError} if the file's colours are not grayscale, YCbCr or RGB
  */
-export function feedsOf(image: JpegImage, preprocess: Pick<Preprocess, "channels">): Record<string, Tensor> {
-  const { components, colorSpace } = seen(smoothed(image), preprocess);
+export function feedsOf<T>(
+  image: JpegImage,
+  preprocess: Pick<Preprocess, "channels">,
+  Tensor: TensorClass<T>,
+): Record<string, T> {
+  const { components, colorSpace } = needed(smoothed(image), preprocess);
   if (!["grayscale", "ycbcr", "rgb"].includes(colorSpace))
     throw new UnsupportedJpegError(
       `the file's colours are ${colorSpace === "unknown" ? "of no known space" : colorSpace.toUpperCase()}; ` +
@@ -24,8 +41,7 @@ export function feedsOf(image: JpegImage, preprocess: Pick<Preprocess, "channels
   const first = components[0] as JpegComponent;
   const gray: JpegComponent = {
     ...first,
-    blocksHigh: 1,
-    blocksWide: 1,
+    ...{ blocksHigh: 1, blocksWide: 1 },
     coefficients: new Int16Array(kept),
     quantization: new Uint16Array(64).fill(1),
   };
@@ -35,17 +51,13 @@ export function feedsOf(image: JpegImage, preprocess: Pick<Preprocess, "channels
   const [y, cb, cr] = three.map(
     ({ coefficients, blocksHigh, blocksWide }) =>
       new Tensor("int16", coefficients, [blocksHigh, blocksWide, kept]),
-  ) as [Tensor, Tensor, Tensor];
+  ) as [T, T, T];
   const tables = Int32Array.from(three.flatMap(({ quantization }) => Array.from(quantization)));
+  const factors = three.flatMap((component) => [component.verticalSampling, component.horizontalSampling]);
   return {
-    y,
-    cb,
-    cr,
+    ...{ y, cb, cr },
     quantization: new Tensor("int32", tables, [3, 64]),
-    sampling: ints(
-      three.flatMap(({ verticalSampling, horizontalSampling }) => [verticalSampling, horizontalSampling]),
-      [3, 2],
-    ),
+    sampling: ints(factors, [3, 2]),
     size: ints([image.height, image.width], [2]),
     orientation: ints([image.orientation ?? 1], [1]),
     rgb: ints([colorSpace === "rgb" ? 1 : 0], [1]),

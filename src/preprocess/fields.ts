@@ -1,5 +1,5 @@
 /** Values that come from outside, such as from JSON: what each field may be, and a refusal that names it. */
-import { ConvertError } from "../convert/errors.js";
+import { PreprocessError } from "./errors.js";
 
 export type Fields = Record<string, unknown>;
 
@@ -24,7 +24,7 @@ function written(value: unknown): string {
 }
 
 export const wrong = (name: string, found: unknown, expected: string) =>
-  new ConvertError(`${name} is ${shown(found)}; expected ${expected}`);
+  new PreprocessError(`${name} is ${shown(found)}; expected ${expected}`);
 
 export function object(value: unknown, name: string): Fields {
   if (typeof value !== "object" || value === null || Array.isArray(value))
@@ -37,7 +37,7 @@ export function objectOf(value: unknown, names: readonly string[], name: string)
   const fields = object(value, name);
   const unknown = Object.keys(fields).find((key) => fields[key] !== undefined && !names.includes(key));
   if (unknown !== undefined)
-    throw new ConvertError(
+    throw new PreprocessError(
       `${name}.${unknown.slice(0, SHOWN)} is not known; the fields are ${names.join(", ")}`,
     );
   return fields;
@@ -69,7 +69,7 @@ export function perChannel(value: unknown, count: number, name: string, divides 
       value,
       `${count} ${count === 1 ? "number" : "numbers"}${divides ? ", none of them 0" : ""}`,
     );
-  return list as number[];
+  return [...list] as number[];
 }
 
 export function oneOf<T extends string>(value: unknown, choices: readonly T[], name: string): T {

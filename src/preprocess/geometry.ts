@@ -21,9 +21,6 @@ export interface Geometry {
 
 type Sizes = Pick<Preprocess, "precrop" | "resize" | "crop" | "cropRounding" | "pad">;
 
-/** EXIF orientations 5 to 8 swap rows and columns. */
-export const isTransposed = (orientation = 1): boolean => orientation >= 5;
-
 /** @param upright The image's size as a viewer shows it. */
 export function geometry(
   { precrop, resize, crop, cropRounding = "down", pad = NO_PAD }: Sizes,
@@ -90,15 +87,4 @@ function resizedArea(resize: Preprocess["resize"], { height, width }: Area): Are
   const shortest = Math.min(width, height);
   const side = (length: number) => Math.trunc((resize.shortestEdge * length) / shortest);
   return { width: side(width), height: side(height) };
-}
-
-/**
- * The smallest scale s of 1 to 8 at which the inverse transform gives `s / 8` of the file's size and no less than
- * `resized`; 8 where none does. Nearest takes single pixels: no others will do.
- * @param source The part that is resized, and `resized`, in the file's own directions.
- */
-export function scaleFor(source: Area, resized: Area, { resample }: Pick<Preprocess, "resample">): number {
-  if (resample === "nearest") return 8;
-  const scale = Math.max((8 * resized.width) / source.width, (8 * resized.height) / source.height);
-  return Math.min(8, Math.ceil(scale));
 }

@@ -7,7 +7,9 @@
  *
  * as torchvision's transforms and Hugging Face's image processors (./processors.ts) have it.
  */
+
 import { number, object, objectOf, oneOf, perChannel, whole, wrong } from "./fields.js";
+import { RESAMPLES, type Resample } from "./filters.js";
 
 export interface Preprocess {
   /** First the middle of the image, its sides in shares of the image's shortest edge, up to 1; cut to whole pixels. */
@@ -39,6 +41,11 @@ export interface Area {
   width: number;
 }
 
+/** The planes that a network takes. */
+export interface PlaneSize extends Area {
+  channels: number;
+}
+
 /** In pixels. */
 export interface Pad {
   top: number;
@@ -47,9 +54,6 @@ export interface Pad {
   right: number;
   value?: number;
 }
-
-export const RESAMPLES = ["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] as const;
-export type Resample = (typeof RESAMPLES)[number];
 
 export const CHANNELS = ["rgb", "bgr", "grayscale"] as const;
 
@@ -100,7 +104,7 @@ const FIELDS = [
 
 /**
  * Checks a value that should be a {@link Preprocess}, such as one that comes from JSON.
- * @throws {ConvertError} that names the field, what was found and what was expected.
+ * @throws {PreprocessError} that names the field, what was found and what was expected.
  */
 export function checkPreprocess(value: unknown): Preprocess {
   const fields = objectOf(value, FIELDS, "preprocess");

@@ -2,9 +2,9 @@
 import type { ResizeOptions } from "sharp";
 import { JpegDomainError } from "../errors.js";
 import { MAX_PIXELS } from "../jpeg/read.js";
+import type { Resample } from "../preprocess/filters.js";
 import { geometry } from "../preprocess/geometry.js";
-import type { Preprocess, Resample } from "../preprocess/preprocess.js";
-import type { PlaneSize } from "../preprocess/preprocessor.js";
+import type { PlaneSize, Preprocess } from "../preprocess/preprocess.js";
 
 /** A decoder's pixels: `[height, width, channels]`, 0 to 255. */
 export interface Pixels {

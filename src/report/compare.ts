@@ -5,7 +5,14 @@ import type { JpegDamage } from "../jpeg/image.js";
 import type { Preprocess } from "../preprocess/preprocess.js";
 import { classesOutput } from "../runtime/classes.js";
 import { type NetworkOptions, openNetwork } from "../runtime/network.js";
-import { fillFromFile, fromPlanes, openPipeline, type Pipeline, planeLength } from "../runtime/pipeline.js";
+import {
+  fillFromFile,
+  fromPlanes,
+  openPipeline,
+  type Pipeline,
+  planeLength,
+  preprocessorFor,
+} from "../runtime/pipeline.js";
 import { openBaseline } from "./baseline.js";
 import { median } from "./measure.js";
 
@@ -69,9 +76,10 @@ export async function comparePipelines(options: {
   const ourPlanes = new Float32Array(planeLength(network));
   const baselinePlanes = new Float32Array(planeLength(network));
 
+  const preprocessor = preprocessorFor(network);
   async function runOurs(bytes: Uint8Array) {
     const start = performance.now();
-    const { error, damage } = fillFromFile(bytes, network, ourPlanes);
+    const { error, damage } = fillFromFile(bytes, preprocessor, network, ourPlanes);
     if (error) throw error;
     const prepared = performance.now();
     const logits = await logitsOf(ours, ourPlanes, output);
@@ -131,6 +139,7 @@ export async function comparePipelines(options: {
     },
     async close() {
       await ours.close();
+      preprocessor.dispose();
       if (baseline !== ours) await baseline.close();
     },
   };

@@ -7,12 +7,10 @@ import type { Metadata } from "../convert/metadata.js";
 import type { ConvertOptions } from "../convert/options.js";
 import type { InputValues } from "../convert/other-inputs.js";
 import { JpegDomainError } from "../errors.js";
-import type { Preprocess } from "../preprocess/preprocess.js";
-import type { PlaneSize } from "../preprocess/preprocessor.js";
+import type { PlaneSize, Preprocess } from "../preprocess/preprocess.js";
 import { type Batcher, batcher } from "./batcher.js";
 import { checkMemory, freeBytes } from "./classifier.js";
 import { describeFailure } from "./failure.js";
-
 import { type OpenedNetwork, openNetwork } from "./network.js";
 import type { OutputInfo } from "./outputs.js";
 import {
@@ -24,6 +22,7 @@ import {
   openPipeline,
   type PlanesResult,
   planeLength,
+  preprocessorFor,
 } from "./pipeline.js";
 import { closedError, openPool, type Pool, type PoolResult } from "./pool.js";
 import type { SessionOptions } from "./session.js";
@@ -138,7 +137,8 @@ export async function loadModel(model: Uint8Array | string, options: ModelOption
       () => pipeline.run(items, fill),
       () => items.map(() => ({ error: closedError() })),
     );
-  const runFiles = (files: readonly JpegSource[]) => run(files, fromFiles(network));
+  const preprocessor = preprocessorFor(network);
+  const runFiles = (files: readonly JpegSource[]) => run(files, fromFiles(preprocessor, network));
   const onThisThread = errorPerItem(batcher(batch, runFiles));
   const pool = threads > 1 ? lazyPool(shareModel(network), settings, onCpu) : undefined;
   const runPlanes = errorPerItem(batcher(batch, (images: PlanesResult[]) => run(images, fromPlanes)));
@@ -153,6 +153,7 @@ export async function loadModel(model: Uint8Array | string, options: ModelOption
     // The threads' last planes may still be on their way to the network.
     await tasks.close();
     await pipeline.close();
+    preprocessor.dispose();
   };
   return {
     planes: network.planes,

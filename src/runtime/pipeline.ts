@@ -3,7 +3,7 @@ import { type InferenceSession, Tensor } from "onnxruntime-node";
 import { repeated } from "../convert/other-inputs.js";
 import { JpegDomainError } from "../errors.js";
 import type { JpegDamage } from "../jpeg/image.js";
-import { fillPlanes } from "../preprocess/preprocessor.js";
+import { Preprocessor } from "../preprocess/preprocessor.js";
 import { compress } from "../transform/images.js";
 import { describeFailure } from "./failure.js";
 import type { Network } from "./network.js";
@@ -28,13 +28,22 @@ export type PlanesResult =
 /** What {@link Fill} says about a file: its damage, or why it has no planes. */
 export type FillResult = { damage?: JpegDamage[]; error?: never } | { damage?: never; error: Error };
 
+/** What makes planes of files for a network. Each thread has its own. */
+export const preprocessorFor = ({ preprocess, planes }: Network): Preprocessor =>
+  new Preprocessor(preprocess, planes);
+
 /** Reads a file and writes its planes to `out`. */
-export function fillFromFile(source: JpegSource, network: Network, out: Float32Array): FillResult {
+export function fillFromFile(
+  source: JpegSource,
+  preprocessor: Preprocessor,
+  { reading }: Network,
+  out: Float32Array,
+): FillResult {
   const error = sourceFailure(source);
   if (error) return { error };
   try {
     const bytes = typeof source === "string" ? readRegularFile(source, MOST_BYTES.jpeg) : source;
-    return damageOf(fillPlanes(bytes, network.preprocess, network.planes, out, network.reading));
+    return damageOf(preprocessor.fill(bytes, out, reading));
   } catch (error) {
     return { error: describeFailure(error) };
   }
@@ -45,9 +54,9 @@ const damageOf = ({ damage }: { damage?: JpegDamage[] }): { damage?: JpegDamage[
   damage ? { damage } : {};
 
 /** Reads a file into new planes. */
-export function planesOf(source: JpegSource, network: Network): PlanesResult {
+export function planesOf(source: JpegSource, preprocessor: Preprocessor, network: Network): PlanesResult {
   const planes = new Float32Array(planeLength(network));
-  const result = fillFromFile(source, network, planes);
+  const result = fillFromFile(source, preprocessor, network, planes);
   return result.error ? result : { planes, ...damageOf(result) };
 }
 
@@ -59,9 +68,9 @@ export type Fill<T> = (image: T, planes: Float32Array) => FillResult | undefined
 
 /** Fills planes from files, on this thread. */
 export const fromFiles =
-  (network: Network): Fill<JpegSource> =>
+  (preprocessor: Preprocessor, network: Network): Fill<JpegSource> =>
   (source, planes) =>
-    fillFromFile(source, network, planes);
+    fillFromFile(source, preprocessor, network, planes);
 
 /** Copies planes that another thread made. */
 export const fromPlanes: Fill<PlanesResult> = (image, out) => {

@@ -7,7 +7,7 @@ import { type SentError, sendError } from "./failure.js";
 import { modulesLoaded, uninterrupted } from "./native-calls.js";
 import type { Network } from "./network.js";
 import type { Outputs } from "./outputs.js";
-import { fromFiles, type JpegSource, openPipeline, planesOf } from "./pipeline.js";
+import { fromFiles, type JpegSource, openPipeline, planesOf, preprocessorFor } from "./pipeline.js";
 import type { SessionOptions } from "./session.js";
 
 export interface WorkerSettings {
@@ -29,6 +29,7 @@ export type Reply = (
 const port = parentPort;
 if (port === null) throw new Error("this module runs in a worker thread only");
 const { network, batch, session } = workerData as WorkerSettings;
+const preprocessor = preprocessorFor(network);
 const opened = session && uninterrupted(() => openPipeline(network, batch, session));
 // If opening fails, each file gets the error.
 opened?.catch(() => undefined);
@@ -36,11 +37,11 @@ opened?.catch(() => undefined);
 async function work(files: JpegSource[]): Promise<Reply> {
   if (opened === undefined)
     return files.map((file) => {
-      const result = planesOf(file, network);
+      const result = planesOf(file, preprocessor, network);
       return result.error ? { failed: sendError(result.error) } : result;
     });
   try {
-    const results = await (await opened).run(files, fromFiles(network));
+    const results = await (await opened).run(files, fromFiles(preprocessor, network));
     return results.map((result) => (result.error ? { failed: sendError(result.error) } : result));
   } catch (error) {
     const failed = sendError(error as Error);

@@ -1,3 +1,4 @@
+import { Tensor } from "onnxruntime-node";
 import { convertGraph } from "../../src/convert/convert.js";
 import { type Graph, GraphBuilder, readCoefficients } from "../../src/index.js";
 import { feedsOf } from "../../src/preprocess/feeds.js";
@@ -37,7 +38,7 @@ export async function byGraph(
   const session = await openSession(graph);
   const results: Float32Array[] = [];
   for (const jpeg of jpegs) {
-    const { planes } = await session.run(feedsOf(readCoefficients(jpeg), preprocess));
+    const { planes } = await session.run(feedsOf(readCoefficients(jpeg), preprocess, Tensor));
     results.push(planes?.data as Float32Array);
   }
   await session.release();

@@ -56,6 +56,12 @@ export class Arithmetic {
     return isSince(this.g, opset);
   }
 
+  /** `sin(πt) / πt` of |t|. */
+  sinc(t: string): string {
+    const angle = this.g.node("Max", [this.real.mul(t, Math.PI), this.g.floats([1e-6])]);
+    return this.real.div(this.g.node("Sin", [angle]), angle);
+  }
+
   all(first: string, ...others: string[]): string {
     return others.reduce((sum, value) => this.g.node("And", [sum, value]), first);
   }

@@ -1,14 +1,14 @@
 /**
- * Where the network's pixels lie in a file, as nodes: ./geometry.ts and src/preprocess/scaling.ts for one file in each call.
- * Vectors `[2]` hold the file's axes, down and across.
+ * Where the network's pixels lie in a file, as nodes: ../geometry.ts and ../scaling.ts for one file in each call. Vectors
+ * `[2]` hold the file's axes, down and across.
  */
 import { float64 } from "../../onnx/graph.js";
 import { MAX_SIDE } from "../fields.js";
-import { FILTERS } from "../filters.js";
+import { filterOf } from "../filters.js";
 import { canBeSmaller } from "../geometry.js";
 import type { Area, Preprocess } from "../preprocess.js";
-import { flips } from "../reference/planes.js";
 import type { Arithmetic } from "./arithmetic.js";
+import { turnOf } from "./orientation.js";
 
 /** One axis of the upright crop, in runs of outputs that are resampled together; the last run may go beyond its end. */
 export interface Outputs {
@@ -30,11 +30,6 @@ export function outputsOf(length: number): Outputs {
 
 /** Pixels about the crop whose samples upsampling looks at. */
 const MARGIN = 1;
-
-/** Which axes of the file run backwards in the upright image: down, across for each orientation from 0. */
-const BACKWARDS = Array.from({ length: 9 }, (_, orientation) => flips(orientation)).flatMap(
-  ({ flipY, flipX }) => [Number(flipY), Number(flipX)],
-);
 
 /** The pixels that are resized, where they are not all: the first, and the one after the last. */
 interface Bounds {
@@ -84,18 +79,17 @@ export function windowOf(
 ): Window {
   const { int, real, g } = m;
   const { size, orientation, sampling } = inputs;
-  const order = int.where(int.less(4, orientation), g.ints([1, 0]), g.ints([0, 1]));
+  const { order, backwards } = turnOf(m, orientation);
   const ofFile = (first: number, second: number) => m.gather(g.ints([first, second]), order, 0);
-  const { resample, precrop } = preprocess;
+  const { support, antialiased } = filterOf(preprocess);
+  const { precrop } = preprocess;
   const source = precrop && sourcePart(m, precrop, size, ofFile);
   const resized = resizedSize(m, preprocess, source?.length ?? size, ofFile);
   const from = half(m, int.sub(resized, ofFile(down.length, across.length)), preprocess);
-  const scale =
-    resample === "nearest"
-      ? g.ints([8])
-      : int.min(int.greatest(int.ceilDiv(int.mul(resized, 8), source?.length ?? size)), 8);
+  const scale = antialiased
+    ? int.min(int.greatest(int.ceilDiv(int.mul(resized, 8), source?.length ?? size)), 8)
+    : g.ints([8]);
   const pixels = int.ceilDiv(int.mul(size, scale), 8);
-  const backwards = m.shape(m.gather(g.ints(BACKWARDS, [9, 2]), orientation, 0), 2);
 
   // In eighths of a pixel, as filters.ts has it in `spanOf`.
   const beyond = int.mul(backwards, int.sub(int.mul(pixels, 8), int.mul(size, scale)));
@@ -110,9 +104,8 @@ export function windowOf(
     high: int.ceilDiv(int.add(begin, span), 8),
   };
 
-  const support = resample === "nearest" ? 1 : FILTERS[resample].support;
   const ratio = real.div(extent, m.toReal(resized));
-  const reach = real.mul(real.max(ratio, 1), support);
+  const reach = antialiased ? real.mul(real.max(ratio, 1), support) : g.floats([support, support]);
   const each = m.toReal(ofFile(down.each - 1, across.each - 1));
   // A run's first tap and the float arithmetic are cut off to whole numbers.
   const taps = int.add(m.toInt(real.add(real.mul(each, ratio), real.mul(reach, 2))), 3);

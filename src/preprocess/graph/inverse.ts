@@ -1,28 +1,24 @@
 /**
- * Coefficients → pixels of one component as nodes: reference/pixels.ts, for a scale and sampling known only at run
+ * Coefficients → pixels of one component as nodes: ../reference/inverse.ts, for a scale and sampling known only at run
  * time. Samples and pixels are bytes less 128. Along an axis of n units of p pixels, place `n · (i % p) + ⌊i / p⌋` holds
  * pixel i: so what belongs together in all units lies together.
  */
-
 import { ZIGZAG } from "../../transform/frequency.js";
-import { scaledBasis } from "../reference/pixels.js";
+import { BASES } from "../basis.js";
 import { coefficientsFor, type ScaledComponent, scaledLayout } from "../scaling.js";
 import type { Arithmetic } from "./arithmetic.js";
 import { either } from "./branch.js";
 import { type Axes, type Axis, axisOf, type Window } from "./geometry.js";
 import { upsampled } from "./upsample.js";
 
-/** Points in an inverse transform are at most 14, which is scale 7/8 doubled. */
-const POINTS = Array.from({ length: 14 }, (_, i) => i + 1);
-
-/** `a(i, α)` of ../reference/pixels.ts for every number of points, one below the other: `[105, 8]`, 0 where α is left out. */
-const BASES = POINTS.flatMap(scaledBasis).flatMap((row) => [...row, ...Array(8 - row.length).fill(0)]);
+/** `a(i, α)` of ../basis.ts for every number of points, one below the other: `[105, 8]`, 0 if α is left out. */
+const STACKED = BASES.flat().flatMap((row) => [...row, ...Array(8 - row.length).fill(0)]);
 
 /** Where those of N points begin. */
-const STARTS = [0, ...POINTS.map((points) => (points * (points - 1)) / 2)];
+const STARTS = BASES.map((_, points) => (points * (points - 1)) / 2);
 
-/** How many coefficients they take part of. */
-const NEEDED = [0, ...POINTS.map(coefficientsFor)];
+/** How many coefficients N points are made of. */
+const NEEDED = [0, ...STARTS.slice(1).map((_, at) => coefficientsFor(at + 1))];
 
 /** What a sample is raised by, so that halves are rounded up: far less than what bytes are told apart by. */
 const HALF_UP = 1 / 1024;
@@ -140,7 +136,7 @@ function inverseTransform(m: Arithmetic, c: number, layout: Layout, kept: string
   const { waves, points, start, tables } = layout;
   const k = m.shape(m.range(kept), -1);
   const point = m.int.add(m.range(m.row(points, c)), m.row(start, c));
-  const bases = m.g.floats(BASES, [BASES.length / 8, 8]);
+  const bases = m.g.floats(STACKED, [STACKED.length / 8, 8]);
   const along = (point: string, waves: string) =>
     m.gather(m.gather(bases, point, 0), m.gather(waves, k, 0), 2);
   const across = m.real.mul(along(m.shape(point, -1, 1), waves[1]), m.gather(m.row(tables, c), k, 0));

@@ -1,16 +1,15 @@
 /**
- * The entrance as nodes: a file's quantised coefficients → the network's planes, as ./planes.ts defines it, for any size
- * and sampling. Everything that depends on the file is computed in the graph, from its size, sampling and orientation.
+ * The form as nodes: a file's quantised coefficients → the network's planes, as ../reference/planes.ts defines them, for
+ * any size and sampling. What depends on the file is computed in the graph, from its size, sampling and orientation.
  */
 import type { GraphBuilder } from "../../onnx/builder.js";
-import { float32, int64 } from "../../onnx/graph.js";
-import { FILTERS } from "../filters.js";
 import { canBeSmaller } from "../geometry.js";
 import { type Area, channelCount, NO_PAD, type Preprocess } from "../preprocess.js";
-import { LUMA } from "../reference/planes.js";
 import { Arithmetic } from "./arithmetic.js";
-import { type Axes, type Axis, type Outputs, outputsOf, windowOf } from "./geometry.js";
+import { colors } from "./color.js";
+import { type Outputs, outputsOf, windowOf } from "./geometry.js";
 import { componentPixels, layoutOf } from "./inverse.js";
+import { clamped, inBlack, normalized, surrounded } from "./normalize.js";
 import { resampled } from "./resample.js";
 
 /**
@@ -37,10 +36,10 @@ export const JPEG_INPUTS = [
 ] as const;
 
 /**
- * Adds the entrance to `g`, and returns the planes `[C, height, width]`.
+ * Adds the nodes to `g`, and returns the planes `[C, height, width]`.
  * @param out What the network takes.
  */
-export function entranceGraph(g: GraphBuilder, preprocess: Preprocess, out: Area): string {
+export function planesGraph(g: GraphBuilder, preprocess: Preprocess, out: Area): string {
   const m = new Arithmetic(g);
   const names = ["y", "cb", "cr"];
   const coefficients = names.map((name) =>
@@ -76,42 +75,6 @@ export function entranceGraph(g: GraphBuilder, preprocess: Preprocess, out: Area
   return normalized(g, surrounded(g, framed, channels, frame, preprocess), preprocess);
 }
 
-/** Black where the crop goes beyond the resized image. */
-function inBlack(m: Arithmetic, image: string, frame: Area, [down, across]: Axes): string {
-  const { int, real } = m;
-  const lies = (axis: Axis, length: number) => {
-    const place = int.add(m.g.ints(Array.from({ length }, (_, i) => i)), axis.from);
-    return m.all(int.less(-1, place), int.less(place, axis.resized));
-  };
-  const rows = m.shape(lies(down, frame.height), -1, 1);
-  return real.where(m.all(rows, lies(across, frame.width)), image, -MIDDLE);
-}
-
-/** With what is padded around it, an axis at a time. */
-function surrounded(
-  g: GraphBuilder,
-  image: string,
-  channels: number,
-  { height, width }: Area,
-  { pad = NO_PAD }: Preprocess,
-): string {
-  const { top, bottom, left, right, value = 0 } = pad;
-  const level = float32([value - MIDDLE]);
-  const beside = (shape: number[]) =>
-    g.node("ConstantOfShape", [g.constant("padding", int64(shape))], { value: level });
-  const around = (image: string, axis: number, lengths: [number, number], shape: (n: number) => number[]) => {
-    const [before, after] = lengths.map((n) => (n === 0 ? [] : [beside(shape(n))])) as [string[], string[]];
-    return before.length + after.length === 0
-      ? image
-      : g.node("Concat", [...before, image, ...after], { axis });
-  };
-  const tall = around(image, 1, [top, bottom], (n) => [channels, n, width]);
-  return around(tall, 2, [left, right], (n) => [channels, height + top + bottom, n]);
-}
-
-/** What pixels are less by in the graph. */
-const MIDDLE = 128;
-
 /** Without the outputs beyond the end of each axis. */
 function cut(
   g: GraphBuilder,
@@ -123,47 +86,4 @@ function cut(
     const { each, runs } = outputs[axis] as Outputs;
     return each * runs === length ? value : g.slice(value, { axis: axis + 1, from: 0, to: length });
   }, image);
-}
-
-/** JFIF's colours in the network's order of channels, `[C, pixels]`; without 128 of each there is nothing to add. */
-function colors(m: Arithmetic, planes: string[], isRgb: string, { channels }: Preprocess): string {
-  const { g } = m;
-  const order = channels === "bgr" ? [2, 1, 0] : [0, 1, 2];
-  const pick = (rows: number[][]) =>
-    channels === "grayscale" ? rows : order.map((c) => rows[c] as number[]);
-  const fromYcbcr = pick(
-    channels === "grayscale"
-      ? [[1, 0, 0]]
-      : [
-          [1, 0, 1.402],
-          [1, -0.344136286, -0.714136286],
-          [1, 1.772, 0],
-        ],
-  );
-  const fromRgb = pick(
-    channels === "grayscale"
-      ? [[...LUMA]]
-      : [
-          [1, 0, 0],
-          [0, 1, 0],
-          [0, 0, 1],
-        ],
-  );
-  const dims = [fromYcbcr.length, 3];
-  const matrix = m.real.where(isRgb, g.floats(fromRgb.flat(), dims), g.floats(fromYcbcr.flat(), dims));
-  return m.toBytes(g.node("MatMul", [matrix, m.toReal(m.list(...planes))]));
-}
-
-/** To the levels that there are, less 128. */
-function clamped(g: GraphBuilder, planes: string, { resample }: Preprocess): string {
-  if (resample === "nearest" || !FILTERS[resample].overshoots) return planes;
-  return g.node("Min", [g.node("Max", [planes, g.floats([-MIDDLE])]), g.floats([255 - MIDDLE])]);
-}
-
-/** From pixels less 128. */
-function normalized(g: GraphBuilder, planes: string, { rescale, mean, std }: Preprocess): string {
-  const factors = std.map((deviation) => rescale / deviation);
-  const summands = factors.map((factor, c) => MIDDLE * factor - (mean[c] as number) / (std[c] as number));
-  const column = (values: number[]) => g.constant("normalize", float32(values, [values.length, 1, 1]));
-  return g.node("Add", [g.node("Mul", [planes, column(factors)]), column(summands)]);
 }

@@ -1,7 +1,8 @@
 /** Configs of image processors: `preprocessor_config.json → Preprocess`. */
-import { ConvertError } from "../../convert/errors.js";
+import { PreprocessError } from "../errors.js";
 import { type Fields, number, object, oneOf, perChannel, shown, wrong } from "../fields.js";
-import { type Area, type Preprocess, RESAMPLES, type Resample } from "../preprocess.js";
+import { FILTERS, RESAMPLES, type Resample } from "../filters.js";
+import type { Area, Preprocess } from "../preprocess.js";
 import { IDLE, PROCESSORS, type Processor } from "./classes.js";
 import { sizesOf, timmSizes } from "./sizes.js";
 
@@ -12,7 +13,7 @@ import { sizesOf, timmSizes } from "./sizes.js";
  * Without a class, `size` beside a crop is the shortest edge if it is a plain number, and what is absent is not done.
  *
  * @param config The file's text, or its parsed content.
- * @throws {ConvertError} where it asks for what is not supported, by the names of the fields.
+ * @throws {PreprocessError} where it asks for what is not supported, by the names of the fields.
  */
 export function parsePreprocessorConfig(config: string | object): Preprocess {
   const whole = object(typeof config === "string" ? parse(config) : config, "preprocessor_config");
@@ -21,7 +22,8 @@ export function parsePreprocessorConfig(config: string | object): Preprocess {
   const type = fields.image_processor_type ?? fields.feature_extractor_type;
   if (fields.pretrained_cfg != null || type === "TimmWrapperImageProcessor") return timm(fields);
   const { name, isFast, processor } = type == null ? withoutType(fields) : ofType(type);
-  if (processor.refused !== undefined) throw new ConvertError(`${name}: ${processor.refused}; not supported`);
+  if (processor.refused !== undefined)
+    throw new PreprocessError(`${name}: ${processor.refused}; not supported`);
   // Null is Python's None: the class's own default.
   const said = Object.fromEntries(
     Object.entries(fields).filter(([key, value]) => value !== null || isMeant(key, processor, isFast)),
@@ -33,7 +35,7 @@ export function parsePreprocessorConfig(config: string | object): Preprocess {
   const isIdle = crop && resize && "height" in resize && sameArea(crop, resize);
   const isCropped = processor.crops === "fast" ? isFast : processor.crops;
   if (all.do_center_crop && !isCropped && !isIdle)
-    throw new ConvertError(`${name} takes no middle of an image, and has do_center_crop: not supported`);
+    throw new PreprocessError(`${name} takes no middle of an image, and has do_center_crop: not supported`);
   return { ...sizes, ...colors(all, processor) };
 }
 
@@ -111,12 +113,14 @@ function checkUnderstood(name: string, fields: Fields, processor: Processor): vo
       ...FREE_SIZES.filter((key) => (fields.size as Fields)[key] != null).map((key) => `size.${key}`),
     );
   if (unknown.length > 0)
-    throw new ConvertError(`${name} has ${unknown.map((key) => key.slice(0, 60)).join(", ")}: not supported`);
+    throw new PreprocessError(
+      `${name} has ${unknown.map((key) => key.slice(0, 60)).join(", ")}: not supported`,
+    );
   if (processor !== UNKNOWN) return;
   const needed = ["do_resize", "do_rescale", "do_normalize", ...(fields.do_resize ? ["resample"] : [])];
   const absent = needed.filter((key) => fields[key] === undefined);
   if (absent.length > 0)
-    throw new ConvertError(
+    throw new PreprocessError(
       `${name} is not known, and so neither is what it does without ${absent.join(", ")}`,
     );
 }
@@ -139,7 +143,9 @@ function colors(fields: Fields, { normalizes }: Processor): Colors {
   // EfficientNet's classifier takes the deviation once more.
   const again = fields.include_top ? perChannel(image_std, count, "image_std", true) : undefined;
   if (isFlipped && new Set(mean).size + new Set(std).size > 2)
-    throw new ConvertError("do_flip_channel_order beside image_mean or image_std that differ: not supported");
+    throw new PreprocessError(
+      "do_flip_channel_order beside image_mean or image_std that differ: not supported",
+    );
   return {
     resample: resampleOf(fields.resample ?? "bilinear"),
     rescale: fields.do_rescale ? number(fields.rescale_factor ?? 1 / 255, "rescale_factor") : 1,
@@ -149,14 +155,11 @@ function colors(fields: Fields, { normalizes }: Processor): Colors {
   };
 }
 
-/** PIL.Image.Resampling. */
-const PIL_RESAMPLE: readonly Resample[] = ["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"];
-
 function resampleOf(value: unknown): Resample {
   if (typeof value === "string") return oneOf(value.toLowerCase() as Resample, RESAMPLES, "resample");
-  const found = typeof value === "number" ? PIL_RESAMPLE[value] : undefined;
+  const found = RESAMPLES.find((name) => FILTERS[name].pillow === value);
   if (found === undefined)
-    throw wrong("resample", value, PIL_RESAMPLE.map((name, code) => `${code} (${name})`).join(", "));
+    throw wrong("resample", value, RESAMPLES.map((name) => `${FILTERS[name].pillow} (${name})`).join(", "));
   return found;
 }
 
@@ -181,6 +184,6 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new ConvertError(`preprocessor_config is not JSON: ${text.slice(0, 60)}`);
+    throw new PreprocessError(`preprocessor_config is not JSON: ${text.slice(0, 60)}`);
   }
 }

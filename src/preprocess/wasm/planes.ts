@@ -1,119 +1,94 @@
-import type { Band } from "../../jpeg/decode.js";
+/** The fast form, in WebAssembly: a file's quantised coefficients → the network's planes, band by band. */
 import type { JpegComponent } from "../../jpeg/image.js";
+import { isPadded } from "../geometry.js";
 import { BLOCK_BYTES, COMPONENT_BYTES, COMPONENTS, IMAGE, NEXT_OUT, NEXT_PIXELS } from "./assembly/layout.js";
-import { giveBack, type PixelEngine, takeEngine } from "./engine.js";
-import { type Part, type PlanesGeometry, PlanesProgram, type PlanesRequest } from "./program.js";
+import { mixed } from "./color.js";
+import type { Engine } from "./engine.js";
+import { surround } from "./normalize.js";
+import { turn } from "./orientation.js";
+import type { Part, Program } from "./program.js";
 
-/** What of an image's header the pixels need. */
-export interface PlanesImage extends PlanesGeometry {
-  components: readonly (PlanesGeometry["components"][number] & { quantization: Uint16Array })[];
+/** Rows of an image's blocks: those of some rows of whole MCUs. */
+export interface Blocks {
+  /** The first row of whole MCUs, and the one after the last. */
+  from: number;
+  to: number;
+  /** For each component its rows of blocks, `[rows, blocksWide, kept]`. */
+  parts: readonly Int16Array[];
+  kept: number;
 }
-
-/** What is written in an engine's memory. */
-const written = new WeakMap<PixelEngine, PlanesProgram>();
 
 /**
- * Makes planes of an image whose coefficients come row by row of whole MCUs, from the top, in memory that does not
- * grow with the image's height. Rows before `firstRow` and from `endRow` on need not come.
- *
- * ```ts
- * const writer = new PlaneWriter(image, request);
- * for (let row = writer.firstRow; row < writer.endRow; row++) writer.add(row, (component) => ({ … }));
- * writer.finish(out);
- * writer.release();
- * ```
+ * Makes planes of an image whose blocks come from the top, in memory that does not grow with the image's height. Rows
+ * that are not needed need not come.
  */
 export class PlaneWriter {
-  readonly firstRow: number;
-  readonly endRow: number;
-  readonly #engine: PixelEngine;
-  readonly #program: PlanesProgram;
-  readonly #request: PlanesRequest;
+  readonly #engine: Engine;
+  readonly #program: Program;
+  /** The last row of samples waits for the next one, which its upsampling needs. */
+  readonly #waits: boolean;
 
-  constructor(image: PlanesImage, request: PlanesRequest) {
-    const engine = takeEngine();
-    let program = written.get(engine);
-    if (!program?.isFor(image, request)) {
-      program = new PlanesProgram(image, request);
-      written.delete(engine);
-      program.write(engine);
-      written.set(engine, program);
-    }
+  /** @param engine Holds what `program` has written. */
+  constructor(engine: Engine, program: Program, components: readonly Pick<JpegComponent, "quantization">[]) {
     engine.u32[(IMAGE + NEXT_PIXELS) / 4] = program.top;
     engine.u32[(IMAGE + NEXT_OUT) / 4] = 0;
-    for (const [index, { table }] of program.parts.entries())
-      engine.i16.set((image.components[index] as PlanesImage["components"][number]).quantization, table / 2);
-    this.firstRow = program.firstRow;
-    this.endRow = program.endRow;
+    program.parts.forEach(({ table }, index) => {
+      engine.i16.set((components[index] as JpegComponent).quantization, table / 2);
+    });
     this.#engine = engine;
     this.#program = program;
-    this.#request = request;
+    this.#waits = program.parts.some(({ scaled }) => scaled.fancy && scaled.expandY === 2);
   }
 
-  /**
-   * Takes row `row` of whole MCUs.
-   * @param blocks Gives the coefficients of a component: where row `blockRow` of its blocks starts, and how many of each
-   *   block there are.
-   */
-  add(row: number, blocks: (component: number, blockRow: number) => BlockRow): void {
-    const { layout, parts, rowHeight } = this.#program;
-    for (const [index, part] of parts.entries()) this.#addPart(row, index, part, blocks);
-    const isLast = (row + 1) * rowHeight >= layout.height;
-    // The last row of samples waits for the next one, which its upsampling needs.
-    const waits = parts.some(({ scaled }) => scaled.fancy && scaled.expandY === 2);
-    this.#engine.advance(isLast ? layout.height : (row + 1) * rowHeight - (waits ? 1 : 0));
-  }
-
-  /** Takes what is needed of a band. */
-  addBand({ image, from, to, parts, kept }: Band): void {
-    for (let row = Math.max(from, this.firstRow); row < Math.min(to, this.endRow); row++)
-      this.add(row, (component, blockRow) => {
-        const { blocksWide, verticalSampling } = image.components[component] as JpegComponent;
-        const start = (blockRow - from * verticalSampling) * blocksWide * kept;
-        return { data: parts[component] as Int16Array, start, kept };
-      });
-  }
-
-  #addPart(
-    row: number,
-    index: number,
-    { verticalSampling, blocksHigh, from, to, blocks: address }: Part,
-    blocks: (component: number, blockRow: number) => BlockRow,
-  ): void {
-    const { u32, i16 } = this.#engine;
-    const end = Math.min(blocksHigh, (row + 1) * verticalSampling);
-    const blockBytes = (COMPONENTS + index * COMPONENT_BYTES + BLOCK_BYTES) / 4;
-    for (let blockRow = row * verticalSampling; blockRow < end; blockRow++) {
-      const { data, start, kept } = blocks(index, blockRow);
-      i16.set(data.subarray(start + from * kept, start + to * kept), address / 2);
-      u32[blockBytes] = 2 * kept;
-      this.#engine.transform(index, blockRow);
+  /** Takes the next blocks, or all of them. */
+  add(blocks: Blocks): void {
+    const { parts, firstRow, endRow, rowHeight, job } = this.#program;
+    const { height } = job.layout;
+    for (let row = Math.max(blocks.from, firstRow); row < Math.min(blocks.to, endRow); row++) {
+      for (const [index, part] of parts.entries()) this.#transform(row, index, part, blocks);
+      const end = (row + 1) * rowHeight;
+      this.#engine.exports.advance(end >= height ? height : end - (this.#waits ? 1 : 0));
     }
   }
 
-  /** Writes the planes `[outputs, rows, columns]`. */
+  #transform(row: number, index: number, part: Part, { from: first, parts, kept }: Blocks): void {
+    const { u32, i16 } = this.#engine;
+    const { verticalSampling, blocksHigh, blocksWide, from, to, blocks: address } = part;
+    const data = parts[index] as Int16Array;
+    const end = Math.min(blocksHigh, (row + 1) * verticalSampling);
+    for (let blockRow = row * verticalSampling; blockRow < end; blockRow++) {
+      const start = (blockRow - first * verticalSampling) * blocksWide * kept;
+      i16.set(data.subarray(start + from * kept, start + to * kept), address / 2);
+      u32[(COMPONENTS + index * COMPONENT_BYTES + BLOCK_BYTES) / 4] = 2 * kept;
+      this.#engine.exports.transform(index, blockRow);
+    }
+  }
+
+  /** Writes the network's planes `[C, H, W]`. */
   finish(out: Float32Array): void {
-    const { rows, columns, outputs } = this.#request;
-    const { out: address, outStride } = this.#program.memory;
-    const lines = rows.first.length * outputs.length;
-    const width = columns.first.length;
-    const made = this.#engine.f32.subarray(address / 4, address / 4 + lines * outStride);
-    if (width === outStride) out.set(made);
+    const { job, preprocess, outputs } = this.#program;
+    const isMixed = preprocess.channels === "grayscale" && outputs.length === 3;
+    if (job.orientation === 1 && !isMixed && !isPadded(job.geometry)) {
+      this.#copy(out);
+      return;
+    }
+    const { crop } = job.geometry;
+    const made = new Float32Array(outputs.length * crop.height * crop.width);
+    this.#copy(made);
+    if (isPadded(job.geometry)) surround(job.geometry, preprocess, out);
+    turn(mixed(made, outputs.length, preprocess), job, out);
+  }
+
+  /** Copies the crop's planes out of the engine. */
+  #copy(out: Float32Array): void {
+    const { job, outputs } = this.#program;
+    const { address, stride } = this.#program.out;
+    const lines = job.rows.first.length * outputs.length;
+    const width = job.columns.first.length;
+    const made = this.#engine.f32.subarray(address / 4, address / 4 + lines * stride);
+    if (width === stride) out.set(made);
     else
       for (let line = 0; line < lines; line++)
-        out.set(made.subarray(line * outStride, line * outStride + width), line * width);
+        out.set(made.subarray(line * stride, line * stride + width), line * width);
   }
-
-  /** Gives the memory back. Nothing else may be called after it. */
-  release(): void {
-    giveBack(this.#engine);
-  }
-}
-
-export interface BlockRow {
-  data: Int16Array;
-  /** Index of the row's first coefficient. */
-  start: number;
-  /** Coefficients for each block. */
-  kept: number;
 }

@@ -1,4 +1,8 @@
-import { type Sampled, type ScaledComponent, type ScaledLayout, scaledLayout } from "../scaling.js";
+import type { ColorSpace } from "../../jpeg/image.js";
+import { reserve } from "../../jpeg/program.js";
+import type { Job } from "../job.js";
+import type { Preprocess } from "../preprocess.js";
+import type { ScaledComponent } from "../scaling.js";
 import {
   BLOCKS,
   COLUMN_FIRST,
@@ -14,38 +18,26 @@ import {
   PIXELS_PLANE,
   SLACK,
 } from "./assembly/layout.js";
-import { basisFor, type PixelEngine, reserve } from "./engine.js";
+import { madeOf } from "./color.js";
+import type { Engine } from "./engine.js";
+import { BASES_Q15 } from "./inverse.js";
+import { scaleAndShift } from "./normalize.js";
+import { extent, writeTaps } from "./resample.js";
 
-/** Output `x` of an axis is `Σ_t weights[x · count + t] · input[first[x] + t]`. */
-export interface AxisTaps {
-  first: Int32Array;
-  count: number;
-  weights: Float64Array;
+/** What a program depends on of an image, beside its job. */
+export interface ProgramImage {
+  colorSpace: ColorSpace;
+  components: readonly ComponentBlocks[];
 }
 
-/** What is to become of an image: pixels at `scale / 8` of its size, resampled, and each plane scaled and shifted. */
-export interface PlanesRequest {
-  scale: number;
-  rows: AxisTaps;
-  columns: AxisTaps;
-  /** For each plane that comes out: which of the image's (red, green, blue, or the gray one), `value · factor + summand`. */
-  outputs: { plane: number; factor: number; summand: number }[];
-}
-
-/** What of an image's header the pixels depend on, besides its quantisation tables. */
-export interface PlanesGeometry extends Sampled {
-  components: readonly ComponentGeometry[];
-}
-
-interface ComponentGeometry {
-  horizontalSampling: number;
+interface ComponentBlocks {
   verticalSampling: number;
   blocksWide: number;
   blocksHigh: number;
 }
 
 /** A component's part of the memory. */
-export interface Part extends ComponentGeometry {
+export interface Part extends ComponentBlocks {
   scaled: ScaledComponent;
   /** The blocks that are needed of each row. */
   from: number;
@@ -61,38 +53,11 @@ export interface Part extends ComponentGeometry {
   rows: number;
 }
 
-/** Where things lie in the engine's memory, and how large they are there. */
-interface Memory {
-  /** Columns of pixels that are needed; the first one a multiple of 16. */
-  columnFrom: number;
-  columnTo: number;
-  /** Taps with zeros added, as the engine takes them. */
-  rowTaps: number;
-  columnTaps: number;
-  /** Rows of finished pixels that are kept, and bytes from one to the next. */
-  ring: number;
-  pixelStride: number;
-  /** Bytes of a plane's row between the two filters. */
-  rowPlane: number;
-  /** Floats from row to row of the planes that come out. */
-  outStride: number;
-  /** Addresses. */
-  pixels: number;
-  rowFirst: number;
-  rowWeights: number;
-  columnFirst: number;
-  columnWeights: number;
-  row: number;
-  out: number;
-  end: number;
-}
-
 /**
- * How the pixel engine makes planes of images of one geometry: where everything lies in its memory, and everything
- * there that is the same for all of them. Files of one folder tend to be alike, and then the engine keeps it.
+ * How the engine makes the planes of images that are alike: where everything lies in its memory, and everything there
+ * that is the same for all of them.
  */
-export class PlanesProgram {
-  readonly layout: ScaledLayout;
+export class Program {
   /** The rows of whole MCUs that are needed: the first, and the one after the last. */
   readonly firstRow: number;
   readonly endRow: number;
@@ -101,143 +66,151 @@ export class PlanesProgram {
   /** The first row of pixels that is needed. */
   readonly top: number;
   readonly parts: Part[];
-  readonly memory: Memory;
-  readonly #geometry: PlanesGeometry;
-  readonly #request: PlanesRequest;
+  /** Of each plane that comes out, which plane of the pixels it is. */
+  readonly outputs: readonly number[];
+  readonly #memory: ReturnType<typeof memoryOf>;
 
-  constructor(image: PlanesGeometry, request: PlanesRequest) {
-    this.#geometry = geometryOf(image);
-    this.#request = request;
-    const { components } = this.#geometry;
-    const layout = scaledLayout(image, request.scale);
-    this.layout = layout;
-    const { rows, columns, outputs } = request;
-    this.rowHeight = Math.max(...components.map(({ verticalSampling }) => verticalSampling)) * request.scale;
+  /** @param image What is needed of it. */
+  constructor(
+    readonly job: Job,
+    readonly preprocess: Preprocess,
+    readonly image: ProgramImage,
+  ) {
+    const { components } = image;
+    const { scale, layout, rows } = job;
     const [top, bottom] = extent(rows);
-    const [left, right] = extent(columns);
+    this.rowHeight = Math.max(...components.map(({ verticalSampling }) => verticalSampling)) * scale;
     this.top = top;
     this.firstRow = Math.floor(Math.max(0, top - 2) / this.rowHeight);
     this.endRow = Math.ceil(Math.min(layout.height, bottom + 2) / this.rowHeight);
-
-    const columnFrom = left & ~15;
-    const columnTo = Math.min(right, layout.width);
-    const outHeight = rows.first.length;
-    const outStride = (columns.first.length + 3) & ~3;
-    const rowTaps = (rows.count + 1) & ~1;
-    const columnTaps = (columns.count + 7) & ~7;
-    const ring = 2 ** Math.ceil(Math.log2(rowTaps + this.rowHeight + 2));
-    const pixelStride = ((layout.width + 15) & ~15) + 64;
-    const planes = planeCount(image);
-    const rowPlane = 2 * (columnTo - columnFrom + 64 + columnTaps);
+    this.outputs = madeOf(preprocess, components.length);
     let end = HEAP;
     const take = (bytes: number): number => {
       const at = end;
       end += (bytes + SLACK + 15) & ~15;
       return at;
     };
-    const addresses = {
-      pixels: take(planes * ring * pixelStride),
-      rowFirst: take(4 * outHeight),
-      rowWeights: take(2 * outHeight * rowTaps),
-      columnFirst: take(4 * outStride),
-      columnWeights: take(2 * outStride * columnTaps),
-      row: take(planes * rowPlane),
-      out: take(4 * outputs.length * outHeight * outStride),
-    };
-    this.parts = components.map((component, index): Part => {
+    const memory = memoryOf(job, this.rowHeight, planeCount(image), this.outputs.length, take);
+    this.#memory = memory;
+    this.parts = components.map(({ verticalSampling, blocksWide, blocksHigh }, index): Part => {
       const scaled = layout.components[index] as ScaledComponent;
       const { points, expandX } = scaled;
-      const from = Math.max(0, Math.floor((Math.floor(columnFrom / expandX) - 1) / points));
-      const to = Math.min(component.blocksWide, Math.ceil((Math.ceil(columnTo / expandX) + 1) / points));
-      const stride = (component.blocksWide * points + 15 + 64) & ~15;
-      const sampleRows = 2 * component.verticalSampling * points;
+      const from = Math.max(0, Math.floor((Math.floor(memory.columnFrom / expandX) - 1) / points));
+      const to = Math.min(blocksWide, Math.ceil((Math.ceil(memory.columnTo / expandX) + 1) / points));
+      const stride = (blocksWide * points + 15 + 64) & ~15;
+      const sampleRows = 2 * verticalSampling * points;
+      // Spread, so many fields would take a hundred times longer.
       return {
-        ...component,
+        verticalSampling,
+        blocksWide,
+        blocksHigh,
         scaled,
         from,
         to,
         stride,
         rows: sampleRows,
-        blocks: take((to - from) * component.verticalSampling * 128),
+        blocks: take((to - from) * verticalSampling * 128),
         table: take(128),
         basis: take(16 * 8),
         samples: 16 + take(sampleRows * stride),
-        upsampled: take(pixelStride),
+        upsampled: take(memory.pixelStride),
       };
     });
-    const sizes = { columnFrom, columnTo, rowTaps, columnTaps, ring, pixelStride, rowPlane, outStride };
-    this.memory = { ...sizes, ...addresses, end };
+    memory.end = end;
   }
 
-  /** Whether the same would be made for another image and request; the request must be the same object. */
-  isFor({ width, height, colorSpace, components }: PlanesGeometry, request: PlanesRequest): boolean {
-    const mine = this.#geometry;
-    return (
-      request === this.#request &&
-      width === mine.width &&
-      height === mine.height &&
-      colorSpace === mine.colorSpace &&
-      components.length === mine.components.length &&
-      components.every((component, index) => {
-        const other = mine.components[index] as ComponentGeometry;
-        return (
-          component.horizontalSampling === other.horizontalSampling &&
-          component.verticalSampling === other.verticalSampling &&
-          component.blocksWide === other.blocksWide &&
-          component.blocksHigh === other.blocksHigh
-        );
-      })
-    );
+  /** Where the planes come out, and the floats from row to row there. */
+  get out(): { address: number; stride: number } {
+    return { address: this.#memory.out, stride: this.#memory.outStride };
   }
 
   /** Writes everything but the quantisation tables to the engine's memory, which it makes large enough. */
-  write(engine: PixelEngine): void {
-    reserve(engine, this.memory.end);
+  write(engine: Engine): void {
+    reserve(engine, this.#memory.end);
     const { u32, f32 } = engine;
-    const { rows, columns, outputs } = this.#request;
-    const { columnFrom, columnTo, rowTaps, columnTaps, ring, pixelStride, rowPlane, ...at } = this.memory;
-    const { width, height } = this.layout;
+    const { rows, columns, layout } = this.job;
+    const { columnFrom, columnTo, rowTaps, columnTaps, ring, pixelStride, rowPlane, outStride, ...at } =
+      this.#memory;
     const outHeight = rows.first.length;
-    const planes = planeCount(this.#geometry);
-    const isYcbcr = ["ycbcr", "ycck"].includes(this.#geometry.colorSpace) ? 1 : 0;
-    const count = this.#geometry.components.length;
-    // Each run in the order of the layout.
+    const planes = planeCount(this.image);
+    const isYcbcr = ["ycbcr", "ycck"].includes(this.image.colorSpace) ? 1 : 0;
+    const { width, height } = layout;
+    // Each run in the order of assembly/layout.ts.
     u32.set(
-      [count, isYcbcr, width, height, columnFrom, columnTo, at.pixels, pixelStride, ring - 1],
+      [this.parts.length, isYcbcr, width, height, columnFrom, columnTo, at.pixels, pixelStride, ring - 1],
       IMAGE / 4,
     );
     u32.set([ring * pixelStride, at.rowFirst, rowTaps, at.rowWeights], (IMAGE + PIXELS_PLANE) / 4);
     u32.set(
-      [at.columnFirst, columnTaps, at.columnWeights, outHeight, at.outStride, at.out],
+      [at.columnFirst, columnTaps, at.columnWeights, outHeight, outStride, at.out],
       (IMAGE + COLUMN_FIRST) / 4,
     );
-    u32.set([4 * outHeight * at.outStride, outputs.length, at.row, rowPlane], (IMAGE + OUT_PLANE) / 4);
-    outputs.forEach(({ plane, factor, summand }, index) => {
+    u32.set([4 * outHeight * outStride, this.outputs.length, at.row, rowPlane], (IMAGE + OUT_PLANE) / 4);
+    this.outputs.forEach((plane, index) => {
+      const isGray = this.preprocess.channels === "grayscale";
+      const { factor, offset } = scaleAndShift(this.preprocess, isGray ? 0 : index);
       const output = (IMAGE + OUTPUTS + index * OUTPUT_BYTES) / 4;
       u32[output] = planes === 1 ? 0 : plane;
       // The sums are in Q20.
       f32[output + 1] = factor / 2 ** 20;
-      f32[output + 2] = summand;
+      f32[output + 2] = offset;
     });
-    writeTaps(engine, rows, rowTaps, at.rowFirst, at.rowWeights, 0, outHeight);
-    writeTaps(engine, columns, columnTaps, at.columnFirst, at.columnWeights, columnFrom, at.outStride);
+    const [down, across] = [
+      { count: rowTaps, length: outHeight, first: at.rowFirst, weights: at.rowWeights, origin: 0 },
+      { count: columnTaps, length: outStride, first: at.columnFirst, weights: at.columnWeights },
+    ] as const;
+    writeTaps(engine, rows, down);
+    writeTaps(engine, columns, { ...across, origin: columnFrom });
     this.parts.forEach((part, index) => {
       writePart(engine, part, index);
     });
   }
 }
 
-/** A copy: the image itself may hold megabytes of coefficients. */
-const geometryOf = ({ width, height, colorSpace, components }: PlanesGeometry): PlanesGeometry => ({
-  ...{ width, height, colorSpace },
-  components: components.map(({ horizontalSampling, verticalSampling, blocksWide, blocksHigh }) => ({
-    ...{ horizontalSampling, verticalSampling, blocksWide, blocksHigh },
-  })),
-});
+const planeCount = ({ components }: ProgramImage): number => (components.length === 1 ? 1 : 3);
 
-const planeCount = ({ components }: PlanesGeometry): number => (components.length === 1 ? 1 : 3);
+/** Sizes, and addresses that `take` gives. */
+function memoryOf(
+  { layout, rows, columns }: Job,
+  rowHeight: number,
+  planes: number,
+  outputs: number,
+  take: (bytes: number) => number,
+) {
+  const [left, right] = extent(columns);
+  const outHeight = rows.first.length;
+  // The first column a multiple of 16; taps and outputs with some more, as the engine takes them.
+  const columnFrom = left & ~15;
+  const columnTo = Math.min(right, layout.width);
+  const outStride = (columns.first.length + 3) & ~3;
+  const rowTaps = (rows.count + 1) & ~1;
+  const columnTaps = (columns.count + 7) & ~7;
+  /** Rows of finished pixels that are kept, and bytes from one to the next. */
+  const ring = 2 ** Math.ceil(Math.log2(rowTaps + rowHeight + 2));
+  const pixelStride = ((layout.width + 15) & ~15) + 64;
+  /** Bytes of a plane's row between the two filters. */
+  const rowPlane = 2 * (columnTo - columnFrom + 64 + columnTaps);
+  return {
+    columnFrom,
+    columnTo,
+    rowTaps,
+    columnTaps,
+    ring,
+    pixelStride,
+    rowPlane,
+    outStride,
+    end: 0,
+    pixels: take(planes * ring * pixelStride),
+    rowFirst: take(4 * outHeight),
+    rowWeights: take(2 * outHeight * rowTaps),
+    columnFirst: take(4 * outStride),
+    columnWeights: take(2 * outStride * columnTaps),
+    row: take(planes * rowPlane),
+    out: take(4 * outputs * outHeight * outStride),
+  };
+}
 
-function writePart({ u32, f64, i16 }: PixelEngine, part: Part, index: number): void {
+function writePart({ u32, f64, i16 }: Engine, part: Part, index: number): void {
   const { from, to, blocks, table, basis, samples, upsampled, stride, rows, scaled, blocksWide } = part;
   const { points, width, height, expandX, expandY, fancy } = scaled;
   const base = COMPONENTS + index * COMPONENT_BYTES;
@@ -247,43 +220,5 @@ function writePart({ u32, f64, i16 }: PixelEngine, part: Part, index: number): v
   );
   f64.set([expandX, expandY], (base + EXPAND_X) / 8);
   u32.set([fancy ? 1 : 0, upsampled, to === blocksWide ? 1 : 0], (base + FANCY) / 4);
-  i16.set(basisFor(points), basis / 2);
-}
-
-/** Whole numbers in Q14 that add up to 1. */
-function writeTaps(
-  { u32, i16 }: PixelEngine,
-  taps: AxisTaps,
-  count: number,
-  first: number,
-  weights: number,
-  origin: number,
-  length: number,
-): void {
-  i16.fill(0, weights / 2, weights / 2 + count * length);
-  for (let x = 0; x < length; x++) {
-    const from = Math.min(x, taps.first.length - 1);
-    u32[first / 4 + x] = (taps.first[from] as number) - origin;
-    const at = weights / 2 + x * count;
-    let left = 1 << 14;
-    let largest = 0;
-    for (let t = 0; t < taps.count; t++) {
-      const weight = Math.round((taps.weights[from * taps.count + t] as number) * (1 << 14));
-      i16[at + t] = weight;
-      left -= weight;
-      if (weight > (i16[at + largest] as number)) largest = t;
-    }
-    i16[at + largest] = (i16[at + largest] as number) + left;
-  }
-}
-
-/** The inputs that some tap reaches: first and end. */
-function extent({ first, count }: AxisTaps): [number, number] {
-  let least = Number.POSITIVE_INFINITY;
-  let most = 0;
-  for (const at of first) {
-    if (at < least) least = at;
-    if (at > most) most = at;
-  }
-  return [least, most + count];
+  i16.set(BASES_Q15[points] as Int16Array, basis / 2);
 }
