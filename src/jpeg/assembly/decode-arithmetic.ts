@@ -39,7 +39,7 @@ import {
   TRASH,
   VALUE_TOO_LARGE,
 } from "./decode-layout";
-import { stretch } from "./decode-rows";
+import { mcusUntilRestart } from "./decode-rows";
 import { damaged, load64 } from "./decode-segments";
 import { AC_FIRST, AC_REFINE, DC_FIRST, DC_REFINE, SEQUENTIAL } from "./scan-kinds";
 
@@ -251,7 +251,7 @@ export function arithmeticRow(scan: u32, mode: u32, row: u32, blocks: u32): u32 
   const keepsAc = load<u32>(BLOCK_BYTES_AT) != 2;
   for (let column: u32 = 0; column < columns; ) {
     const isDue = load<u32>(scan + RESTART_INTERVAL) != 0 && load<u32>(scan + MCUS_TO_RESTART) == 0;
-    const count = stretch(scan, row, column);
+    const count = mcusUntilRestart(scan, row, column);
     if (count == 0) return 0;
     if (isDue) beginArithmetic(scan);
     resume(scan);

@@ -21,7 +21,7 @@ import { damaged, nearEnd, restart } from "./decode-segments";
  * How many of the row's MCUs from `column` on come before the next restart, which is carried out if it is due.
  * 0: damage was found, and decoding stops.
  */
-export function stretch(scan: u32, row: u32, column: u32): u32 {
+export function mcusUntilRestart(scan: u32, row: u32, column: u32): u32 {
   const count = load<u32>(scan + MCUS_PER_ROW) - column;
   const interval = load<u32>(scan + RESTART_INTERVAL);
   if (interval == 0) return count;

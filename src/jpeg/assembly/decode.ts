@@ -1,6 +1,7 @@
 /** The entropy decoder: what the host (../engine.ts) calls. */
 
 import { arithmeticRow, beginArithmetic } from "./decode-arithmetic";
+import { acFirstRow, acRefineRow, dcFirstRow, dcRefineRow, sequentialRow } from "./decode-huffman";
 import {
   ARITHMETIC,
   BLOCK_BYTES_AT,
@@ -22,9 +23,7 @@ import {
   RESTART_INTERVAL,
   SCAN_COMPONENTS,
 } from "./decode-layout";
-import { acFirstRow, acRefineRow, dcFirstRow, dcRefineRow } from "./decode-progressive";
 import { damaged, hasBytesLeft, nextSegment } from "./decode-segments";
-import { sequentialRow } from "./decode-sequential";
 import { AC_FIRST, AC_REFINE, DC_FIRST, DC_REFINE } from "./scan-kinds";
 
 export { findScanEnd } from "./decode-segments";

@@ -32,6 +32,7 @@ import {
   STRIDE,
   TABLE_BYTES,
 } from "./encode-layout";
+import { atLeast, nonZero } from "./masks";
 import { AC_FIRST, AC_REFINE, DC_FIRST, DC_REFINE, SEQUENTIAL } from "./scan-kinds";
 
 /** The largest sizes of 8-bit samples' DC differences and AC values. T.81, tables F.1 and F.2. */
@@ -225,7 +226,7 @@ function dcValue(block: u32, value: i32, component: u32, table: u32, emitting: b
 /** T.81, F.1.2.2: runs of zeros, then a value. */
 @inline
 function acSequential(block: u32, table: u32, emitting: bool): void {
-  let mask = notZero(block) & ~(<u64>1);
+  let mask = nonZero(block) & ~(<u64>1);
   let before = 0;
   while (mask !== 0) {
     const k = <i32>ctz(mask);
@@ -239,7 +240,7 @@ function acSequential(block: u32, table: u32, emitting: bool): void {
 /** T.81, G.1.2.2. */
 @inline
 function acFirst(block: u32, table: u32, emitting: bool): void {
-  let mask = (low === 0 ? notZero(block) : atLeast(block, low)) & band;
+  let mask = (low === 0 ? nonZero(block) : atLeast(block, low)) & band;
   if (mask !== 0 && eobRun > 0) endOfBands(emitting);
   let before = <i32>ctz(band) - 1;
   while (mask !== 0) {
@@ -359,36 +360,6 @@ function symbol(table: u32, value: i32, emitting: bool): void {
     const at = COUNTS + table + (value << 2);
     store<u32>(at, load<u32>(at) + 1);
   }
-}
-
-/** Bit k is set where coefficient k is not zero. */
-@inline
-function notZero(block: u32): u64 {
-  let mask: u64 = 0;
-  for (let i: u32 = 0; i < 4; i++) {
-    const values = v128.load(block + (i << 5));
-    const more = v128.load(block + (i << 5), 16);
-    // Narrowing saturates, so what is not zero stays so.
-    mask |= bits(i8x16.narrow_i16x8_s(values, more)) << (i << 4);
-  }
-  return mask;
-}
-
-/** Bit k is set where `|coefficient k| >= 2^shift`. */
-@inline
-function atLeast(block: u32, shift: i32): u64 {
-  let mask: u64 = 0;
-  for (let i: u32 = 0; i < 4; i++) {
-    const values = i16x8.shr_u(i16x8.abs(v128.load(block + (i << 5))), shift);
-    const more = i16x8.shr_u(i16x8.abs(v128.load(block + (i << 5), 16)), shift);
-    mask |= bits(i8x16.narrow_i16x8_s(values, more)) << (i << 4);
-  }
-  return mask;
-}
-
-@inline
-function bits(bytes: v128): u64 {
-  return <u64>(<u16>~i8x16.bitmask(i8x16.eq(bytes, i8x16.splat(0))));
 }
 
 /** Appends the low `size` bits of `value`, at most 32; higher ones must be 0. */
