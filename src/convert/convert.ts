@@ -14,7 +14,7 @@ import { ConvertError } from "./errors.js";
 import { findImage, type ImageInput, type ImageModel } from "./image-input.js";
 import { enterJpeg } from "./jpeg-input.js";
 import type { Size } from "./layers.js";
-import { lower, readLayers } from "./lower.js";
+import { lower } from "./lower.js";
 import { type Metadata, readMetadata, readPreprocess, writeMetadata } from "./metadata.js";
 import { multiplications } from "./operations.js";
 import { type ConvertOptions, formatRelu, settings } from "./options.js";
@@ -25,7 +25,8 @@ import { blockwise } from "./plans/blockwise.js";
 import { EXPLODED, exploded, operatorBytes } from "./plans/exploded.js";
 import { fused } from "./plans/fused.js";
 import { isWhole, preparationFor } from "./preparation.js";
-import { approximations, countsOf, type NodeReport, onPlanes, onPlanesAnew } from "./report.js";
+import { readLayers } from "./read.js";
+import { approximations, countsOf, type NodeReport, onPlanes } from "./report.js";
 import { freeNames } from "./rewrites/free-names.js";
 import { rewritesFor } from "./rewrites/list.js";
 
@@ -79,7 +80,7 @@ export function convertGraph(model: Graph, options: ConvertOptions = {}): Conver
   const bound = { source: withConstants(source, image, options.inputs ?? {}), image };
   const given = options.input === "jpeg" ? oneByOne(bound, options.inputs).source : bound.source;
   const reserved = options.input === "jpeg" ? JPEG_INPUTS : ["coefficients"];
-  checkOthers(given, reserved);
+  checkOthers(given, ["coefficients", ...reserved]);
   const { graph, names } = freeNames(given, reserved);
   const found = { source: graph, image: { ...image, name: names.get(image.name) ?? image.name } };
   const budget = budgetOf(model);
@@ -138,7 +139,7 @@ function fromJpeg(
     ? { ...image, graph: source, input: image.name }
     : { ...image, graph: converted.graph, input: "coefficients", table: metadata.table };
   const { graph, planes, height, width } = enterJpeg(behind, preprocess);
-  const report = (isSpatial ? onPlanes : onPlanesAnew)(converted.report, source, preprocess);
+  const report = onPlanes(converted.report, source, preprocess, isSpatial);
   const multiplyAdds = report.reduce((sum, node) => sum + node.multiplyAdds, 0);
   const cost = isSpatial ? { ...converted.cost, multiplyAdds } : converted.cost;
   const entered = { ...graph, metadata: new Map(graph.metadata) };

@@ -84,8 +84,14 @@ export function blockwide(size: Size): Size {
 
 export const blockCount = (size: Size): number => pixelCount(blockwide(size)) / 64;
 
-/** What the inputs of a node have become: a plan's feature maps, or names of tensors. `undefined` stands for constants. */
-export type Inputs<M> = readonly (M | string | undefined)[];
+/** What an input of a node has become in the graph being built: a plan's feature map, or a tensor under its name. */
+export type Input<M> =
+  | { kind: "map"; map: M }
+  | { kind: "constant"; name: string; value: Constant }
+  | { kind: "tensor"; name: string; shape: Dimension[] };
+
+/** The inputs of a node; `undefined` where an optional one is left out. */
+export type Inputs<M> = readonly (Input<M> | undefined)[];
 
 /** What a plan makes of a layer: its feature map, or one for each output, or the name of another tensor. */
 export type Lowered<M> = M | M[] | string;

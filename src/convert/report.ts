@@ -45,77 +45,64 @@ export function activationOf(
   return layer ? "approximated" : "exact";
 }
 
+type Counts = Record<string, number>;
+
 /** Of the activations on feature maps, how many are approximated, and which are not. */
 export interface Approximations {
   approximate: number;
   exact: number;
   /** How many are left exact, by operator. */
-  exactByOperator: Record<string, number>;
+  exactByOperator: Counts;
   /** How many have no pieces to approximate, as `Sigmoid`, by operator. Left out where there are none. */
-  impossible?: Record<string, number>;
+  impossible?: Counts;
 }
 
 /** @param report Of a conversion that was asked to approximate. */
 export function approximations(report: readonly NodeReport[]): Approximations {
-  const counts = (kind: NodeReport["activation"]): Record<string, number> => {
-    const byOperator = new Map<string, number>();
-    for (const { op, activation } of report)
-      if (activation === kind) byOperator.set(op, (byOperator.get(op) ?? 0) + 1);
-    return Object.fromEntries(byOperator);
-  };
-  const total = (byOperator: Record<string, number>) =>
-    Object.values(byOperator).reduce((sum, count) => sum + count, 0);
-  const [exactByOperator, impossible] = [counts("exact"), counts("impossible")];
-  return {
-    approximate: total(counts("approximated")),
-    exact: total(exactByOperator),
-    exactByOperator,
-    ...(total(impossible) > 0 && { impossible }),
-  };
+  const [exactByOperator, impossible]: [Counts, Counts] = [{}, {}];
+  let approximate = 0;
+  for (const { op, activation } of report) {
+    if (activation === "approximated") approximate++;
+    const counts = { exact: exactByOperator, impossible, approximated: undefined }[
+      activation ?? "approximated"
+    ];
+    if (counts) counts[op] = (counts[op] ?? 0) + 1;
+  }
+  const exact = Object.values(exactByOperator).reduce((sum, count) => sum + count, 0);
+  const hasImpossible = Object.keys(impossible).length > 0;
+  return { approximate, exact, exactByOperator, ...(hasImpossible && { impossible }) };
 }
 
 /** `35 Clip, 1 Relu`. */
-export const countsOf = (byOperator: Record<string, number>): string =>
+export const countsOf = (byOperator: Counts): string =>
   Object.entries(byOperator)
     .map(([op, count]) => `${count} ${op}`)
     .join(", ");
 
 /**
- * The report of a network whose image is a file's planes: all of it is the network's own.
+ * The report of a network that takes JPEG files.
  * @param report Of the same nodes with the image as coefficients.
+ * @param isSpatial Whether it takes a file's planes, so that all of it is the network's own, or coefficients of them.
  */
 export function onPlanes(
   report: readonly NodeReport[],
   network: Graph,
   preprocess: Preprocess,
+  isSpatial: boolean,
 ): NodeReport[] {
   const facts = inferShapes(network, { partial: true });
-  const readers = readersOfImage(network);
+  const readers = new GraphIndex(network).consumers(network.inputs[0]?.name);
+  const own = `no transform folds into it: ${between(preprocess)}`;
+  const anew = `the image's coefficients are computed anew: ${between(preprocess)}`;
   return report.map((entry, i) => {
     const node = network.nodes[i] as Node;
-    const reason = readers.has(node)
-      ? `no transform folds into it: ${between(preprocess)}`
-      : "its inputs are pixels already";
+    const isFirst = readers.has(node);
+    if (!isSpatial)
+      return isFirst ? { ...entry, reason: entry.reason ? `${entry.reason}; ${anew}` : anew } : entry;
+    const reason = isFirst ? own : "its inputs are pixels already";
     return { ...entry, domain: "pixels", reason, multiplyAdds: multiplications(node, facts) };
   });
 }
-
-/** The report of a network that takes coefficients which are computed of a file's planes. */
-export function onPlanesAnew(
-  report: readonly NodeReport[],
-  network: Graph,
-  preprocess: Preprocess,
-): NodeReport[] {
-  const names = new Set([...readersOfImage(network)].map(({ name, outputs }) => name || outputs[0]));
-  const anew = `the image's coefficients are computed anew: ${between(preprocess)}`;
-  return report.map((entry) =>
-    names.has(entry.node)
-      ? { ...entry, reason: entry.reason === undefined ? anew : `${entry.reason}; ${anew}` }
-      : entry,
-  );
-}
-
-const readersOfImage = (network: Graph) => new GraphIndex(network).consumers(network.inputs[0]?.name);
 
 /** Why a file's own coefficients are not those of the network's image. */
 const between = ({ resize }: Preprocess) =>

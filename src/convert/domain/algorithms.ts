@@ -26,10 +26,8 @@ interface Algorithm {
   onPixels?: boolean;
   /** Its multiplications for one image, without those of the transforms. */
   multiplyAdds(layer: Convolution): number;
-  /** Bytes of the product of the factors that are multiplied out. */
-  productBytes(layer: Convolution): number;
-  /** Bytes of the shifts that the product is made of. */
-  shiftBytes(layer: Convolution): number;
+  /** Bytes of the product of the factors, where they are multiplied out. */
+  productBytes?(layer: Convolution): number;
   /** Carries it out, and counts it and what it needs. */
   convolve: Convolve;
 }
@@ -49,8 +47,8 @@ const byCheapest =
   (choose: (layer: Convolution) => Algorithm[]): Convolve =>
   (x, layer) => {
     const algorithms = choose(layer);
-    const isFitting = (algorithm: Algorithm) =>
-      algorithm.productBytes(layer) <= LARGEST_PRODUCT && algorithm.shiftBytes(layer) <= LARGEST_SHIFTS;
+    const isFitting = ({ productBytes }: Algorithm) =>
+      !productBytes || (productBytes(layer) <= LARGEST_PRODUCT && shiftsOf(layer) <= LARGEST_SHIFTS);
     const total = (algorithm: Algorithm): number =>
       algorithm.multiplyAdds(layer) +
       (algorithm.onPixels ? x.decompression + transformation(layer.output) : x.compression);
@@ -76,8 +74,6 @@ const isPointwise = ({ window: { kernel, strides, pads } }: Convolution) =>
 const pointwise: Algorithm = {
   name: "pointwise",
   multiplyAdds: ({ weight, output }) => weight.data.length * 64 * blockCount(output),
-  productBytes: () => 0,
-  shiftBytes: () => 0,
   convolve({ domain, coefficients }, layer) {
     const { g, transforms } = domain;
     const { name, weight, bias, group, input, output } = layer;
@@ -91,23 +87,31 @@ const pointwise: Algorithm = {
 
 const dense: Algorithm = {
   name: "dense",
-  multiplyAdds: (layer) => (64 * blockCount(layer.output) * dense.productBytes(layer)) / 256 + cutting(layer),
-  productBytes: (layer) => 4 * 64 * 64 * mixing(layer) * blocksWithinReach(layer),
-  shiftBytes: shiftsOf,
-  convolve({ domain, coefficients }, layer) {
-    const { g, transforms } = domain;
-    const { name, bias, group, input, output } = layer;
-    const operator = denseOperator(domain, layer);
-    transforms.cost.multiplyAdds += dense.multiplyAdds(layer) - cutting(layer);
-    const byFrequency = g.node("Transpose", [coefficients], { perm: [0, 1, 4, 2, 3] });
-    const channels = g.node("Reshape", [byFrequency, g.ints([0, 64 * input.channels, ...grid(input)])]);
-    const product = g.node("Conv", [channels, operator], { ...gridWindow(layer), group }, name);
-    const y = g.node("Reshape", [product, g.ints([0, output.channels, 64, ...grid(output)])]);
-    const back = g.node("Transpose", [y], { perm: [0, 1, 3, 4, 2] });
-    const kept = inside(transforms, back, output);
-    return domain.map(bias ? domain.addMeans(kept, floats(bias), output) : kept, output);
+  multiplyAdds: (layer) => (64 * blockCount(layer.output) * denseBytes(layer)) / 256 + cutting(layer),
+  productBytes: denseBytes,
+  convolve(x, layer) {
+    x.domain.transforms.cost.multiplyAdds += dense.multiplyAdds(layer) - cutting(layer);
+    return overGrid(x, layer, layer.input.channels, 0);
   },
 };
+
+/**
+ * A convolution over the grid of blocks, with K as weight and `channels` of the map at a time.
+ * @param batch Of the grids: 0 leaves it, -1 takes each channel for an image of its own.
+ */
+function overGrid(x: CoefficientMap, layer: Convolution, channels: number, batch: 0 | -1): CoefficientMap {
+  const { domain, coefficients } = x;
+  const { g, transforms } = domain;
+  const { name, bias, group, input, output } = layer;
+  const operator = denseOperator(domain, layer);
+  const byFrequency = g.node("Transpose", [coefficients], { perm: [0, 1, 4, 2, 3] });
+  const grids = g.node("Reshape", [byFrequency, g.ints([batch, 64 * channels, ...grid(input)])]);
+  const product = g.node("Conv", [grids, operator], { ...gridWindow(layer), group }, name);
+  const y = g.node("Reshape", [product, g.ints([batch, output.channels, 64, ...grid(output)])]);
+  const back = g.node("Transpose", [y], { perm: [0, 1, 3, 4, 2] });
+  const kept = inside(transforms, back, output);
+  return domain.map(bias ? domain.addMeans(kept, floats(bias), output) : kept, output);
+}
 
 /** K as the weight of a convolution over the grid of blocks, `[64 M, 64 N / group, down, across]`. */
 function denseOperator({ g, transforms }: Coefficients, layer: Convolution): string {
@@ -117,7 +121,7 @@ function denseOperator({ g, transforms }: Coefficients, layer: Convolution): str
   const split = g.node("Reshape", [kernel, g.ints([m, perGroup, 64, down.blocks, across.blocks, 64])]);
   const ordered = g.node("Transpose", [split], { perm: [0, 5, 1, 2, 3, 4] });
   const shape = g.ints([64 * m, 64 * perGroup, down.blocks, across.blocks]);
-  countOperator(transforms.cost, dense.productBytes(layer) / 4);
+  countOperator(transforms.cost, denseBytes(layer) / 4);
   return g.node("Reshape", [ordered, shape], {}, `${layer.name}.operator`);
 }
 
@@ -125,8 +129,6 @@ const factored: Algorithm = {
   name: "factored",
   onPixels: true,
   multiplyAdds,
-  productBytes: () => 0,
-  shiftBytes: () => 0,
   convolve(x, layer) {
     const { g, transforms } = x.domain;
     const { name, weight, bias, group, window, output } = layer;
@@ -144,31 +146,24 @@ const shared: Algorithm = {
   multiplyAdds: (layer) =>
     layer.input.channels * blockCount(layer.output) * 64 * 64 * blocksWithinReach(layer) + cutting(layer),
   productBytes: (layer) => 4 * 64 * 64 * blocksWithinReach(layer),
-  shiftBytes: shiftsOf,
-  convolve({ domain, coefficients }, layer) {
-    const { g, transforms } = domain;
-    const { name, weight, input, output } = layer;
-    transforms.cost.multiplyAdds += shared.multiplyAdds(layer) - cutting(layer);
-    const [, , ...kernel] = weight.dims as [number, number, number, number];
-    const one = float32(floats(weight).subarray(0, volume(kernel)), [1, 1, ...kernel]);
-    const operator = denseOperator(domain, { ...layer, weight: one, group: 1 });
-    const byFrequency = g.node("Transpose", [coefficients], { perm: [0, 1, 4, 2, 3] });
-    const images = g.node("Reshape", [byFrequency, g.ints([-1, 64, ...grid(input)])]);
-    const product = g.node("Conv", [images, operator], gridWindow(layer), name);
-    const y = g.node("Transpose", [product], { perm: [0, 2, 3, 1] });
-    const back = g.node("Reshape", [y, g.ints([-1, output.channels, ...grid(output), 64])]);
-    return domain.map(inside(transforms, back, output), output);
+  convolve(x, layer) {
+    x.domain.transforms.cost.multiplyAdds += shared.multiplyAdds(layer) - cutting(layer);
+    const [, , ...kernel] = layer.weight.dims;
+    const weight = float32(floats(layer.weight).subarray(0, volume(kernel)), [1, 1, ...kernel]);
+    return overGrid(x, { ...layer, weight, group: 1 }, 1, -1);
   },
 };
 
 /** Multiplications to cut off what a convolution over the grid of blocks makes outside the map. */
 const cutting = ({ output }: Convolution) => 64 * raggedPixels(output) * output.channels;
 
-/** Pairs of an input and an output channel. */
-const mixing = ({ weight: { dims } }: Convolution) => (dims[0] as number) * (dims[1] as number);
-
-function shiftsOf(layer: Convolution): number {
-  return shiftBytes(volume(layer.window.kernel), blocksWithinReach(layer));
+/** Bytes of K: 64 x 64 numbers a block within reach for each pair of an input and an output channel. */
+function denseBytes(layer: Convolution): number {
+  const [m, perGroup] = layer.weight.dims as [number, number];
+  return 4 * 64 * 64 * m * perGroup * blocksWithinReach(layer);
 }
+
+/** Bytes of the shifts that K is made of. */
+const shiftsOf = (layer: Convolution) => shiftBytes(volume(layer.window.kernel), blocksWithinReach(layer));
 
 const blocksWithinReach = (layer: Convolution) => reaches(layer).reduce((all, { blocks }) => all * blocks, 1);

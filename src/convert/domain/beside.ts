@@ -1,7 +1,7 @@
-/** Constants and computed tensors beside a feature map in an operator: one number, one a channel, or one a pixel. */
+/** What stands beside a feature map in an operator: constants and computed tensors, of one number, one a channel or one a pixel. */
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { type Constant, type Dimension, float32, floats, volume } from "../../onnx/graph.js";
-import type { Base, Inputs, Size } from "../layers.js";
+import { type Base, type Input, type Size, sameSides } from "../layers.js";
 import type { CoefficientMap, Coefficients } from "./coefficients.js";
 import { toBlocks } from "./padding.js";
 
@@ -11,6 +11,14 @@ export const spreadOf = (dims: Dimension[]): Spread => {
   if (dims.every((length) => length === 1)) return "scalar";
   return dims.slice(-2).every((length) => length === 1) ? "channels" : "pixels";
 };
+
+/** Whether an input is the same number for all pixels of a channel, beside a map of `size`. */
+export function isEven(input: Input<CoefficientMap> | undefined, size: Size): boolean {
+  if (input?.kind === "map") return !sameSides(input.map.size, size);
+  return (
+    input !== undefined && spreadOf(input.kind === "constant" ? input.value.dims : input.shape) !== "pixels"
+  );
+}
 
 /** A constant as `[]`, `[1 or C, 1, 1, 1]`, or `[C, H, W]` with H and W of `size`. */
 export function spread({ g }: Coefficients, value: Constant, size: Size): Constant {
@@ -29,40 +37,35 @@ export function spread({ g }: Coefficients, value: Constant, size: Size): Consta
   return float32(repeated, full);
 }
 
-/** A constant that broadcasts to blocks of pixels `[N, C, X, Y, 64]`, with `outside` beyond the map. */
-export function constantBlocks(
+export type Computed = Exclude<Input<CoefficientMap>, { kind: "constant" }>;
+
+/** A map's coefficients; or a computed tensor or map of one pixel, so that it broadcasts to `[N, C, X, Y, 64]`. */
+export function besideCoefficients({ g }: Coefficients, input: Computed, size: Size): string {
+  if (input.kind === "map" && !isEven(input, size)) return input.map.coefficients;
+  const [name, rank] = input.kind === "map" ? [input.map.pixels, 4] : [input.name, input.shape.length];
+  if (rank < 2) return name;
+  return g.node("Reshape", [name, g.ints([...new Array<number>(rank - 2).fill(0), 1, 1, 1])]);
+}
+
+/**
+ * An input beside blocks of pixels of a map of `size`: a map's own, or what broadcasts to them. `""` where it is left out.
+ * @param outside What a constant of one number a pixel is beyond the map.
+ */
+export function besideBlocks(
   domain: Coefficients,
-  name: string,
-  value: Constant,
+  input: Input<CoefficientMap> | undefined,
   size: Size,
   outside = 0,
 ): string {
-  return domain.transforms.shared(`${name}.${size.height}x${size.width}.${outside}`, () => {
-    const given = spread(domain, value, size);
-    return given.dims.length === 3 ? toBlocks(domain.g, given, outside) : given;
-  });
-}
-
-/** A computed tensor of one number, or of one a channel, so that it broadcasts to `[N, C, X, Y, 64]`. */
-export function tensorBlocks({ g }: Coefficients, name: string, shape: Dimension[]): string {
-  return shape.length < 2
-    ? name
-    : g.node("Reshape", [name, g.ints([...shape.slice(0, -2).map(() => 0), 1, 1, 1])]);
-}
-
-/** Input `i` of a layer beside blocks of pixels: a map's own, or what broadcasts to them. `""` where it is left out. */
-export function besideBlocks(
-  domain: Coefficients,
-  { node, operands, output }: Base,
-  inputs: Inputs<CoefficientMap>,
-  i: number,
-  outside = 0,
-): string {
-  const [operand, input] = [operands[i], inputs[i]];
-  if (operand?.kind === "constant")
-    return constantBlocks(domain, node.inputs[i] as string, operand.value, output, outside);
-  if (operand?.kind === "tensor") return tensorBlocks(domain, input as string, operand.shape);
-  return input === undefined ? "" : (input as CoefficientMap).single;
+  if (input === undefined) return "";
+  if (input.kind === "constant")
+    return domain.transforms.shared(`${input.name}.${size.height}x${size.width}.${outside}`, () => {
+      const given = spread(domain, input.value, size);
+      return given.dims.length === 3 ? toBlocks(domain.g, given, outside) : given;
+    });
+  return input.kind === "map" && !isEven(input, size)
+    ? input.map.single
+    : besideCoefficients(domain, input, size);
 }
 
 /** A layer's own node with other inputs. */

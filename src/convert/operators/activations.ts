@@ -107,14 +107,14 @@ export const ACTIVATIONS: Family<Piecewise> = {
         copyOf(
           domain.g,
           layer,
-          inputs.map((input, i) => (input === x ? blocks : besideBlocks(domain, layer, inputs, i))),
+          inputs.map((input) => (input?.kind === "map" ? blocks : besideBlocks(domain, input, output))),
         );
       if (kind === "exact") return domain.ofSingle(applied(x.single), output, keepsZero(pieces), node.op);
       const low = x.low(n);
       // x_n is not zero outside the map, even where x is.
       if (kind === "apx") return domain.ofSingle(applied(low), output, false, kind);
       const y = onPieceOf(domain.g, pieces, { x: x.single, low }, (input) =>
-        besideBlocks(domain, layer, inputs, input),
+        besideBlocks(domain, inputs[input], output),
       );
       return domain.ofSingle(y, output, keepsZeros(pieces), kind);
     },

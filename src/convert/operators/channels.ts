@@ -67,6 +67,8 @@ function gather(context: NodeContext): Channels {
   return { kind: "channels", ...context.base, picks: [{ size: context.output(), channels }] };
 }
 
+type MapInput = { map: CoefficientMap };
+
 /** The coefficients of a constant `[N, C, H, W]`. */
 function constantMap(domain: Coefficients, value: Constant): string {
   const { type, dims, data } = domain.ofConstant(value);
@@ -92,11 +94,9 @@ function listed(g: GraphBuilder, { from, to, step }: Exclude<Pick, Constant>): C
 export const CHANNELS: Family<Concat | Channels> = {
   read: { Concat: concat, Split: split, Slice: slice, Gather: gather },
   lower: {
-    concat({ domain }, { operands, output }, inputs) {
-      const names = operands.map((operand, i) =>
-        operand?.kind === "constant"
-          ? constantMap(domain, operand.value)
-          : (inputs[i] as CoefficientMap).coefficients,
+    concat({ domain }, { output }, inputs) {
+      const names = inputs.map((input) =>
+        input?.kind === "constant" ? constantMap(domain, input.value) : (input as MapInput).map.coefficients,
       );
       return domain.map(domain.g.node("Concat", names, { axis: 1 }), output);
     },

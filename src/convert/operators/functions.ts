@@ -47,7 +47,7 @@ export const FUNCTIONS: Family<Smooth> = {
   lower: {
     smooth(x, layer, inputs) {
       const { domain } = x;
-      const blocks = inputs.map((_, i) => besideBlocks(domain, layer, inputs, i));
+      const blocks = inputs.map((input) => besideBlocks(domain, input, layer.output));
       const y = copyOf(domain.g, layer, blocks, `${layer.node.outputs[0]}.blocks`);
       return domain.ofSingle(y, layer.output, layer.keepsZero, layer.node.op);
     },

@@ -4,23 +4,18 @@
  *
  *   y = a ± b,   y = x + shift,   y = scale x + shift
  *
+ * Batch normalisation with running statistics is the last, with scale = gamma / √(variance + ε), shift = beta - scale mean.
  * Between other operators that need pixels, as in x (1 + erf(x / √2)) / 2, all of it is done on pixels.
  */
-import { besideBlocks, spread, tensorBlocks } from "../domain/beside.js";
-import type { CoefficientMap, OnCoefficients } from "../domain/coefficients.js";
-import { type Base, type Inputs, type Size, sameSides } from "../layers.js";
-import { affine, readBatchNormalization } from "./batch-normalization.js";
+import { type Constant, floatAttribute, floats, intAttribute, type Node } from "../../onnx/graph.js";
+import { besideBlocks, besideCoefficients, isEven, spread } from "../domain/beside.js";
+import type { CoefficientMap, Coefficients, OnCoefficients } from "../domain/coefficients.js";
+import { type Base, type Input, type Inputs, type Size, sameSides } from "../layers.js";
 import type { Family, NodeContext, Read } from "./context.js";
 
-/** The sum or difference of feature maps of one size; one channel is repeated over many. */
-export interface Sum extends Base {
-  kind: "sum";
-  op: "Add" | "Sub";
-}
-
-/** A sum of feature maps and of others: numbers, one a channel, one a pixel. */
-export interface Offset extends Base {
-  kind: "offset";
+/** `sum`: of feature maps of one size, where one channel is repeated over many. `offset`: of feature maps and others. */
+export interface Sum<K extends "sum" | "offset"> extends Base {
+  kind: K;
   op: "Add" | "Sub";
 }
 
@@ -47,7 +42,7 @@ export function checkOperands(context: NodeContext, size: Size): void {
 }
 
 const sum =
-  (op: "Add" | "Sub"): Read<Sum | Offset> =>
+  (op: "Add" | "Sub"): Read<Sum<"sum"> | Sum<"offset">> =>
   (context) => {
     const base = context.base;
     checkOperands(context, base.output);
@@ -59,70 +54,60 @@ const sum =
   };
 
 /** Whether all maps are pixels that nothing has compressed: what is done next to single pixels needs no transform. */
-export const areStillPixels = (inputs: Inputs<CoefficientMap>): boolean =>
-  inputs.every((input) => typeof input !== "object" || input.isStillPixels);
-
-/** Maps of one pixel as what they are beside larger ones: tensors of one number a channel. */
-export function repeated(inputs: Inputs<CoefficientMap>, layer: Base): [Inputs<CoefficientMap>, Base] {
-  const isRepeated = (i: number) => {
-    const operand = layer.operands[i];
-    return operand?.kind === "map" && !sameSides(operand.size, layer.output);
-  };
-  return [
-    inputs.map((input, i) => (isRepeated(i) ? (input as CoefficientMap).pixels : input)),
-    {
-      ...layer,
-      operands: layer.operands.map((operand, i) =>
-        operand?.kind === "map" && isRepeated(i)
-          ? { kind: "tensor", shape: ["N", operand.size.channels, 1, 1] }
-          : operand,
-      ),
-    },
-  ];
-}
+export const areStillPixels = (inputs: Inputs<CoefficientMap>, size: Size): boolean =>
+  inputs.every((input) => input?.kind !== "map" || isEven(input, size) || input.map.isStillPixels);
 
 /** What is added to coefficients: those of a map, or of the images that constants and tensors stand for. */
-function term(
-  layer: Base,
-  inputs: Inputs<CoefficientMap>,
-  i: number,
-  domain: CoefficientMap["domain"],
-): string {
-  const [operand, input] = [layer.operands[i], inputs[i]];
+function term(domain: Coefficients, input: Input<CoefficientMap>, size: Size): string {
   const { transforms } = domain;
-  if (operand?.kind === "tensor")
-    return domain.constantImages(tensorBlocks(domain, input as string, operand.shape), layer.output);
-  if (operand?.kind !== "constant") return (input as CoefficientMap).coefficients;
-  const value = spread(domain, operand.value, layer.output);
-  if (value.dims.length === 3) return transforms.parameter("term", domain.ofConstant(value));
-  return domain.constantImages(transforms.parameter("term", value), layer.output);
+  if (input.kind !== "constant") {
+    const name = besideCoefficients(domain, input, size);
+    return isEven(input, size) ? domain.constantImages(name, size) : name;
+  }
+  const value = spread(domain, input.value, size);
+  return value.dims.length === 3
+    ? transforms.parameter("term", domain.ofConstant(value))
+    : domain.constantImages(transforms.parameter("term", value), size);
 }
 
-const add: OnCoefficients<Sum | Offset> = ({ domain }, layer, given) => {
-  const { output, op } = layer;
-  const [inputs, base] = repeated(given, layer);
-  const added = (terms: string[]) => terms.reduce((all, one) => domain.g.node(op, [all, one]));
-  if (!areStillPixels(inputs))
-    return domain.map(added(inputs.map((_, i) => term(base, inputs, i, domain))), output);
-  const isZeroOutside = base.operands.every((operand) => operand?.kind === "map");
-  return domain.ofSingle(
-    added(inputs.map((_, i) => besideBlocks(domain, base, inputs, i))),
-    output,
-    isZeroOutside,
-  );
+const add: OnCoefficients<Sum<"sum" | "offset">> = ({ domain }, { output, op }, inputs) => {
+  const added = (termOf: typeof term) =>
+    inputs
+      .map((input) => termOf(domain, input as Input<CoefficientMap>, output))
+      .reduce((all, one) => domain.g.node(op, [all, one]));
+  if (!areStillPixels(inputs, output)) return domain.map(added(term), output);
+  const isZeroOutside = inputs.every((input) => input?.kind === "map" && !isEven(input, output));
+  return domain.ofSingle(added(besideBlocks), output, isZeroOutside);
 };
+
+type Four = [number[], number[], number[], number[]];
+
+/** The affine map that a batch normalisation is, with parameters that are float32 constants, and not in training mode. */
+export function readBatchNormalization(
+  node: Node,
+  constants: ReadonlyMap<string, Constant>,
+): { scale: number[]; shift: number[] } | undefined {
+  const parameters = node.inputs.slice(1).map((name) => constants.get(name));
+  const isConstant = parameters.length === 4 && parameters.every((value) => value?.type === "float32");
+  if (!isConstant || intAttribute(node, "training_mode", 0) === 1) return undefined;
+  const [gamma, beta, mean, variance] = parameters.map((value) => [...floats(value as Constant)]) as Four;
+  const epsilon = floatAttribute(node, "epsilon", 1e-5);
+  const scale = gamma.map((value, c) => value / Math.sqrt((variance[c] as number) + epsilon));
+  const shift = beta.map((value, c) => value - (scale[c] as number) * (mean[c] as number));
+  return { scale, shift };
+}
 
 function batchNormalization(context: NodeContext): Affine {
   if (context.int("training_mode", 0) === 1)
     context.refuse("training_mode = 1: expected a model exported for inference");
-  const layer =
-    readBatchNormalization(context.node, context.constants) ??
-    context.refuse("its parameters are computed, expected constants");
   context.map();
-  return { kind: "affine", ...context.base, ...affine(layer) };
+  const read = readBatchNormalization(context.node, context.constants);
+  if (!read)
+    return context.refuse("its parameters are computed or of another type, expected float32 constants");
+  return { kind: "affine", ...context.base, ...read };
 }
 
-export const LINEAR: Family<Sum | Offset | Affine> = {
+export const LINEAR: Family<Sum<"sum"> | Sum<"offset"> | Affine> = {
   read: {
     Add: sum("Add"),
     Sub: sum("Sub"),

@@ -50,14 +50,11 @@ function averagePool(context: NodeContext): Mean | Average | UnevenAverage {
   const isPadded = window.pads.some((pad) => pad !== 0);
   const isWhole = kernel.join() === `${input.height},${input.width}`;
   if (isWhole && output.height * output.width === 1 && !isPadded) return mean(context);
-  const sides = sidesOf(window, input, output);
-  // With ceil_mode, the last window may reach beyond the padding.
-  const overhangs = sides.some(({ length, steps, extent, stride }) => stride * (steps - 1) + extent > length);
-  if (!overhangs && !(isPadded && context.int("count_include_pad", 0) === 0))
+  const isUneven = isPadded && context.int("count_include_pad", 0) === 0;
+  const excess = [0, 1].map((axis) => windowsBeyond(window, input, output, axis as 0 | 1));
+  if (!isUneven && excess.every((windows) => windows <= 0))
     return { kind: "average", ...base, name, window, input };
-  const beginsBeyond = ({ length, steps, extent, stride }: (typeof sides)[number]) =>
-    Math.ceil((length - extent) / stride) + 1 > steps;
-  if (context.int("ceil_mode", 0) === 1 && sides.some(beginsBeyond))
+  if (context.int("ceil_mode", 0) === 1 && excess.some((windows) => windows < 0))
     context.refuse(
       "with ceil_mode its last window would begin beyond the map: runtimes differ on whether it is there",
     );
@@ -66,14 +63,18 @@ function averagePool(context: NodeContext): Mean | Average | UnevenAverage {
   return { kind: "unevenAverage", ...base, reason };
 }
 
-/** Along each axis, the pixels with padding, and the window's steps, extent and stride. */
-const sidesOf = ({ kernel, strides, dilations, pads }: Convolution["window"], from: Size, to: Size) =>
-  ([0, 1] as const).map((axis) => ({
-    length: (axis === 0 ? from.height : from.width) + (pads[axis] as number) + (pads[axis + 2] as number),
-    steps: axis === 0 ? to.height : to.width,
-    extent: (dilations[axis] as number) * ((kernel[axis] as number) - 1) + 1,
-    stride: strides[axis] as number,
-  }));
+/** How many more windows there are along an axis than fit into the padded map, a fraction where the last is cut off. */
+function windowsBeyond(
+  { kernel, strides, dilations, pads }: Convolution["window"],
+  from: Size,
+  to: Size,
+  axis: 0 | 1,
+): number {
+  const [length, windows] = axis === 0 ? [from.height, to.height] : [from.width, to.width];
+  const extent = (dilations[axis] as number) * ((kernel[axis] as number) - 1) + 1;
+  const padded = length + (pads[axis] as number) + (pads[axis + 2] as number);
+  return windows - 1 - (padded - extent) / (strides[axis] as number);
+}
 
 /** A mean over height and width; any other reduction leaves the feature map's shape. */
 function reduceMean(context: NodeContext): Mean {

@@ -28,7 +28,7 @@ import { onCoefficients } from "./blockwise.js";
 /** Left out: what is not of the paper, as it needs the pixels and has no pieces. */
 const { smooth, product, unevenAverage, pad, offset, ...OF_THE_PAPER } = ON_COEFFICIENTS;
 
-export const EXPLODED: Pick<Plan<CoefficientMap>, "layers" | "isStrict" | "takesWholeBlocks"> = {
+export const EXPLODED = {
   isStrict: true,
   takesWholeBlocks: true,
   layers: {
@@ -36,7 +36,7 @@ export const EXPLODED: Pick<Plan<CoefficientMap>, "layers" | "isStrict" | "takes
     convolution: explode,
     average: (x, layer) => explode(x, averageAsConvolution(x.domain, layer)),
   },
-};
+} satisfies Partial<Plan<CoefficientMap>>;
 
 export function exploded({ g, settings: { relu, table }, cost }: PlanContext): Plan<CoefficientMap> {
   const transforms = new Transforms(g, table, cost, "float64");

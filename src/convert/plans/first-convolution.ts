@@ -35,9 +35,9 @@ interface Unit {
 
 /** How the first convolution is carried out with fewest operations, and how that is told. */
 export interface FirstConvolution {
-  folded: boolean;
   reason: string;
-  fold(transforms: Transforms, coefficients: string): string;
+  /** Carries it out with the inverse transform folded into its weights, where that is fewer operations. */
+  fold?: (transforms: Transforms, coefficients: string) => string;
 }
 
 /**
@@ -54,26 +54,22 @@ export function firstConvolution(layer: Convolution, budget: Budget): FirstConvo
   const units = unitsOf(layer);
   const pixels = input.channels * input.height * input.width;
   const separate = multiplyAdds(layer) + (64 + MOVES) * pixels;
-  const stay = (reason: string): FirstConvolution => ({ folded: false, reason, fold: () => "" });
   const before = "the inverse transform of the image comes before it";
-  if (units === undefined) return stay(before);
+  if (units === undefined) return { reason: before };
   const bytes = foldedBytes(layer, units);
-  if (!budget.allows(bytes)) return stay(`${before}: folded into its weights it would take ${bytes} bytes`);
+  const instead = `${before}: folded into its weights it would take`;
+  if (!budget.allows(bytes)) return { reason: `${instead} ${bytes} bytes` };
   const folded = foldedMultiplyAdds(layer, units);
   const numbers = `${million(folded)} multiply-adds, ${million(separate)} with an inverse transform before it`;
-  const fold: FirstConvolution["fold"] = (transforms, x) => {
+  if (!isPatch(units) && folded > separate) return { reason: `${instead} ${numbers}` };
+  const reason = isPatch(units)
+    ? `its stride is its kernel (${window.kernel.join("x")}): its weights take coefficients, ${numbers}`
+    : `the inverse transform folds into its weights: ${numbers}`;
+  const fold = (transforms: Transforms, x: string) => {
     budget.take(bytes, `"${layer.name}": its weights on coefficients`);
     return (isPatch(units) ? patches : overlapping)(transforms, x, layer, units);
   };
-  if (isPatch(units))
-    return {
-      folded: true,
-      reason: `its stride is its kernel (${window.kernel.join("x")}): its weights take coefficients, ${numbers}`,
-      fold,
-    };
-  return folded <= separate
-    ? { folded: true, reason: `the inverse transform folds into its weights: ${numbers}`, fold }
-    : stay(`${before}: folded into its weights it would take ${numbers}`);
+  return { reason, fold };
 }
 
 type Units = [down: Unit, across: Unit];
@@ -178,37 +174,19 @@ function overlapping(transforms: Transforms, x: string, layer: Convolution, unit
   const { name, bias, input, output } = layer;
   const m = down.outputs * across.outputs * output.channels;
   const [X, Y] = [input.height / 8, input.width / 8];
-  const weight = g.node(
-    "Reshape",
-    [
-      g.node(
-        "Transpose",
-        [
-          transforms.parameter(
-            `${name}.weight`,
-            float32(foldedWeight(transforms.table, layer, units), [
-              m,
-              input.channels,
-              down.reach,
-              across.reach,
-              64,
-            ]),
-          ),
-        ],
-        { perm: [0, 1, 4, 2, 3] },
-      ),
-      g.ints([m, 64 * input.channels, down.reach, across.reach]),
-    ],
-    {},
-    `${name}.operator`,
-  );
+  const reach = [down.reach, across.reach];
+  const folded = float32(foldedWeight(transforms.table, layer, units), [m, input.channels, ...reach, 64]);
+  const parameter = transforms.parameter(`${name}.weight`, folded);
+  const byFrequency = g.node("Transpose", [parameter], { perm: [0, 1, 4, 2, 3] });
+  const shape = g.ints([m, 64 * input.channels, ...reach]);
+  const weight = g.node("Reshape", [byFrequency, shape], {}, `${name}.operator`);
   const grid = g.node("Transpose", [x], { perm: [0, 1, 4, 2, 3] });
   const channels = g.node("Reshape", [grid, g.ints([0, 64 * input.channels, X, Y])]);
   const after = (unit: Unit, length: number) =>
     unit.blocks * (unit.units - 1) + unit.first + unit.reach - length;
   const pads = [-down.first, -across.first, after(down, X), after(across, Y)];
   const attributes = {
-    kernel_shape: [down.reach, across.reach],
+    kernel_shape: reach,
     strides: [down.blocks, across.blocks],
     pads: pads.map((pad) => Math.max(0, pad)),
   };

@@ -12,6 +12,7 @@ import { onPieceOf } from "../domain/pieces.js";
 import { Transforms } from "../domain/transforms.js";
 import {
   type Base,
+  type Input,
   type Inputs,
   isSized,
   isWholeBlocks,
@@ -46,28 +47,25 @@ export function fused({ g, settings, cost, note }: PlanContext): Plan<FeatureMap
   };
   // Sums of 64 rounded terms are as exact as a network's own; not for an approximate mask, which rounding can flip.
   const planes = (coefficients: string, size: Planes) =>
-    relu.kind === "exact" && isLarge(size)
-      ? transforms.pixelsAtOnce(coefficients, size)
-      : transforms.pixels(coefficients, size);
-  /** A layer's own node on pixels, with others in the place of some. */
-  const onPixels = (
-    layer: Base,
-    inputs: Inputs<FeatureMap>,
-    ...others: (string | undefined)[]
-  ): FeatureMap => {
-    const names = inputs.map((input, i) => others[i] ?? nameOf(layer, input, i));
-    return { size: layer.output, pixels: copyOf(g, layer, names) };
+    transforms.pixels(coefficients, size, relu.kind === "exact" && isLarge(size));
+  const nameOf = (input: Input<FeatureMap> | undefined, pixelsOf = pixels): string => {
+    if (input?.kind === "constant") return transforms.parameter(input.name, input.value);
+    return input?.kind === "map" ? pixelsOf(input.map) : (input?.name ?? "");
   };
-  const nameOf = ({ node, operands }: Base, input: FeatureMap | string | undefined, i: number): string => {
-    const operand = operands[i];
-    if (operand?.kind === "constant") return transforms.parameter(node.inputs[i] as string, operand.value);
-    return typeof input === "object" ? pixels(input) : (input ?? "");
-  };
+  /** A layer's own node on pixels. */
+  const onPixels = (layer: Base, inputs: Inputs<FeatureMap>, pixelsOf = pixels): FeatureMap => ({
+    size: layer.output,
+    pixels: copyOf(
+      g,
+      layer,
+      inputs.map((input) => nameOf(input, pixelsOf)),
+    ),
+  });
   return {
     layers: {
       convolution(x, layer) {
         const first = x.pixels === undefined && !x.isShared ? firstConvolution(layer, g.budget) : undefined;
-        if (first?.folded) {
+        if (first?.fold) {
           note("coefficients", first.reason);
           return { size: layer.output, pixels: first.fold(transforms, x.coefficients as string) };
         }
@@ -82,20 +80,13 @@ export function fused({ g, settings, cost, note }: PlanContext): Plan<FeatureMap
       },
       affine: (_, layer, inputs) => onPixels(layer, inputs),
       sum: (_, layer, inputs) =>
-        onPixels(
-          layer,
-          inputs,
-          ...inputs.map((input) =>
-            typeof input === "object" ? repeated(transforms, pixels(input), input.size, layer.output) : input,
-          ),
-        ),
+        onPixels(layer, inputs, (x) => repeated(transforms, pixels(x), x.size, layer.output)),
       piecewise(x, layer, inputs) {
         if (relu.kind === "exact") return onPixels(layer, inputs);
         const source = pixels(x);
         const low = lowFrequencies(transforms, relu.n, source, x.size);
-        if (relu.kind === "apx")
-          return onPixels(layer, inputs, ...inputs.map((input) => (input === x ? low : undefined)));
-        const y = onPieceOf(g, layer.pieces, { x: source, low }, (i) => nameOf(layer, inputs[i], i));
+        if (relu.kind === "apx") return onPixels(layer, inputs, () => low);
+        const y = onPieceOf(g, layer.pieces, { x: source, low }, (i) => nameOf(inputs[i]));
         return { size: layer.output, pixels: y };
       },
       mean(x, { keepsAxes }) {

@@ -1,6 +1,6 @@
 import { type Constant, describe, float32, floats, type Node } from "../../onnx/graph.js";
 import type { Rewrite } from "../../onnx/rewrite.js";
-import { affine, readBatchNormalization } from "../operators/batch-normalization.js";
+import { readBatchNormalization } from "../operators/linear.js";
 
 interface Folding {
   weight: Constant;
@@ -22,8 +22,8 @@ export const foldBatchNormalization: Rewrite<Folding, [Node, Node]> = {
     const layer = readBatchNormalization(normalization, constants);
     const [, w = "", b = ""] = convolution.inputs;
     const [weight, bias] = [constants.get(w), constants.get(b)];
-    if (layer?.gamma.type !== "float32" || weight?.type !== "float32" || (b && !bias)) return undefined;
-    const { scale, shift } = affine(layer);
+    if (layer === undefined || weight?.type !== "float32" || (b && !bias)) return undefined;
+    const { scale, shift } = layer;
     if (weight.dims[0] !== scale.length || weight.data.length === 0) return undefined;
     // The folded weight replaces the former one, unless something else reads that.
     const bytes = graph.consumers(w).size > 1 ? weight.data.byteLength : 0;
