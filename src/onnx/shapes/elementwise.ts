@@ -83,13 +83,14 @@ function known(
 ): Dimension[] | undefined {
   if (!inputs.every(({ contents }) => contents)) return undefined;
   const [first, ...others] = inputs.map((input) => spread(node, input, shape));
+  if (others.includes(undefined)) return undefined;
   const isInteger = type === "int64" || type === "int32";
   const contents = first?.map((value, at) => {
     const values = [value, ...others.map((part) => part?.[at])];
     const isKnown = values.every((value) => typeof value === "number");
     return isKnown ? rounded(type, apply(...values)) : isInteger ? fresh(node, at) : undefined;
   });
-  return others.includes(undefined) || contents?.includes(undefined) ? undefined : (contents as Dimension[]);
+  return contents?.includes(undefined) ? undefined : (contents as Dimension[]);
 }
 
 const isInteger = (node: InferenceContext) => /^u?int/.test(node.input(0).type);
