@@ -10,9 +10,9 @@ import { type JpegComponent, type JpegImage, readCoefficients, writeCoefficients
 import { geometry } from "../src/preprocess/geometry.js";
 import type { Preprocess } from "../src/preprocess/preprocess.js";
 import { planesOf } from "../src/preprocess/reference/planes.js";
-import { filled } from "./jpeg/entrance.js";
 import { oriented, PLAIN, pil, pilPixels, pythonWithPil, within } from "./jpeg/pixels.js";
 import { encoded } from "./jpeg/planes.js";
+import { filled } from "./jpeg/preprocess.js";
 import { describeWith } from "./jpeg/tools.js";
 
 const PYTHON = pythonWithPil();

@@ -26,9 +26,9 @@ import { planesOf } from "../src/preprocess/reference/planes.js";
 import { openNetwork } from "../src/runtime/network.js";
 import type * as PoolModule from "../src/runtime/pool.js";
 import { openSession } from "../src/runtime/session.js";
-import { filled, identity, jpegOf } from "./jpeg/entrance.js";
 import { generate, mutate, Random } from "./jpeg/generate.js";
 import { djpegOfDamaged, PLAIN, pilPixels, pythonWithPil, within } from "./jpeg/pixels.js";
+import { filled, identity, jpegOf } from "./jpeg/preprocess.js";
 import { hasJpegTools } from "./jpeg/tools.js";
 
 const TOOLS = hasJpegTools();

@@ -122,7 +122,7 @@ const IMAGES: [string, string, Api.Preprocess, (planes: Float32Array) => Tensor]
 ];
 
 describe.each(WAYS)("%s", (way, make) => {
-  // The converted graph's entrance uses operators that begin with set 9.
+  // The converted graph's preprocessing uses operators from set 9 on.
   const images = IMAGES.filter(([name]) => !["opset7", "opset8"].includes(name) || !way.endsWith("jpeg"));
   test.each(images)(
     "%s answers as ONNX Runtime does of the same planes",

@@ -141,7 +141,7 @@ describeWith(!absent, "torchvision", "torchvision's architectures, as PyTorch ex
   }, 300_000);
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  test.each(Object.entries(FAMILIES))("%s", { timeout: 120_000 }, async (name, entrance) => {
+  test.each(Object.entries(FAMILIES))("%s", { timeout: 120_000 }, async (name, first) => {
     const file = readFileSync(join(folder, `${name}.onnx`));
     const image = readNpy(join(folder, `${name}.input.npy`));
     const { data: logits } = readNpy(join(folder, `${name}.logits.npy`));
@@ -153,7 +153,7 @@ describeWith(!absent, "torchvision", "torchvision's architectures, as PyTorch ex
       const { graph, report } = convertGraph(readOnnx(file), { plan });
       const found = (await run(graph, coefficientsOf(image.data, image.shape))).data as Float32Array;
       expect(largestDifference(found, spatial) / size, plan).toBeLessThan(1e-4);
-      if (plan === "fused") expect(report[0]?.reason).toMatch(entrance);
+      if (plan === "fused") expect(report[0]?.reason).toMatch(first);
       const inside = report.filter(({ domain }) => domain === "coefficients").length;
       if (plan === "blockwise") expect([inside, report.length]).toEqual(DEPTHS[name]);
       const activations = approximations(convertGraph(readOnnx(file), { plan, relu: "asm:6" }).report);

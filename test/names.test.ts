@@ -71,7 +71,7 @@ describe.each(["image", "y", "coefficients"])("a model whose image is called %s"
       fillPlanes(jpeg, PREPROCESS, { channels: 3, height: 16, width: 16 }, filled);
       const expected = await run(model, { [image]: new Tensor("float32", filled, [1, 3, 16, 16]) });
       const found = await run(graph, feedsOf(readCoefficients(jpeg), PREPROCESS, Tensor));
-      // Both entrances are within a rounding of bytes.
+      // Both forms of the preprocessing agree up to rounding to bytes.
       expect(largestDifference(found, expected)).toBeLessThan(0.1);
     },
   );

@@ -16,8 +16,8 @@ import {
 } from "../src/index.js";
 import { geometry } from "../src/preprocess/geometry.js";
 import { channelCount } from "../src/preprocess/preprocess.js";
-import { filled } from "./jpeg/entrance.js";
 import { compare, pythonWithPil } from "./jpeg/pixels.js";
+import { filled } from "./jpeg/preprocess.js";
 import { describeWith } from "./jpeg/tools.js";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));

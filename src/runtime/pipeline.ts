@@ -28,7 +28,7 @@ export type PlanesResult =
 /** What {@link Fill} says about a file: its damage, or why it has no planes. */
 export type FillResult = { damage?: JpegDamage[]; error?: never } | { damage?: never; error: Error };
 
-/** What makes planes of files for a network. Each thread has its own. */
+/** The preprocessor for a network's files. Each thread has its own. */
 export const preprocessorFor = ({ preprocess, planes }: Network): Preprocessor =>
   new Preprocessor(preprocess, planes);
 

@@ -19,7 +19,7 @@ export const SAMPLINGS: [name: string, args: string[]][] = [
 export const jpegOf = (width: number, height: number, args: string[]) =>
   new Uint8Array(cjpeg(args, testPicture(width, height, 3).pnm));
 
-/** A network that gives back what it is given. */
+/** A network that returns its input. */
 export function identity(channels: number, { height, width }: Area, opset = 17): Graph {
   const g = new GraphBuilder("identity", opset);
   const x = g.input("image", "float32", ["N", channels, height, width]);

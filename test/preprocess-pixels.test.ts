@@ -1,6 +1,6 @@
 /**
- * The entrance's pixels against libjpeg-turbo's, and its resampling against PIL's, in levels of 0 to 255: a sample that
- * falls on a half may be rounded either way, which chroma's share of the colours makes up to 3 of.
+ * Our pixels against libjpeg-turbo's, and our resampling against PIL's, in levels of 0 to 255. A sample at a half may be
+ * rounded either way, and the colour conversion makes up to 3 levels of that.
  */
 import { describe, expect, test } from "vitest";
 import { readCoefficients } from "../src/index.js";
@@ -14,9 +14,9 @@ import { taps } from "../src/preprocess/taps.js";
 import { engines } from "../src/preprocess/wasm/engine.js";
 import { PlaneWriter } from "../src/preprocess/wasm/planes.js";
 import { Program } from "../src/preprocess/wasm/program.js";
-import { byGraph, filled, jpegOf, SAMPLINGS } from "./jpeg/entrance.js";
 import { crop, photographs } from "./jpeg/photographs.js";
 import { compare, djpeg, djpegPnm, oriented, PLAIN, pil, pythonWithPil, within } from "./jpeg/pixels.js";
+import { byGraph, filled, jpegOf, SAMPLINGS } from "./jpeg/preprocess.js";
 import { cjpeg, describeWith, hasJpegTools, testPicture } from "./jpeg/tools.js";
 
 const TOOLS = hasJpegTools();
@@ -46,7 +46,7 @@ describe("pixels against libjpeg-turbo's, djpeg -dct int", () => {
   const part = photograph ? crop(djpegPnm(photograph), 397, 301) : testPicture(397, 301, 3).pnm;
   const cases = SAMPLINGS.flatMap(([name, args]) => [50, 75, 85, 95].map((q) => [name, q, args] as const));
 
-  test.each(cases)("a photograph, where there is one, %s, quality %i", async (name, quality, args) => {
+  test.each(cases)("a photograph, if there is one, %s, quality %i", async (name, quality, args) => {
     const jpeg = new Uint8Array(cjpeg(["-quality", String(quality), ...args], part));
     const { data: expected, ...size } = djpeg(jpeg);
     const [graph = []] = await byGraph([jpeg], PLAIN, size);
@@ -88,8 +88,8 @@ describeWith(TOOLS, "djpeg", "pixels at a scale against libjpeg-turbo's, djpeg -
       }
   });
 
-  test("at 1/8 without chroma of its own scale, and near libjpeg's averages at 2/8 and 4/8", () => {
-    // libjpeg-turbo takes means of pixels for those (jidctred.c), and not the lowest frequencies alone.
+  test("equal at 1/8 for grayscale and 4:4:4, and near libjpeg's averages at 2/8 and 4/8", () => {
+    // For these scales libjpeg-turbo takes means of pixels (jidctred.c), not the lowest frequencies.
     const gray = jpegOf(101, 75, ["-grayscale"]);
     within(pixelsAt(gray, 1), djpeg(gray, 1).data, 0.1, 1, "1/8");
     const fine = jpegOf(101, 75, ["-sample", "1x1"]);
@@ -105,8 +105,8 @@ describeWith(PYTHON !== undefined, "PIL and NumPy", "against PIL", () => {
   const jpeg = jpegOf(150, 100, ["-quality", "90", "-sample", "2x2"]);
 
   test.each(["nearest", "bilinear", "bicubic", "lanczos"] as const)("%s", (resample) => {
-    // Not below 7/8: the whole inverse transform is taken, and PIL's resampling is all that is left to differ.
-    // Sizes that put no centre between two pixels, where PIL's nearest goes by float32.
+    // Not below 7/8, so that the whole inverse transform is used and only the resampling can differ from PIL's.
+    // Sizes for which no centre is between two pixels, where PIL's nearest depends on float32.
     for (const [width, height] of [
       [140, 96],
       [150, 100],
@@ -140,7 +140,7 @@ describeWith(PYTHON !== undefined, "PIL and NumPy", "against PIL", () => {
     within(filled(file, preprocess, { height: 91, width: 88 }), expected, 0.5, 4, "upright");
   });
 
-  test("a photograph that shrinks: the scaled inverse transform stays near PIL's way from all pixels", () => {
+  test("a photograph that shrinks: the scaled inverse transform stays near PIL's result from all pixels", () => {
     const [photograph] = photographs();
     if (photograph === undefined) return;
     const part = crop(djpegPnm(photograph), 1200, 900);

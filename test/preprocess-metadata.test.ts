@@ -29,8 +29,8 @@ import {
 import { geometry } from "../src/preprocess/geometry.js";
 import { CROP_ROUNDINGS, type CropRounding } from "../src/preprocess/preprocess.js";
 import { writeImageSet } from "./image-set.js";
-import { filled, identity } from "./jpeg/entrance.js";
 import { PLAIN, within } from "./jpeg/pixels.js";
+import { filled, identity } from "./jpeg/preprocess.js";
 import { mnistJpegs } from "./runtime-material.js";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));

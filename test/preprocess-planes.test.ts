@@ -1,8 +1,8 @@
 /**
- * The entrance of JPEG files: its definition, WebAssembly and graph against each other, and what it refuses.
+ * A file's planes: the reference, WebAssembly and the graph must agree, and refuse the same.
  *
- * What each is held to, in levels of 0 to 255: a sample that falls on a half may be rounded either way (most often at
- * scale 2/8, whose values are eighths), which colours and chroma's share of them make up to 3 of.
+ * Tolerances are in levels of 0 to 255. A sample at a half may be rounded either way (most often at scale 2/8, whose values
+ * are eighths), and the colour conversion makes up to 3 levels of that.
  */
 
 import { execFileSync } from "node:child_process";
@@ -33,12 +33,12 @@ import { coefficientsFor } from "../src/preprocess/scaling.js";
 import { mirrored, taps } from "../src/preprocess/taps.js";
 import { openSession } from "../src/runtime/session.js";
 import { ZIGZAG } from "../src/transform/frequency.js";
-import { byGraph, filled, identity, jpegOf, SAMPLINGS } from "./jpeg/entrance.js";
 import { generate, mutate, Random } from "./jpeg/generate.js";
 import { oriented, PLAIN, within } from "./jpeg/pixels.js";
+import { byGraph, filled, identity, jpegOf, SAMPLINGS } from "./jpeg/preprocess.js";
 
 describe("one file after another", () => {
-  test("of the same geometry or another, each has the planes that it has alone", () => {
+  test("of the same geometry or another, each has the same planes as alone", () => {
     const size = { height: 40, width: 40 };
     const preprocess: Preprocess = { ...PLAIN, resize: { shortestEdge: 48 }, crop: size };
     const files = [
@@ -55,7 +55,7 @@ describe("one file after another", () => {
     const random = new Random(4);
     for (let turn = 0; turn < 60; turn++) {
       const jpeg = random.pick(files);
-      // A preprocessing changed in place must not be taken for the one it was.
+      // A preprocessing that was changed in place must not count as the old one.
       preprocess.resample = random.pick(["bilinear", "bicubic"] as const);
       const expected = planesOf(readCoefficients(jpeg), preprocess);
       within(filled(jpeg, preprocess, size), expected.data, 0.3, 4, `turn ${turn}`);
@@ -67,7 +67,7 @@ describe("a Preprocessor", () => {
   const size = { channels: 3, height: 24, width: 24 };
   const preprocess: Preprocess = { ...PLAIN, resize: { shortestEdge: 30 }, crop: { height: 24, width: 24 } };
 
-  test("gives each of more kinds of files than it keeps plans of the planes of the definition, twice", () => {
+  test("gives the reference's planes for more kinds of files than it keeps plans for, twice", () => {
     const preprocessor = new Preprocessor(preprocess, size);
     const out = new Float32Array(3 * 24 * 24);
     const files = Array.from({ length: 70 }, (_, i) =>
@@ -81,7 +81,7 @@ describe("a Preprocessor", () => {
     preprocessor.dispose();
   });
 
-  test("keeps nothing of a file that failed, and is not changed by what it was made of", () => {
+  test("keeps nothing of a failed file, and does not change with the objects it was made from", () => {
     const given = { ...preprocess, mean: [0, 0, 0], crop: { height: 24, width: 24 } };
     const preprocessor = new Preprocessor(given, size);
     given.resample = "nearest";
@@ -96,7 +96,7 @@ describe("a Preprocessor", () => {
     expect(out).toEqual(expected);
   });
 
-  test("ends with its block, and is no longer of use", () => {
+  test("is disposed of at the end of its block, and then refuses work", () => {
     const jpeg = jpegOf(40, 30, []);
     const out = new Float32Array(3 * 24 * 24);
     let used: Preprocessor;
@@ -110,7 +110,7 @@ describe("a Preprocessor", () => {
     expect(filled(jpeg, preprocess, size)).toEqual(out);
   });
 
-  test("refuses what is no description, and a size that does not come out", () => {
+  test("refuses an invalid description, and a size that it does not give", () => {
     expect(() => new Preprocessor({ ...preprocess, std: [0, 1, 1] }, size)).toThrow(/none of them 0/);
     const other = new Preprocessor(preprocess, { ...size, height: 25 });
     const fill = () => other.fill(jpegOf(40, 30, []), new Float32Array(3 * 25 * 24));
@@ -118,7 +118,7 @@ describe("a Preprocessor", () => {
   });
 });
 
-describe("definition, WebAssembly and graph agree", () => {
+describe("reference, WebAssembly and graph agree", () => {
   const preprocessings: [name: string, preprocess: Partial<Preprocess>, size: Area][] = [
     [
       "shortest edge and crop",
@@ -292,7 +292,7 @@ describe("definition, WebAssembly and graph agree", () => {
   test("any sampling factors, sizes and orientations, at every scale", async () => {
     const random = new Random(11);
     const size = { height: 24, width: 33 };
-    // The crop begins and ends anywhere in a unit.
+    // The crop starts and ends anywhere in an MCU.
     const preprocess: Preprocess = { ...PLAIN, resize: { height: 50, width: 75 }, crop: size };
     const session = await openSession(convertGraph(identity(3, size), { input: "jpeg", preprocess }).graph);
     for (let round = 0; round < 300; round++) {
@@ -319,7 +319,7 @@ describe("definition, WebAssembly and graph agree", () => {
     }
   });
 
-  test("behind the entrance a network on coefficients takes the same planes", async () => {
+  test("after the preprocessing, a network on coefficients gets the same planes", async () => {
     const size = { height: 20, width: 24 };
     const preprocess = { ...PLAIN, resize: size };
     const jpeg = jpegOf(61, 47, []);
@@ -331,7 +331,7 @@ describe("definition, WebAssembly and graph agree", () => {
   });
 });
 
-/** An image of any three sampling factors, its coefficients those of soft waves. */
+/** An image with any three sampling factors and the coefficients of smooth waves. */
 function randomImage(random: Random): JpegImage {
   const [width, height] = [1 + random.below(300), 1 + random.below(200)];
   const factors = Array.from({ length: 3 }, () => [1 + random.below(4), 1 + random.below(4)] as const);
@@ -353,7 +353,7 @@ function randomImage(random: Random): JpegImage {
 }
 
 describe("resampling", () => {
-  test("weights add up to 1 and stay among the inputs; mirrored taps are those of the mirrored axis", () => {
+  test("weights add up to 1 and stay inside the inputs; mirrored taps are those of the mirrored axis", () => {
     for (const filter of RESAMPLES)
       for (const [inputs, outputs] of [
         [7, 7],
@@ -381,7 +381,7 @@ describe("resampling", () => {
       }
   });
 
-  test("how many coefficients in zigzag order n x n frequencies need", () => {
+  test("the number of coefficients in zigzag order for n x n frequencies", () => {
     for (let n = 1; n <= 8; n++) {
       const last = Math.max(...ZIGZAG.map((place, k) => (place >> 3 < n && (place & 7) < n ? k : -1)));
       expect(coefficientsFor(n)).toBe(last + 1);
@@ -448,11 +448,11 @@ describe("preprocessing", () => {
   });
 });
 
-describe("what is refused", () => {
+describe("refused", () => {
   const size = { height: 32, width: 32 };
   const preprocess: Preprocess = { ...PLAIN, crop: size };
 
-  test("images that come out at another size than the network's", () => {
+  test("images that do not get the network's size", () => {
     const jpeg = jpegOf(31, 40, []);
     expect(() => filled(jpeg, PLAIN, size)).toThrow(/gives 3 planes of 31x40; the network takes 3 of 32x32/);
   });
@@ -474,7 +474,7 @@ describe("what is refused", () => {
     expect(() => feedsOf(four, small, Tensor)).toThrow(/CMYK; expected grayscale, YCbCr or RGB.*loadModel/);
   });
 
-  test("networks that the entrance does not fit", () => {
+  test("networks that do not fit the preprocessing", () => {
     const jpeg = { input: "jpeg", preprocess } as const;
     expect(() => convertGraph(identity(1, size), jpeg)).toThrow(/gives 3 planes \(rgb\), the model takes 1/);
     expect(() => convertGraph(identity(3, { height: 9, width: 32 }), jpeg)).toThrow(
@@ -555,7 +555,7 @@ describe("the file", () => {
     }
   });
 
-  test("says in its metadata what it takes", () => {
+  test("says in its metadata what its inputs are", () => {
     const { graph } = convertGraph(identity(3, { height: 224, width: 224 }), { input: "jpeg" });
     expect(readMetadata(graph)).toMatchObject({ input: "jpeg", preprocess: TORCHVISION, planes: "image" });
     expect(graph.inputs.map(({ name }) => name)).toContain("quantization");
