@@ -9,7 +9,6 @@ import {
   type Node,
   OnnxError,
   ruleFor,
-  type ValueInfo,
   volume,
 } from "./graph.js";
 import { SHAPE_RULES } from "./shape-rules.js";
@@ -42,14 +41,15 @@ export class Inference {
   readonly facts = new Map<string, Facts>();
   /** The values that are known before the graph runs. A runtime computes them when it loads the graph. */
   private readonly fixed = new Set<string>([""]);
-  private readonly hints: Map<string, ValueInfo>;
+  /** The declared facts of values. */
+  private readonly hints = new Map<string, Facts>();
   private readonly partial: boolean;
   private readonly budget: Budget;
 
   constructor(graph: Graph, { partial = false, budget = budgetOf(graph) }: InferenceOptions = {}) {
     this.partial = partial;
     this.budget = budget;
-    this.hints = new Map(graph.values?.map((value) => [value.name, value]));
+    for (const { name, type, shape } of graph.values ?? []) if (shape) this.hints.set(name, { type, shape });
     for (const [name, value] of graph.initializers) this.constant(name, value);
     for (const { name, type, shape } of graph.inputs) {
       if (shape !== undefined) this.facts.set(name, { type, shape });
@@ -68,7 +68,7 @@ export class Inference {
     const isFixed = node.inputs.every((name) => this.fixed.has(name));
     const results = this.resultsOf(node, isFixed);
     for (const [i, name] of node.outputs.entries()) {
-      const result = results[i] ?? (this.partial ? hinted(this.hints.get(name)) : undefined);
+      const result = results[i] ?? (this.partial ? this.hints.get(name) : undefined);
       if (name === "" || result === undefined) continue;
       this.facts.set(name, result);
       if (isFixed || isKnown(result)) this.fix(node, name, result);
@@ -97,9 +97,6 @@ export class Inference {
     this.budget.take(bytes, `${describe(node)}: the constant [${shape.join(", ")}] that it makes`, node);
   }
 }
-
-const hinted = (value: ValueInfo | undefined): Facts | undefined =>
-  value?.shape && { type: value.type, shape: value.shape };
 
 const isKnown = ({ contents }: Facts): boolean =>
   contents?.every((value) => typeof value === "number") === true;

@@ -55,10 +55,10 @@ function paddingOf({ inputs }: Node, zeros: (number | undefined)[]): Padding | u
 /** The number of channels of a value that is all zeros. */
 function zeroChannels(name: string, graph: EditableGraph): number | undefined {
   const channels = graph.shape(name)[1];
-  const values = fillingOf(graph.producer(name)) ?? graph.constants.get(name);
-  const isZero =
-    values !== undefined &&
-    (values.data as Float32Array).every((value: number | bigint) => Number(value) === 0);
+  const data = (fillingOf(graph.producer(name)) ?? graph.constants.get(name))?.data as
+    | Float32Array
+    | undefined;
+  const isZero = data?.every((value: number | bigint) => Number(value) === 0);
   return isZero && typeof channels === "number" ? channels : undefined;
 }
 

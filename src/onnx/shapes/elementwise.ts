@@ -142,7 +142,6 @@ function converted({ shape, contents }: Facts, type: ElementType): Facts {
   return { type, shape, ...(follows && { contents: values as Dimension[] }) };
 }
 
-const number = elementwise();
 const truth = (apply?: Apply) => elementwise(apply, "bool");
 
 export const ELEMENTWISE: Record<string, ShapeRule> = {
@@ -163,7 +162,7 @@ export const ELEMENTWISE: Record<string, ShapeRule> = {
   ...each(same, "MeanVarianceNormalization", "BitwiseNot", "ReverseSequence", "ScatterElements", "ScatterND"),
   ...each(same, "Scatter"),
   ...each((node) => node.input(0), "Identity", "Dropout"),
-  ...each(number, "Pow", "Sum", "Mean", "Round"),
+  ...each(elementwise(), "Pow", "Sum", "Mean", "Round"),
   Add: elementwise((a, b) => a + b),
   Sub: elementwise((a, b) => a - b),
   Mul: elementwise((a, b) => a * b),

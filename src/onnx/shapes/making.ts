@@ -31,20 +31,13 @@ const shapeOf: ResultRule = (node) => {
   return { type: "int64", shape: [contents.length], contents };
 };
 
-const sizeOf: ResultRule = (node) => {
-  const length = multiply(node, node.input(0).shape);
-  return { type: "int64", shape: [], contents: [length] };
-};
-
 /** A length that is known, and can be one. */
 const isLength = (length: Dimension): length is number => typeof length === "number" && length >= 0;
 
-const constantNode: ResultRule = (node) => constantFacts(constantOf(node.raw));
-
 export const MAKING: Record<string, ShapeRule> = {
-  Constant: constantNode,
+  Constant: (node) => constantFacts(constantOf(node.raw)),
   ConstantOfShape: constantOfShape,
   Range: range,
   Shape: shapeOf,
-  Size: sizeOf,
+  Size: (node) => ({ type: "int64", shape: [], contents: [multiply(node, node.input(0).shape)] }),
 };

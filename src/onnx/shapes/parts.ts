@@ -88,12 +88,10 @@ const split: ShapeRule = (node) => {
   }));
 };
 
-const gatherElements: ResultRule = (node) => ({ type: node.input(0).type, shape: node.input(1).shape });
-
 export const PARTS: Record<string, ShapeRule> = {
   Concat: concat,
   Slice: slice,
   Split: split,
   Gather: gather,
-  GatherElements: gatherElements,
+  GatherElements: (node) => ({ type: node.input(0).type, shape: node.input(1).shape }),
 };
