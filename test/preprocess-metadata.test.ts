@@ -338,6 +338,7 @@ describe("checks", () => {
     [["--crop", "28", "--crop-rounding", "even"], { crop: { height: 28, width: 28 }, cropRounding: "even" }],
     // A size that fills the network needs no padding.
     [["--size", "32x32"], { resize: { height: 32, width: 32 } }],
+    [["--no-antialias"], { resample: "bilinear", antialias: false }],
     [["--resample", "hamming", "--channels", "grayscale"], { resample: "hamming", channels: "grayscale" }],
   ])("options %s", async (args, expected) => {
     const out = join(folder, "options.onnx");

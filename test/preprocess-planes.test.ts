@@ -203,6 +203,28 @@ describe("reference, WebAssembly and graph agree", () => {
       { height: 130, width: 88 },
     ],
     [
+      "bilinear without antialiasing, much smaller",
+      { resize: { shortestEdge: 17 }, crop: { height: 15, width: 16 }, antialias: false },
+      { height: 15, width: 16 },
+    ],
+    [
+      "bicubic without antialiasing, one side smaller, one larger",
+      { resize: { height: 200, width: 41 }, resample: "bicubic", antialias: false },
+      { height: 200, width: 41 },
+    ],
+    [
+      "the middle, then a size: bicubic without antialiasing",
+      {
+        precrop: { height: 0.6, width: 0.9 },
+        resize: { height: 35, width: 130 },
+        resample: "bicubic",
+        antialias: false,
+        mean: [0.5, 0.1, 0.2],
+        std: [2, 3, 4],
+      },
+      { height: 35, width: 130 },
+    ],
+    [
       "the middle, then a size: bicubic",
       { precrop: { height: 0.875, width: 0.6 }, resize: { height: 40, width: 33 }, resample: "bicubic" },
       { height: 40, width: 33 },

@@ -19,6 +19,7 @@ export interface PreprocessFlags {
   mean?: number[];
   std?: number[];
   resample?: Resample;
+  antialias?: boolean;
   cropRounding?: CropRounding;
   pad?: Pad;
   channels?: Preprocess["channels"];
@@ -40,11 +41,27 @@ export const addPreprocessOptions = (command: Command): Command =>
     .option("--mean <numbers>", "mean of each channel, 0 to 1, such as 0.485,0.456,0.406", numbers)
     .option("--std <numbers>", "standard deviation of each channel", numbers)
     .addOption(new Option("--resample <name>", "the filter for resizing").choices(RESAMPLES))
+    .option("--antialias", "resize as PIL, if the model says otherwise")
+    .option(
+      "--no-antialias",
+      "resize as torchvision on tensors and OpenCV: bilinear or bicubic, no wider as it shrinks",
+    )
     .addOption(new Option("--channels <name>", "the network's channels").choices(CHANNELS));
 
 /** The preprocessing that the options give; the model says the rest. */
 export async function preprocessOf(flags: PreprocessFlags): Promise<Partial<Preprocess>> {
-  const { preprocessor, size: resize, crop, cropRounding, pad, mean, std, resample, channels } = flags;
+  const {
+    preprocessor,
+    size: resize,
+    crop,
+    cropRounding,
+    pad,
+    mean,
+    std,
+    resample,
+    antialias,
+    channels,
+  } = flags;
   const config = preprocessor === undefined ? {} : await readConfig(preprocessor);
   return {
     ...config,
@@ -53,6 +70,7 @@ export async function preprocessOf(flags: PreprocessFlags): Promise<Partial<Prep
     ...(mean && { mean }),
     ...(std && { std }),
     ...(resample && { resample }),
+    ...(antialias !== undefined && { antialias }),
     ...(cropRounding && { cropRounding }),
     ...(pad && { pad }),
     ...(channels && { channels }),

@@ -120,10 +120,11 @@ function replaced({ height, width }: Planes, known: Preprocess, given: Partial<P
 
 /** A preprocessing in words, one for each step. */
 export function toldSteps(preprocess: Preprocess): string[] {
-  const { precrop, resize, crop, pad, channels, resample, rescale, mean, std } = preprocess;
+  const { precrop, resize, crop, pad, channels, resample, antialias, rescale, mean, std } = preprocess;
+  const filter = antialias === false ? `${resample} without antialiasing` : resample;
   const steps = [
     precrop && `the middle ${precrop.height} by ${precrop.width} of the shortest edge`,
-    resize && `${toldResize(resize)}, ${resample}`,
+    resize && `${toldResize(resize)}, ${filter}`,
     crop && `the middle ${crop.height}x${crop.width}`,
     pad && toldPad(pad),
     channels,

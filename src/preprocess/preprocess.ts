@@ -8,8 +8,8 @@
  * as torchvision's transforms and Hugging Face's image processors (./processors.ts) have it.
  */
 
-import { number, object, objectOf, oneOf, perChannel, whole, wrong } from "./fields.js";
-import { RESAMPLES, type Resample } from "./filters.js";
+import { boolean, number, object, objectOf, oneOf, perChannel, whole, wrong } from "./fields.js";
+import { PLAIN_RESAMPLES, RESAMPLES, type Resample } from "./filters.js";
 
 export interface Preprocess {
   /** First the middle of the image, its sides in shares of the image's shortest edge, up to 1; cut to whole pixels. */
@@ -26,8 +26,13 @@ export interface Preprocess {
   cropRounding?: CropRounding;
   /** Then pixels around it, of `value` 0 to 255 in all channels, by default 0; they are normalised as the others are. */
   pad?: Pad;
-  /** PIL's filters, which widen as the image shrinks ("antialias"). */
+  /** The filter of the resize, as PIL has it: it widens as the image shrinks, unless `antialias` is false. */
   resample: Resample;
+  /**
+   * `false`: the filter keeps its width as the image shrinks, as PyTorch's `interpolate` and torchvision on tensors by
+   * default, and OpenCV's INTER_LINEAR and INTER_CUBIC. Only `bilinear` and `bicubic` can be so; `nearest` always is.
+   */
+  antialias?: boolean;
   /** Usually 1/255. */
   rescale: number;
   /** For each channel, in the network's order, after `rescale`. */
@@ -96,6 +101,7 @@ const FIELDS = [
   "cropRounding",
   "pad",
   "resample",
+  "antialias",
   "rescale",
   "mean",
   "std",
@@ -108,7 +114,8 @@ const FIELDS = [
  */
 export function checkPreprocess(value: unknown): Preprocess {
   const fields = objectOf(value, FIELDS, "preprocess");
-  const { precrop, resize, crop, cropRounding, pad } = fields;
+  const { precrop, resize, crop, cropRounding, pad, antialias } = fields;
+  const resample = oneOf(fields.resample ?? "bilinear", RESAMPLES, "preprocess.resample");
   const channels = oneOf(fields.channels ?? "rgb", CHANNELS, "preprocess.channels");
   const count = channelCount({ channels });
   return {
@@ -119,7 +126,10 @@ export function checkPreprocess(value: unknown): Preprocess {
       cropRounding: oneOf(cropRounding, CROP_ROUNDINGS, "preprocess.cropRounding"),
     }),
     ...(pad !== undefined && { pad: checkPad(pad, "preprocess.pad") }),
-    resample: oneOf(fields.resample ?? "bilinear", RESAMPLES, "preprocess.resample"),
+    resample,
+    ...(antialias !== undefined && {
+      antialias: checkAntialias(antialias, resample, "preprocess.antialias"),
+    }),
     rescale: number(fields.rescale ?? 1 / 255, "preprocess.rescale"),
     mean: perChannel(fields.mean ?? 0, count, "preprocess.mean"),
     std: perChannel(fields.std ?? 1, count, "preprocess.std", true),
@@ -131,6 +141,13 @@ function checkResize(value: unknown, name: string): NonNullable<Preprocess["resi
   if (object(value, name).shortestEdge === undefined) return area(value, name);
   const { shortestEdge } = objectOf(value, ["shortestEdge"], name);
   return { shortestEdge: whole(shortestEdge, `${name}.shortestEdge`) };
+}
+
+function checkAntialias(value: unknown, resample: Resample, name: string): boolean {
+  const antialias = boolean(value, name);
+  if (!antialias && !PLAIN_RESAMPLES.includes(resample))
+    throw wrong(name, value, `true with ${resample}; only ${PLAIN_RESAMPLES.join(", ")} can be without`);
+  return antialias;
 }
 
 function area(value: unknown, name: string): Area {

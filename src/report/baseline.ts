@@ -40,10 +40,14 @@ export async function openBaseline({ strict = false, maxPixels = MAX_PIXELS } = 
     },
   );
   return {
-    async decode(bytes, { precrop, resize, resample, channels }) {
+    async decode(bytes, { precrop, resize, resample, antialias, channels }) {
       if (precrop !== undefined)
         throw new JpegDomainError(
           "the preprocessing has a precrop, which the comparison with sharp does not support",
+        );
+      if (antialias === false && resample !== "nearest")
+        throw new JpegDomainError(
+          "the preprocessing resizes without antialiasing, which the comparison with sharp does not support",
         );
       const failOn = strict ? "warning" : "none";
       let image = sharp(bytes, { autoOrient: true, failOn, limitInputPixels: maxPixels });

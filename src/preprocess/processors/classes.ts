@@ -16,6 +16,8 @@ export interface Processor {
   crops: boolean | "fast";
   /** Whether `do_normalize` means anything to it. */
   normalizes: boolean;
+  /** Whether it resizes without antialiasing. */
+  isPlain?: boolean;
   /** What it does about sizes, if not the usual: ./processor-sizes.ts. */
   steps?: "convnext" | "levit" | "perceiver" | "poolformer" | "multiple";
   /** Fields of its own that are read, beside those of all. */
@@ -127,6 +129,8 @@ export const PROCESSORS: ReadonlyMap<string, Processor> = new Map<string, Proces
   ["DeiT", toSizeAndCrop(256, 224, { resample: BICUBIC, ...HALF })],
   ["Deta", DETECTION],
   ["Detr", DETECTION],
+  // After normalising, by PyTorch's interpolate.
+  ["DepthPro", toSize(1536, HALF, { crops: false, isPlain: true })],
   ["DINOv3ViT", toSize(224, IMAGENET)],
   ["DPT", DEPTH],
   ["EfficientFormer", toSizeAndCrop(224, 224, { resample: BICUBIC, ...IMAGENET })],
@@ -226,7 +230,6 @@ export const PROCESSORS: ReadonlyMap<string, Processor> = new Map<string, Proces
     ],
     ["it pads to the longest edge (do_pad)", "DeepseekVL DeepseekVLHybrid Janus Owlv2 Sam"],
     ["it makes thumbnails (do_thumbnail, do_pad)", "Donut Nougat"],
-    ["it resizes without its filter widening", "DepthPro"],
     ["it makes colours into numbers of a palette (do_color_quantize)", "ImageGPT"],
     ["it takes other things beside one image", "EfficientLoFTR LightGlue SegGpt SuperGlue VitMatte VitPose"],
     ["its fields are its own (image_size)", "Idefics"],

@@ -127,9 +127,9 @@ function checkUnderstood(name: string, fields: Fields, processor: Processor): vo
 
 const isFormat = (key: string) => key === "data_format" || key === "input_data_format";
 
-type Colors = Pick<Preprocess, "resample" | "rescale" | "mean" | "std" | "channels">;
+type Colors = Pick<Preprocess, "resample" | "antialias" | "rescale" | "mean" | "std" | "channels">;
 
-function colors(fields: Fields, { normalizes }: Processor): Colors {
+function colors(fields: Fields, { normalizes, isPlain }: Processor): Colors {
   const { image_mean, image_std } = fields;
   const isNormalized = normalizes && fields.do_normalize;
   // A list of one is of images that have one channel.
@@ -146,8 +146,13 @@ function colors(fields: Fields, { normalizes }: Processor): Colors {
     throw new PreprocessError(
       "do_flip_channel_order beside image_mean or image_std that differ: not supported",
     );
+  const resample = resampleOf(fields.resample ?? "bilinear");
+  // A cubic's results beyond the levels stay, and its nearest pixel is another one.
+  if (isPlain && fields.do_resize && resample !== "bilinear")
+    throw wrong("resample", fields.resample, "2 (bilinear), the only one supported without antialiasing");
   return {
-    resample: resampleOf(fields.resample ?? "bilinear"),
+    resample,
+    ...(isPlain && { antialias: false }),
     rescale: fields.do_rescale ? number(fields.rescale_factor ?? 1 / 255, "rescale_factor") : 1,
     mean: mean.map((value) => value + offset),
     std: again ? std.map((value, c) => value * (again[c] as number)) : std,
