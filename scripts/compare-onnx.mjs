@@ -13,12 +13,12 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Tensor } from "onnxruntime-node";
-import { convertGraph } from "../dist/src/convert/convert.js";
-import { findImage } from "../dist/src/convert/image-input.js";
-import { JpegDomainError } from "../dist/src/errors.js";
-import { parseModel } from "../dist/src/runtime/model-files.js";
-import { openSession } from "../dist/src/runtime/session.js";
-import { compress, toWholeBlocks } from "../dist/src/transform/images.js";
+import { JpegDomainError } from "../packages/coefficients/dist/errors.js";
+import { compress, toWholeBlocks } from "../packages/coefficients/dist/transform/images.js";
+import { convertGraph } from "../packages/conversion/dist/convert/convert.js";
+import { findImage } from "../packages/conversion/dist/convert/image-input.js";
+import { parseModel } from "../packages/node/dist/runtime/model-files.js";
+import { openSession } from "../packages/node/dist/runtime/session.js";
 
 const PLANS = ["fused", "blockwise", "exploded"];
 const MOST_DIFFERENCE = 1e-3;

@@ -4,7 +4,13 @@
  *   node scripts/engines.mjs      deno run -A scripts/engines.mjs      bun scripts/engines.mjs
  */
 import { readFile } from "node:fs/promises";
-import { convert, encodeJpeg, loadModel, readCoefficients, writeCoefficients } from "../dist/src/index.js";
+import {
+  convert,
+  encodeJpeg,
+  loadModel,
+  readCoefficients,
+  writeCoefficients,
+} from "../packages/cli/dist/index.js";
 
 const pixels = Float32Array.from({ length: 64 * 48 }, (_, i) => 128 + 100 * Math.sin(i / 9));
 const planes = [pixels, pixels.map((value) => 255 - value), pixels.map((value) => value / 2)];
@@ -18,7 +24,7 @@ const sum = ({ components }) =>
 if (`${sum(again)}` !== `${sum(image)}`)
   throw new Error("the coefficients changed when they were written and read again");
 
-const spatial = await readFile(new URL("../models/mnist-resnet.onnx", import.meta.url));
+const spatial = await readFile(new URL("../packages/experiments/models/mnist-resnet.onnx", import.meta.url));
 const models = { spatial, fused: convert(spatial), blockwise: convert(spatial, { plan: "blockwise" }) };
 const results = {};
 for (const [name, bytes] of Object.entries(models))

@@ -32,7 +32,7 @@ try "Deno 2" "$engines/@deno/linux-$arch-glibc/deno" run --quiet --allow-all
 
 vitest() { "$root/node_modules/.bin/vitest" run --maxWorkers=100% --testTimeout=120000 --hookTimeout=120000 "$@"; }
 echo "npm 10:"
-PATH="$folder/npm10/node_modules/.bin:$PATH" vitest test/package.test.ts
+PATH="$folder/npm10/node_modules/.bin:$PATH" vitest test/packages.test.ts
 echo "Node 22 with npm 12:"
 export PATH="$folder/npm12/node_modules/.bin:$node22:$PATH"
 if [ "$#" -gt 0 ]; then vitest "$@"; else

@@ -9,7 +9,11 @@ import { basename, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
 
-const PROGRAMS = ["src/jpeg/decode", "src/jpeg/encode", "src/preprocess/wasm/planes"];
+const PROGRAMS = [
+  "packages/coefficients/src/jpeg/decode",
+  "packages/coefficients/src/jpeg/encode",
+  "packages/conversion/src/preprocess/wasm/planes",
+];
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 for (const program of PROGRAMS) {

@@ -2,11 +2,11 @@
  * Writes the preprocessing into a model that was trained on MNIST, or on images of another size, as `train` does for its
  * own models. Nothing else in the file changes.
  *
- *   npm run build && node scripts/write-preprocess.mjs models/mnist-resnet.onnx [ROWS COLUMNS]
+ *   npm run build && node scripts/write-preprocess.mjs packages/experiments/models/mnist-resnet.onnx [ROWS COLUMNS]
  */
 import { readFile, writeFile } from "node:fs/promises";
-import { preprocessOf } from "../dist/src/data/mnist.js";
-import { readOnnx, writeOnnx, writePreprocess } from "../dist/src/index.js";
+import { readOnnx, writeOnnx, writePreprocess } from "../packages/cli/dist/index.js";
+import { preprocessOf } from "../packages/experiments/dist/data/mnist.js";
 
 const [path, rows = 28, columns = 28] = process.argv.slice(2);
 const bytes = await readFile(path);

@@ -6,16 +6,16 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
-import { convert, convertGraph } from "../src/convert/convert.js";
-import { PLAN_NAMES, type PlanName, type Relu } from "../src/convert/options.js";
-import { approximations } from "../src/convert/report.js";
-import { summarizeModel } from "../src/convert/summary.js";
-import { float, GraphBuilder, type PlainAttribute } from "../src/onnx/builder.js";
-import { writeOnnx } from "../src/onnx/file.js";
-import { type Dimension, float32, type Graph } from "../src/onnx/graph.js";
-import { loadModel } from "../src/runtime/model.js";
-import { openSession } from "../src/runtime/session.js";
-import { compress } from "../src/transform/images.js";
+import { compress } from "../packages/coefficients/src/transform/images.js";
+import { convert, convertGraph } from "../packages/conversion/src/convert/convert.js";
+import { PLAN_NAMES, type PlanName, type Relu } from "../packages/conversion/src/convert/options.js";
+import { approximations } from "../packages/conversion/src/convert/report.js";
+import { summarizeModel } from "../packages/conversion/src/convert/summary.js";
+import { float, GraphBuilder, type PlainAttribute } from "../packages/conversion/src/onnx/builder.js";
+import { writeOnnx } from "../packages/conversion/src/onnx/file.js";
+import { type Dimension, float32, type Graph } from "../packages/conversion/src/onnx/graph.js";
+import { loadModel } from "../packages/node/src/runtime/model.js";
+import { openSession } from "../packages/node/src/runtime/session.js";
 import { largestDifference, uniform } from "./reference/arrays.js";
 
 type Activation = [op: string, attributes?: Record<string, PlainAttribute>, constants?: number[][]];
@@ -178,7 +178,7 @@ test("the commands say so in one line", () => {
   const column = g.node("Reshape", [slopes, g.ints([3, 1, 1])]);
   g.output(g.node("PRelu", ["out", column], {}, "last"), "y", "float32", undefined);
   writeFileSync(model, writeOnnx(g.build()));
-  const main = fileURLToPath(new URL("../dist/src/cli/main.js", import.meta.url));
+  const main = fileURLToPath(new URL("../packages/cli/dist/main.js", import.meta.url));
   const run = (...rest: string[]) =>
     execFileSync(process.execPath, [main, ...rest, "--relu", "asm:10"], { encoding: "utf8" });
   const warning = "1 of 3 activations are left exact (1 PRelu), 2 approximated; none could be of 1 Sigmoid";

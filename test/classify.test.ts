@@ -6,17 +6,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { loadSplit } from "../src/data/mnist.js";
-import type { JpegComponent } from "../src/jpeg/image.js";
-import { readCoefficients } from "../src/jpeg/read.js";
-import { writeCoefficients } from "../src/jpeg/write.js";
-import { GraphBuilder } from "../src/onnx/builder.js";
-import { readOnnx, writeOnnx } from "../src/onnx/file.js";
+import type { JpegComponent } from "../packages/coefficients/src/jpeg/image.js";
+import { readCoefficients } from "../packages/coefficients/src/jpeg/read.js";
+import { writeCoefficients } from "../packages/coefficients/src/jpeg/write.js";
+import { GraphBuilder } from "../packages/conversion/src/onnx/builder.js";
+import { readOnnx, writeOnnx } from "../packages/conversion/src/onnx/file.js";
+import { loadSplit } from "../packages/experiments/src/data/mnist.js";
 import { mnistJpegs, picture } from "./runtime-material.js";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
-const MAIN = path("../dist/src/cli/main.js");
-const MODEL = path("../models/mnist-resnet.onnx");
+const MAIN = path("../packages/cli/dist/main.js");
+const MODEL = path("../packages/experiments/models/mnist-resnet.onnx");
 const NOTEBOOK = ["--mean", "0.1307", "--std", "0.3081"];
 
 let folder: string;

@@ -6,15 +6,18 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { loadSplit } from "../src/data/mnist.js";
-import { readOnnx } from "../src/onnx/file.js";
-import { ModelProtoSchema, StringStringEntryProtoSchema } from "../src/onnx/generated/onnx_pb.js";
+import { readOnnx } from "../packages/conversion/src/onnx/file.js";
+import {
+  ModelProtoSchema,
+  StringStringEntryProtoSchema,
+} from "../packages/conversion/src/onnx/generated/onnx_pb.js";
+import { loadSplit } from "../packages/experiments/src/data/mnist.js";
 import { writeImageSet } from "./image-set.js";
 import { readNpy } from "./reference/arrays.js";
 import { picture } from "./runtime-material.js";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
-const MAIN = path("../dist/src/cli/main.js");
+const MAIN = path("../packages/cli/dist/main.js");
 const PYTORCH = path("reference/mnist-resnet-pytorch.onnx");
 const LIMIT = { timeout: 120_000 };
 

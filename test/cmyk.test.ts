@@ -4,12 +4,17 @@
  */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import {
+  type JpegComponent,
+  type JpegImage,
+  readCoefficients,
+  writeCoefficients,
+} from "@jpeg-domain/coefficients";
 import { decode } from "fast-png";
 import { expect, test } from "vitest";
-import { type JpegComponent, type JpegImage, readCoefficients, writeCoefficients } from "../src/index.js";
-import { geometry } from "../src/preprocess/geometry.js";
-import type { Preprocess } from "../src/preprocess/preprocess.js";
-import { planesOf } from "../src/preprocess/reference/planes.js";
+import { geometry } from "../packages/conversion/src/preprocess/geometry.js";
+import type { Preprocess } from "../packages/conversion/src/preprocess/preprocess.js";
+import { planesOf } from "../packages/conversion/src/preprocess/reference/planes.js";
 import { oriented, PLAIN, pil, pilPixels, pythonWithPil, within } from "./jpeg/pixels.js";
 import { encoded } from "./jpeg/planes.js";
 import { filled } from "./jpeg/preprocess.js";

@@ -1,26 +1,26 @@
 /** `convert` with `input: 'jpeg'`: the converted network, and the report about it. */
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { readCoefficients } from "@jpeg-domain/coefficients";
 import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
-import { convertGraph } from "../src/convert/convert.js";
-import { readMetadata } from "../src/convert/metadata.js";
-import type { ConvertOptions } from "../src/convert/options.js";
-import { summarizeModel } from "../src/convert/summary.js";
-import { readCoefficients } from "../src/index.js";
-import { GraphBuilder } from "../src/onnx/builder.js";
-import { readOnnx, writeOnnx } from "../src/onnx/file.js";
-import { type Dimension, float32, type Graph, volume } from "../src/onnx/graph.js";
-import { feedsOf } from "../src/preprocess/feeds.js";
-import { type Preprocess, TORCHVISION } from "../src/preprocess/preprocess.js";
-import { conversionLines, modelLines } from "../src/report/model-text.js";
-import { loadModel } from "../src/runtime/model.js";
-import { openSession } from "../src/runtime/session.js";
-import { compress } from "../src/transform/images.js";
+import { conversionLines, modelLines } from "../packages/cli/src/views/model-text.js";
+import { compress } from "../packages/coefficients/src/transform/images.js";
+import { convertGraph } from "../packages/conversion/src/convert/convert.js";
+import { readMetadata } from "../packages/conversion/src/convert/metadata.js";
+import type { ConvertOptions } from "../packages/conversion/src/convert/options.js";
+import { summarizeModel } from "../packages/conversion/src/convert/summary.js";
+import { GraphBuilder } from "../packages/conversion/src/onnx/builder.js";
+import { readOnnx, writeOnnx } from "../packages/conversion/src/onnx/file.js";
+import { type Dimension, float32, type Graph, volume } from "../packages/conversion/src/onnx/graph.js";
+import { feedsOf } from "../packages/conversion/src/preprocess/feeds.js";
+import { type Preprocess, TORCHVISION } from "../packages/conversion/src/preprocess/preprocess.js";
+import { loadModel } from "../packages/node/src/runtime/model.js";
+import { openSession } from "../packages/node/src/runtime/session.js";
 import { largestDifference, uniform } from "./reference/arrays.js";
 import { mnistJpegs, NOTEBOOK } from "./runtime-material.js";
 
-const MODEL = fileURLToPath(new URL("../models/mnist-resnet.onnx", import.meta.url));
+const MODEL = fileURLToPath(new URL("../packages/experiments/models/mnist-resnet.onnx", import.meta.url));
 const PLANS = ["fused", "blockwise"] as const;
 
 /** A first convolution of stride and kernel `patch`, a pooling, a gate and an activation. */

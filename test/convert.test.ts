@@ -5,27 +5,37 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { Tensor } from "onnxruntime-node";
 import { beforeAll, describe, expect, test } from "vitest";
-import { convert, convertGraph } from "../src/convert/convert.js";
-import { ConvertError } from "../src/convert/errors.js";
-import { readMetadata } from "../src/convert/metadata.js";
-import { type ConvertOptions, formatRelu, PLAN_NAMES, type Relu } from "../src/convert/options.js";
-import { foldBatchNormalization } from "../src/convert/rewrites/fold-batch-normalization.js";
-import { type LabelledImages, labelledPlanes, loadSplit, planes } from "../src/data/mnist.js";
-import { float, GraphBuilder } from "../src/onnx/builder.js";
-import { readOnnx, writeOnnx } from "../src/onnx/file.js";
-import { float32, type Graph, type ValueInfo, volume } from "../src/onnx/graph.js";
-import { rewrite } from "../src/onnx/rewrite.js";
-import { openClassifier } from "../src/runtime/classifier.js";
-import { evaluate } from "../src/runtime/evaluate.js";
-import { openSession } from "../src/runtime/session.js";
-import { compress } from "../src/transform/images.js";
-import { D_n } from "../src/transform/tensors.js";
+import { compress } from "../packages/coefficients/src/transform/images.js";
+import { D_n } from "../packages/coefficients/src/transform/tensors.js";
+import { convert, convertGraph } from "../packages/conversion/src/convert/convert.js";
+import { ConvertError } from "../packages/conversion/src/convert/errors.js";
+import { readMetadata } from "../packages/conversion/src/convert/metadata.js";
+import {
+  type ConvertOptions,
+  formatRelu,
+  PLAN_NAMES,
+  type Relu,
+} from "../packages/conversion/src/convert/options.js";
+import { foldBatchNormalization } from "../packages/conversion/src/convert/rewrites/fold-batch-normalization.js";
+import { float, GraphBuilder } from "../packages/conversion/src/onnx/builder.js";
+import { readOnnx, writeOnnx } from "../packages/conversion/src/onnx/file.js";
+import { float32, type Graph, type ValueInfo, volume } from "../packages/conversion/src/onnx/graph.js";
+import { rewrite } from "../packages/conversion/src/onnx/rewrite.js";
+import {
+  type LabelledImages,
+  labelledPlanes,
+  loadSplit,
+  planes,
+} from "../packages/experiments/src/data/mnist.js";
+import { openClassifier } from "../packages/node/src/runtime/classifier.js";
+import { evaluate } from "../packages/node/src/runtime/evaluate.js";
+import { openSession } from "../packages/node/src/runtime/session.js";
 import { largestDifference, readNpy, uniform } from "./reference/arrays.js";
 import { build, recipes } from "./reference/random-networks.js";
 import reference from "./reference/reference.json" with { type: "json" };
 
 const PYTORCH = readFileSync(new URL("reference/mnist-resnet-pytorch.onnx", import.meta.url));
-const SHIPPED = readFileSync(new URL("../models/mnist-resnet.onnx", import.meta.url));
+const SHIPPED = readFileSync(new URL("../packages/experiments/models/mnist-resnet.onnx", import.meta.url));
 const CLASSES = 10;
 /** Other test files run at the same time, so threads that wait for each other would slow them down. */
 const ONE_THREAD = { intraOpNumThreads: 1 };

@@ -4,28 +4,22 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { encodeJpeg, JpegError, type JpegImage, readCoefficients } from "@jpeg-domain/coefficients";
+import { convertGraph, fillPlanes, writeOnnx } from "@jpeg-domain/conversion";
 import { decode } from "fast-png";
 import { Tensor } from "onnxruntime-node";
 import { beforeAll, describe, expect, test } from "vitest";
-import type * as Api from "../src/index.js";
-import {
-  convertGraph,
-  encodeJpeg,
-  fillPlanes,
-  JpegError,
-  type JpegImage,
-  readCoefficients,
-  writeOnnx,
-} from "../src/index.js";
-import { feedsOf } from "../src/preprocess/feeds.js";
-import { channelCount, type Preprocess } from "../src/preprocess/preprocess.js";
-import { Preprocessor } from "../src/preprocess/preprocessor.js";
-import { planesOf } from "../src/preprocess/reference/planes.js";
-import { openNetwork } from "../src/runtime/network.js";
-import type * as PoolModule from "../src/runtime/pool.js";
-import { openSession } from "../src/runtime/session.js";
+import { feedsOf } from "../packages/conversion/src/preprocess/feeds.js";
+import { channelCount, type Preprocess } from "../packages/conversion/src/preprocess/preprocess.js";
+import { Preprocessor } from "../packages/conversion/src/preprocess/preprocessor.js";
+import { planesOf } from "../packages/conversion/src/preprocess/reference/planes.js";
+import { openNetwork } from "../packages/node/src/runtime/network.js";
+import type * as PoolModule from "../packages/node/src/runtime/pool.js";
+import { openSession } from "../packages/node/src/runtime/session.js";
+import type * as Api from "./api.js";
+import { importBuilt } from "./built.js";
 import { generate, mutate, Random } from "./jpeg/generate.js";
 import { djpegOfDamaged, PLAIN, pilPixels, pythonWithPil, within } from "./jpeg/pixels.js";
 import { filled, identity, jpegOf } from "./jpeg/preprocess.js";
@@ -259,12 +253,10 @@ describe("damage is reported", () => {
     expect(fillPlanes(load("00-sound"), PLAIN, size, out, { maxPixels: 56 * 40 }).scale).toBe(8);
   });
 
-  const BUILT = new URL("../dist/src/index.js", import.meta.url);
   // Threads run the built module.
   let api: typeof Api;
   beforeAll(async () => {
-    if (!existsSync(BUILT)) throw new Error(`${BUILT} is missing: npm run build makes it`);
-    api = (await import(BUILT.href)) as typeof Api;
+    api = await importBuilt();
   });
   const files = ["00-sound", ...DAMAGED, ...UNFINISHED, "40-cmyk-adobe-0"];
   const isToldOf = (name: string) => DAMAGED.includes(name) || name.startsWith("53");
@@ -287,7 +279,7 @@ describe("damage is reported", () => {
   });
 
   test("by threads that only make planes, as with an accelerator", async () => {
-    const module = new URL("../dist/src/runtime/pool.js", import.meta.url);
+    const module = new URL("../packages/node/dist/runtime/pool.js", import.meta.url);
     const { openPool } = (await import(module.href)) as typeof PoolModule;
     const { metadata, assumed, ...network } = await openNetwork(writeOnnx(identity(3, size)), {
       preprocess: PLAIN,
@@ -320,8 +312,8 @@ describe("damage is reported", () => {
 });
 
 describe("on the command line", () => {
-  const MAIN = path("../dist/src/cli/main.js");
-  const MODEL = path("../models/mnist-resnet.onnx");
+  const MAIN = path("../packages/cli/dist/main.js");
+  const MODEL = path("../packages/experiments/models/mnist-resnet.onnx");
   const jpegDomain = (...args: string[]) => {
     const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
       cwd: path("cases/jpeg"),

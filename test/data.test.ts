@@ -5,8 +5,14 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { IdxError, readIdx } from "../src/data/idx.js";
-import { type LabelledImages, loadImageSet, loadSplit, paddedSize, planes } from "../src/data/mnist.js";
+import { IdxError, readIdx } from "../packages/experiments/src/data/idx.js";
+import {
+  type LabelledImages,
+  loadImageSet,
+  loadSplit,
+  paddedSize,
+  planes,
+} from "../packages/experiments/src/data/mnist.js";
 
 let folder: string;
 beforeAll(async () => {

@@ -24,7 +24,7 @@ const HAS_FULL = existsSync("/dev/full");
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "jpeg-domain-files-"));
   const at = (name: string) => join(folder, name);
-  await copyFile(path("../models/mnist-resnet.onnx"), at("m.onnx"));
+  await copyFile(path("../packages/experiments/models/mnist-resnet.onnx"), at("m.onnx"));
   const { files } = await mnistJpegs(6, 95);
   await mkdir(at("digits"));
   for (const [i, file] of files.entries()) await writeFile(at(`digits/${i}.jpg`), file);

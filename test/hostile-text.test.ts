@@ -5,13 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { escapeHtml } from "../src/report/format.js";
-import { visible, visibleJson } from "../src/report/visible.js";
+import { escapeHtml } from "../packages/cli/src/views/format.js";
+import { visible, visibleJson } from "../packages/cli/src/views/visible.js";
 import { mnistJpegs } from "./runtime-material.js";
 import { MAIN } from "./terminal.js";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
-const DIGITS = path("../models/mnist-resnet.onnx");
+const DIGITS = path("../packages/experiments/models/mnist-resnet.onnx");
 const ESCAPE = String.fromCharCode(27);
 const EVIL = `${ESCAPE}[31mEVIL${ESCAPE}[0m\n${ESCAPE}]0;pwned${String.fromCharCode(7)} line2`;
 const SHOWN = String.raw`\x1b[31mEVIL\x1b[0m\n\x1b]0;pwned\x07 line2`;

@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
-import { convert } from "../src/convert/convert.js";
-import { GraphBuilder } from "../src/onnx/builder.js";
-import { writeOnnx } from "../src/onnx/file.js";
-import { float32 } from "../src/onnx/graph.js";
-import { openClassifier } from "../src/runtime/classifier.js";
+import { convert } from "../packages/conversion/src/convert/convert.js";
+import { GraphBuilder } from "../packages/conversion/src/onnx/builder.js";
+import { writeOnnx } from "../packages/conversion/src/onnx/file.js";
+import { float32 } from "../packages/conversion/src/onnx/graph.js";
+import { openClassifier } from "../packages/node/src/runtime/classifier.js";
 import { MODELS } from "./hostile/models.js";
 
 const CHILD = fileURLToPath(new URL("hostile/child.mjs", import.meta.url));

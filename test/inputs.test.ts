@@ -1,20 +1,19 @@
 /** Models' inputs: images of every layout and type, and other inputs, through every API from file to output. */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Tensor } from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type * as Api from "../src/index.js";
-import { fromHalf, toHalf } from "../src/onnx/half.js";
+import { fromHalf, toHalf } from "../packages/conversion/src/onnx/half.js";
+import type * as Api from "./api.js";
+import { importBuilt } from "./built.js";
 import { picture } from "./runtime-material.js";
 import { answers, planesOf, type Raw } from "./runtime-reference.js";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
-const BUILT = new URL("../dist/src/index.js", import.meta.url);
-const MAIN = path("../dist/src/cli/main.js");
+const MAIN = path("../packages/cli/dist/main.js");
 /** A model in test/cases. The models of operator sets 8 and 23 are other files with a changed number. */
 async function onnxCase(name: string): Promise<Uint8Array> {
   const neighbour = { opset8: "opset7", opset23: "opset22" }[name];
@@ -27,8 +26,7 @@ async function onnxCase(name: string): Promise<Uint8Array> {
 let api: typeof Api;
 let folder: string;
 beforeAll(async () => {
-  if (!existsSync(BUILT)) throw new Error(`${BUILT} is missing: npm run build makes it`);
-  api = (await import(BUILT.href)) as typeof Api;
+  api = await importBuilt();
   folder = await mkdtemp(join(tmpdir(), "jpeg-domain-inputs-"));
   await Promise.all(FILES.map((file, i) => writeFile(join(folder, `${i}.jpg`), file)));
 });

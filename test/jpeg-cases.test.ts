@@ -1,8 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
-import sharp from "sharp";
-import { describe, expect, test } from "vitest";
 import {
   encodeJpeg,
   JpegError,
@@ -10,8 +8,10 @@ import {
   readHeader,
   summarizeJpeg,
   writeCoefficients,
-} from "../src/index.js";
-import { readBands } from "../src/jpeg/read.js";
+} from "@jpeg-domain/coefficients";
+import sharp from "sharp";
+import { describe, expect, test } from "vitest";
+import { readBands } from "../packages/coefficients/src/jpeg/read.js";
 import { dqt, EOI, SOI, segment, sof, sos } from "./jpeg/bits.js";
 import { difference, libjpegAnswers, libjpegProgram } from "./jpeg/libjpeg.js";
 import { sharpPixels } from "./jpeg/stand-in.js";

@@ -5,15 +5,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { decode } from "fast-png";
 import { afterAll, describe, expect, test } from "vitest";
-import { writeNpy } from "../src/data/npz.js";
-import type { JpegComponent, JpegImage } from "../src/jpeg/image.js";
-import { readCoefficients } from "../src/jpeg/read.js";
-import { summarizeJpeg } from "../src/jpeg/summary.js";
-import { mosaicPng } from "../src/report/coefficient-mosaic.js";
-import { encodeJpeg, planesFromPixels } from "../src/transform/encode.js";
+import { mosaicPng } from "../packages/cli/src/views/coefficient-mosaic.js";
+import { writeNpy } from "../packages/cli/src/views/npz.js";
+import type { JpegComponent, JpegImage } from "../packages/coefficients/src/jpeg/image.js";
+import { readCoefficients } from "../packages/coefficients/src/jpeg/read.js";
+import { summarizeJpeg } from "../packages/coefficients/src/jpeg/summary.js";
+import { encodeJpeg, planesFromPixels } from "../packages/coefficients/src/transform/encode.js";
 import { pythonWithNumpy, run, testPicture } from "./jpeg/tools.js";
 
-const MAIN = fileURLToPath(new URL("../dist/src/cli/main.js", import.meta.url));
+const MAIN = fileURLToPath(new URL("../packages/cli/dist/main.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "jpeg-domain-commands-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 

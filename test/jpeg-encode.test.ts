@@ -1,16 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { JpegImageError } from "../src/jpeg/errors.js";
-import type { JpegComponent } from "../src/jpeg/image.js";
-import { estimateQuality, qualityTable } from "../src/jpeg/quality.js";
-import { readCoefficients, readHeader } from "../src/jpeg/read.js";
+import { JpegImageError } from "../packages/coefficients/src/jpeg/errors.js";
+import type { JpegComponent } from "../packages/coefficients/src/jpeg/image.js";
+import { estimateQuality, qualityTable } from "../packages/coefficients/src/jpeg/quality.js";
+import { readCoefficients, readHeader } from "../packages/coefficients/src/jpeg/read.js";
 import {
   type EncodeOptions,
   encodeJpeg,
   type PixelPlanes,
   planesFromPixels,
-} from "../src/transform/encode.js";
-import { compress, decompress } from "../src/transform/images.js";
+} from "../packages/coefficients/src/transform/encode.js";
+import { compress, decompress } from "../packages/coefficients/src/transform/images.js";
 import { encodeByTurbo } from "./jpeg/stand-in.js";
 import { cjpeg, hasJpegTools, testPicture } from "./jpeg/tools.js";
 

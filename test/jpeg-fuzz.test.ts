@@ -1,5 +1,5 @@
+import { JpegError, type JpegImage, readCoefficients, readHeader } from "@jpeg-domain/coefficients";
 import { expect, test } from "vitest";
-import { JpegError, type JpegImage, readCoefficients, readHeader } from "../src/index.js";
 import { generate, mutate, Random } from "./jpeg/generate.js";
 import { type Answer, difference, libjpegAnswers, libjpegProgram } from "./jpeg/libjpeg.js";
 

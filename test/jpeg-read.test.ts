@@ -1,10 +1,16 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import {
+  JpegError,
+  readCoefficients,
+  readHeader,
+  releasePool,
+  writeCoefficients,
+} from "@jpeg-domain/coefficients";
 import fc from "fast-check";
 import sharp from "sharp";
 import { afterAll, describe, expect, test } from "vitest";
-import { JpegError, readCoefficients, readHeader, releasePool, writeCoefficients } from "../src/index.js";
 import { BitWriter, codes, dht, dqt, dri, EOI, SOI, segment, sof, sos, tableOf } from "./jpeg/bits.js";
 import { difference, libjpegAnswers, libjpegProgram } from "./jpeg/libjpeg.js";
 import { crop, hasTools, photographs, tool } from "./jpeg/photographs.js";

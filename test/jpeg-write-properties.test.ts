@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { fillCodes, optimalTable } from "../src/jpeg/huffman.js";
-import type { ColorSpace, JpegComponent, JpegImage } from "../src/jpeg/image.js";
-import { readCoefficients } from "../src/jpeg/read.js";
-import type { Scan } from "../src/jpeg/scan-script.js";
-import { type WriteOptions, writeCoefficients } from "../src/jpeg/write.js";
+import { fillCodes, optimalTable } from "../packages/coefficients/src/jpeg/huffman.js";
+import type { ColorSpace, JpegComponent, JpegImage } from "../packages/coefficients/src/jpeg/image.js";
+import { readCoefficients } from "../packages/coefficients/src/jpeg/read.js";
+import type { Scan } from "../packages/coefficients/src/jpeg/scan-script.js";
+import { type WriteOptions, writeCoefficients } from "../packages/coefficients/src/jpeg/write.js";
 import { difference, libjpegAnswers, libjpegProgram } from "./jpeg/libjpeg.js";
 import { describeWith, hasJpegTools, tryRun } from "./jpeg/tools.js";
 

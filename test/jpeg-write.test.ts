@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { JpegImageError } from "../src/jpeg/errors.js";
-import type { JpegComponent, JpegImage, JpegScan } from "../src/jpeg/image.js";
-import { releasePool } from "../src/jpeg/program.js";
-import { readCoefficients, readHeader } from "../src/jpeg/read.js";
-import { type WriteOptions, writeCoefficients } from "../src/jpeg/write.js";
-import { encodeJpeg } from "../src/transform/encode.js";
+import { JpegImageError } from "../packages/coefficients/src/jpeg/errors.js";
+import type { JpegComponent, JpegImage, JpegScan } from "../packages/coefficients/src/jpeg/image.js";
+import { releasePool } from "../packages/coefficients/src/jpeg/program.js";
+import { readCoefficients, readHeader } from "../packages/coefficients/src/jpeg/read.js";
+import { type WriteOptions, writeCoefficients } from "../packages/coefficients/src/jpeg/write.js";
+import { encodeJpeg } from "../packages/coefficients/src/transform/encode.js";
 import { cjpeg, hasJpegTools, pixelsOf, run, testPicture, tryRun } from "./jpeg/tools.js";
 
 const color = testPicture(333, 217, 3);

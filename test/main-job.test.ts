@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { NotebookReport } from "../src/report/results.js";
+import type { NotebookReport } from "../packages/experiments/src/report/results.js";
 import reference from "./reference/reference.json" with { type: "json" };
 
 const run = promisify(execFile);
@@ -15,7 +15,13 @@ let results: NotebookReport;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "jpeg-domain-demo-"));
-  const job = await run(process.execPath, ["dist/src/cli/main.js", "demo", "--no-exploded", "--out", folder]);
+  const job = await run(process.execPath, [
+    "packages/cli/dist/main.js",
+    "demo",
+    "--no-exploded",
+    "--out",
+    folder,
+  ]);
   stdout = job.stdout;
   results = JSON.parse(await readFile(join(folder, "results.json"), "utf8")) as NotebookReport;
 }, 300_000);
@@ -38,7 +44,7 @@ test("all 70,000 images survive compression and decompression", () => {
 
 test("the fused file is at most 64 KB larger than the spatial one", async () => {
   const size = (plan: string) => results.plans.find((entry) => entry.plan === plan)?.fileBytes as number;
-  expect(size("spatial")).toBe((await stat("models/mnist-resnet.onnx")).size);
+  expect(size("spatial")).toBe((await stat("packages/experiments/models/mnist-resnet.onnx")).size);
   expect(size("fused") - size("spatial")).toBeLessThanOrEqual(64 * 1024);
 });
 

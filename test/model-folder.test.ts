@@ -1,27 +1,25 @@
 /** A model hub's folders as models, in the library and in every command that takes a model. */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type * as Api from "../src/index.js";
+import type * as Api from "./api.js";
+import { importBuilt } from "./built.js";
 import { picture } from "./runtime-material.js";
 import { answersTo, planesOf } from "./runtime-reference.js";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
-const BUILT = new URL("../dist/src/index.js", import.meta.url);
-const MAIN = path("../dist/src/cli/main.js");
-const SHIPPED = path("../models/mnist-resnet.onnx");
+const MAIN = path("../packages/cli/dist/main.js");
+const SHIPPED = path("../packages/experiments/models/mnist-resnet.onnx");
 
 let api: typeof Api;
 let folder: string;
 let onnx: Uint8Array;
 const FILE = picture(60, 45);
 beforeAll(async () => {
-  if (!existsSync(BUILT)) throw new Error(`${BUILT} is missing: npm run build makes it`);
-  api = (await import(BUILT.href)) as typeof Api;
+  api = await importBuilt();
   folder = await mkdtemp(join(tmpdir(), "jpeg-domain-folder-"));
   onnx = await readFile(path("cases/onnx/classes_second.onnx"));
   await writeFile(join(folder, "a.jpg"), FILE);

@@ -6,23 +6,23 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { Tensor } from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { convert, convertGraph } from "../src/convert/convert.js";
-import { ConvertError } from "../src/convert/errors.js";
-import { readMetadata } from "../src/convert/metadata.js";
-import type { ConvertOptions, PlanName } from "../src/convert/options.js";
-import { approximations } from "../src/convert/report.js";
-import { summarizeModel } from "../src/convert/summary.js";
-import { float, GraphBuilder, makeNode } from "../src/onnx/builder.js";
-import { readOnnx, writeOnnx } from "../src/onnx/file.js";
+import { modelLines } from "../packages/cli/src/views/model-text.js";
+import { compress } from "../packages/coefficients/src/transform/images.js";
+import { convert, convertGraph } from "../packages/conversion/src/convert/convert.js";
+import { ConvertError } from "../packages/conversion/src/convert/errors.js";
+import { readMetadata } from "../packages/conversion/src/convert/metadata.js";
+import type { ConvertOptions, PlanName } from "../packages/conversion/src/convert/options.js";
+import { approximations } from "../packages/conversion/src/convert/report.js";
+import { summarizeModel } from "../packages/conversion/src/convert/summary.js";
+import { float, GraphBuilder, makeNode } from "../packages/conversion/src/onnx/builder.js";
+import { readOnnx, writeOnnx } from "../packages/conversion/src/onnx/file.js";
 import {
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
-} from "../src/onnx/generated/onnx_pb.js";
-import { type Dimension, float32, type Graph, volume } from "../src/onnx/graph.js";
-import { modelLines } from "../src/report/model-text.js";
-import { openClassifier } from "../src/runtime/classifier.js";
-import { openSession } from "../src/runtime/session.js";
-import { compress } from "../src/transform/images.js";
+} from "../packages/conversion/src/onnx/generated/onnx_pb.js";
+import { type Dimension, float32, type Graph, volume } from "../packages/conversion/src/onnx/graph.js";
+import { openClassifier } from "../packages/node/src/runtime/classifier.js";
+import { openSession } from "../packages/node/src/runtime/session.js";
 import { describeWith } from "./jpeg/tools.js";
 import { largestDifference, readNpy, uniform } from "./reference/arrays.js";
 

@@ -1,14 +1,16 @@
 /** The inputs of converted models keep their names, even if the model uses these names. */
+
+import { compress, encodeJpeg, readCoefficients } from "@jpeg-domain/coefficients";
+import { fillPlanes, JPEG_INPUTS } from "@jpeg-domain/conversion";
 import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
-import { convertGraph } from "../src/convert/convert.js";
-import { compress, encodeJpeg, fillPlanes, JPEG_INPUTS, readCoefficients } from "../src/index.js";
-import { GraphBuilder } from "../src/onnx/builder.js";
-import { graphAttribute, readOnnx, writeOnnx } from "../src/onnx/file.js";
-import { float32, type Graph } from "../src/onnx/graph.js";
-import { feedsOf } from "../src/preprocess/feeds.js";
-import type { Preprocess } from "../src/preprocess/preprocess.js";
-import { openSession } from "../src/runtime/session.js";
+import { convertGraph } from "../packages/conversion/src/convert/convert.js";
+import { GraphBuilder } from "../packages/conversion/src/onnx/builder.js";
+import { graphAttribute, readOnnx, writeOnnx } from "../packages/conversion/src/onnx/file.js";
+import { float32, type Graph } from "../packages/conversion/src/onnx/graph.js";
+import { feedsOf } from "../packages/conversion/src/preprocess/feeds.js";
+import type { Preprocess } from "../packages/conversion/src/preprocess/preprocess.js";
+import { openSession } from "../packages/node/src/runtime/session.js";
 import { largestDifference, uniform } from "./reference/arrays.js";
 
 const RESERVED = [...JPEG_INPUTS, "coefficients"];

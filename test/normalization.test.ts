@@ -1,13 +1,13 @@
 /** Normalisation by a feature map's own statistics, converted by every plan, against ONNX Runtime on the model itself. */
 import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
-import { convertGraph } from "../src/convert/convert.js";
-import { PLAN_NAMES, type PlanName } from "../src/convert/options.js";
-import { float, GraphBuilder } from "../src/onnx/builder.js";
-import { readOnnx, writeOnnx } from "../src/onnx/file.js";
-import { float32, type Graph, volume } from "../src/onnx/graph.js";
-import { openSession } from "../src/runtime/session.js";
-import { compress } from "../src/transform/images.js";
+import { compress } from "../packages/coefficients/src/transform/images.js";
+import { convertGraph } from "../packages/conversion/src/convert/convert.js";
+import { PLAN_NAMES, type PlanName } from "../packages/conversion/src/convert/options.js";
+import { float, GraphBuilder } from "../packages/conversion/src/onnx/builder.js";
+import { readOnnx, writeOnnx } from "../packages/conversion/src/onnx/file.js";
+import { float32, type Graph, volume } from "../packages/conversion/src/onnx/graph.js";
+import { openSession } from "../packages/node/src/runtime/session.js";
 import { largestDifference, uniform } from "./reference/arrays.js";
 
 const CHANNELS = 6;

@@ -1,12 +1,12 @@
 import { readdirSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { convertGraph } from "../src/convert/convert.js";
-import type { ConvertOptions } from "../src/convert/options.js";
-import { summarizeModel } from "../src/convert/summary.js";
-import { JpegDomainError } from "../src/errors.js";
-import { readOnnx, writeOnnx } from "../src/onnx/file.js";
-import { modelLines } from "../src/report/model-text.js";
+import { modelLines } from "../packages/cli/src/views/model-text.js";
+import { JpegDomainError } from "../packages/coefficients/src/errors.js";
+import { convertGraph } from "../packages/conversion/src/convert/convert.js";
+import type { ConvertOptions } from "../packages/conversion/src/convert/options.js";
+import { summarizeModel } from "../packages/conversion/src/convert/summary.js";
+import { readOnnx, writeOnnx } from "../packages/conversion/src/onnx/file.js";
 import { mutated, randomOf } from "./hostile/mutate.js";
 import { buildMaps, mapRecipes } from "./reference/random-maps.js";
 import { build, recipes } from "./reference/random-networks.js";

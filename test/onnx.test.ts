@@ -3,11 +3,11 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
-import { convert } from "../src/convert/convert.js";
-import { JpegDomainError } from "../src/errors.js";
-import { float, GraphBuilder, type PlainAttribute } from "../src/onnx/builder.js";
-import { readOnnx, writeOnnx } from "../src/onnx/file.js";
-import { foldConstants } from "../src/onnx/fold.js";
+import { JpegDomainError } from "../packages/coefficients/src/errors.js";
+import { convert } from "../packages/conversion/src/convert/convert.js";
+import { float, GraphBuilder, type PlainAttribute } from "../packages/conversion/src/onnx/builder.js";
+import { readOnnx, writeOnnx } from "../packages/conversion/src/onnx/file.js";
+import { foldConstants } from "../packages/conversion/src/onnx/fold.js";
 import {
   ModelProtoSchema,
   SparseTensorProtoSchema,
@@ -16,10 +16,17 @@ import {
   TensorShapeProto_DimensionSchema,
   TypeProtoSchema,
   ValueInfoProtoSchema,
-} from "../src/onnx/generated/onnx_pb.js";
-import { type Constant, float32, type Graph, int64, OnnxError, volume } from "../src/onnx/graph.js";
-import { inferShapes } from "../src/onnx/infer.js";
-import { openSession } from "../src/runtime/session.js";
+} from "../packages/conversion/src/onnx/generated/onnx_pb.js";
+import {
+  type Constant,
+  float32,
+  type Graph,
+  int64,
+  OnnxError,
+  volume,
+} from "../packages/conversion/src/onnx/graph.js";
+import { inferShapes } from "../packages/conversion/src/onnx/infer.js";
+import { openSession } from "../packages/node/src/runtime/session.js";
 import { uniform } from "./reference/arrays.js";
 import { build, recipes } from "./reference/random-networks.js";
 

@@ -1,12 +1,13 @@
 /** The supported operator sets: converted models run in ONNX Runtime, and give the original model's outputs. */
+
+import { compress } from "@jpeg-domain/coefficients";
 import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
-import { convertGraph } from "../src/convert/convert.js";
-import { compress } from "../src/index.js";
-import { float, GraphBuilder } from "../src/onnx/builder.js";
-import { readOnnx, writeOnnx } from "../src/onnx/file.js";
-import { float32, type Graph, int64, volume } from "../src/onnx/graph.js";
-import { openSession } from "../src/runtime/session.js";
+import { convertGraph } from "../packages/conversion/src/convert/convert.js";
+import { float, GraphBuilder } from "../packages/conversion/src/onnx/builder.js";
+import { readOnnx, writeOnnx } from "../packages/conversion/src/onnx/file.js";
+import { float32, type Graph, int64, volume } from "../packages/conversion/src/onnx/graph.js";
+import { openSession } from "../packages/node/src/runtime/session.js";
 import { largestDifference, uniform } from "./reference/arrays.js";
 
 /** Layers whose attributes became inputs, or whose meaning was extended, from one operator set to the next. */

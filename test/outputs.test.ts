@@ -1,26 +1,24 @@
 /** Models' outputs: every element type, with and without a batch axis, on one thread and on several. */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
-import type * as Api from "../src/index.js";
-import { values } from "../src/runtime/outputs.js";
+import { values } from "../packages/node/src/runtime/outputs.js";
+import type * as Api from "./api.js";
+import { importBuilt } from "./built.js";
 import { picture } from "./runtime-material.js";
 import { answers, answersTo, planesOf, type Raw } from "./runtime-reference.js";
 
-const BUILT = new URL("../dist/src/index.js", import.meta.url);
-const MAIN = fileURLToPath(new URL("../dist/src/cli/main.js", import.meta.url));
+const MAIN = fileURLToPath(new URL("../packages/cli/dist/main.js", import.meta.url));
 const onnxCase = (name: string) =>
   readFile(fileURLToPath(new URL(`cases/onnx/${name}.onnx`, import.meta.url)));
 
 // Threads run the built package, so these tests use it throughout.
 let api: typeof Api;
 beforeAll(async () => {
-  if (!existsSync(BUILT)) throw new Error(`${BUILT} is missing: npm run build makes it`);
-  api = (await import(BUILT.href)) as typeof Api;
+  api = await importBuilt();
 });
 
 const RGB: Api.Preprocess = {

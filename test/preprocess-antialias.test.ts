@@ -4,8 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { describe, expect, test } from "vitest";
-import { toldSteps } from "../src/convert/preparation.js";
+import { readCoefficients } from "@jpeg-domain/coefficients";
 import {
   checkPreprocess,
   convertGraph,
@@ -13,14 +12,15 @@ import {
   type Preprocess,
   PreprocessError,
   parsePreprocessorConfig,
-  readCoefficients,
   readMetadata,
   readOnnx,
   readPreprocess,
   writeOnnx,
   writePreprocess,
-} from "../src/index.js";
-import { planesOf } from "../src/preprocess/reference/planes.js";
+} from "@jpeg-domain/conversion";
+import { describe, expect, test } from "vitest";
+import { toldSteps } from "../packages/conversion/src/convert/preparation.js";
+import { planesOf } from "../packages/conversion/src/preprocess/reference/planes.js";
 import { PLAIN } from "./jpeg/pixels.js";
 import { byGraph, filled, identity, jpegOf } from "./jpeg/preprocess.js";
 

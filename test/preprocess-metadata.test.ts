@@ -8,14 +8,11 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { loadSplit, planes, preprocessOf } from "../src/data/mnist.js";
-import type * as Api from "../src/index.js";
+import { encodeJpeg } from "@jpeg-domain/coefficients";
 import {
   ConvertError,
   checkPreprocess,
   convertGraph,
-  encodeJpeg,
   type Preprocess,
   PreprocessError,
   parsePreprocessorConfig,
@@ -25,24 +22,27 @@ import {
   TORCHVISION,
   writeOnnx,
   writePreprocess,
-} from "../src/index.js";
-import { geometry } from "../src/preprocess/geometry.js";
-import { CROP_ROUNDINGS, type CropRounding } from "../src/preprocess/preprocess.js";
+} from "@jpeg-domain/conversion";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { geometry } from "../packages/conversion/src/preprocess/geometry.js";
+import { CROP_ROUNDINGS, type CropRounding } from "../packages/conversion/src/preprocess/preprocess.js";
+import { loadSplit, planes, preprocessOf } from "../packages/experiments/src/data/mnist.js";
+import type * as Api from "./api.js";
+import { importBuilt } from "./built.js";
 import { writeImageSet } from "./image-set.js";
 import { PLAIN, within } from "./jpeg/pixels.js";
 import { filled, identity } from "./jpeg/preprocess.js";
 import { mnistJpegs } from "./runtime-material.js";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
-const MAIN = path("../dist/src/cli/main.js");
-const MODEL = path("../models/mnist-resnet.onnx");
-const BUILT = new URL("../dist/src/index.js", import.meta.url);
+const MAIN = path("../packages/cli/dist/main.js");
+const MODEL = path("../packages/experiments/models/mnist-resnet.onnx");
 
 let folder: string;
 let api: typeof Api;
 beforeAll(async () => {
   if (!existsSync(MAIN)) throw new Error(`${MAIN} is missing: npm run build makes it`);
-  api = (await import(BUILT.href)) as typeof Api;
+  api = await importBuilt();
   folder = await mkdtemp(join(tmpdir(), "jpeg-domain-preprocess-"));
 });
 afterAll(() => rm(folder, { recursive: true }));

@@ -2,18 +2,19 @@
  * Our pixels against libjpeg-turbo's, and our resampling against PIL's, in levels of 0 to 255. A sample at a half may be
  * rounded either way, and the colour conversion makes up to 3 levels of that.
  */
+
+import { readCoefficients } from "@jpeg-domain/coefficients";
 import { describe, expect, test } from "vitest";
-import { readCoefficients } from "../src/index.js";
-import { FILTERS } from "../src/preprocess/filters.js";
-import { geometry } from "../src/preprocess/geometry.js";
-import { type Job, jobOf } from "../src/preprocess/job.js";
-import { type Preprocess, TORCHVISION } from "../src/preprocess/preprocess.js";
-import { planesOf } from "../src/preprocess/reference/planes.js";
-import { scaledLayout } from "../src/preprocess/scaling.js";
-import { taps } from "../src/preprocess/taps.js";
-import { engines } from "../src/preprocess/wasm/engine.js";
-import { PlaneWriter } from "../src/preprocess/wasm/planes.js";
-import { Program } from "../src/preprocess/wasm/program.js";
+import { FILTERS } from "../packages/conversion/src/preprocess/filters.js";
+import { geometry } from "../packages/conversion/src/preprocess/geometry.js";
+import { type Job, jobOf } from "../packages/conversion/src/preprocess/job.js";
+import { type Preprocess, TORCHVISION } from "../packages/conversion/src/preprocess/preprocess.js";
+import { planesOf } from "../packages/conversion/src/preprocess/reference/planes.js";
+import { scaledLayout } from "../packages/conversion/src/preprocess/scaling.js";
+import { taps } from "../packages/conversion/src/preprocess/taps.js";
+import { engines } from "../packages/conversion/src/preprocess/wasm/engine.js";
+import { PlaneWriter } from "../packages/conversion/src/preprocess/wasm/planes.js";
+import { Program } from "../packages/conversion/src/preprocess/wasm/program.js";
 import { crop, photographs } from "./jpeg/photographs.js";
 import { compare, djpeg, djpegPnm, oriented, PLAIN, pil, pythonWithPil, within } from "./jpeg/pixels.js";
 import { byGraph, filled, jpegOf, SAMPLINGS } from "./jpeg/preprocess.js";

@@ -9,30 +9,33 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Tensor } from "onnxruntime-node";
-import { describe, expect, test } from "vitest";
-import { convertGraph } from "../src/convert/convert.js";
 import {
   type JpegComponent,
   JpegDomainError,
   JpegError,
   type JpegImage,
-  PreprocessError,
   readCoefficients,
-  readMetadata,
   UnsupportedJpegError,
-  writeOnnx,
-} from "../src/index.js";
-import { feedsOf } from "../src/preprocess/feeds.js";
-import { FILTERS, RESAMPLES } from "../src/preprocess/filters.js";
-import { type Area, checkPreprocess, type Preprocess, TORCHVISION } from "../src/preprocess/preprocess.js";
-import { fillPlanes, Preprocessor } from "../src/preprocess/preprocessor.js";
-import { parsePreprocessorConfig } from "../src/preprocess/processors/config.js";
-import { planesOf } from "../src/preprocess/reference/planes.js";
-import { coefficientsFor } from "../src/preprocess/scaling.js";
-import { mirrored, taps } from "../src/preprocess/taps.js";
-import { openSession } from "../src/runtime/session.js";
-import { ZIGZAG } from "../src/transform/frequency.js";
+} from "@jpeg-domain/coefficients";
+import { PreprocessError, readMetadata, writeOnnx } from "@jpeg-domain/conversion";
+import { Tensor } from "onnxruntime-node";
+import { describe, expect, test } from "vitest";
+import { ZIGZAG } from "../packages/coefficients/src/transform/frequency.js";
+import { convertGraph } from "../packages/conversion/src/convert/convert.js";
+import { feedsOf } from "../packages/conversion/src/preprocess/feeds.js";
+import { FILTERS, RESAMPLES } from "../packages/conversion/src/preprocess/filters.js";
+import {
+  type Area,
+  checkPreprocess,
+  type Preprocess,
+  TORCHVISION,
+} from "../packages/conversion/src/preprocess/preprocess.js";
+import { fillPlanes, Preprocessor } from "../packages/conversion/src/preprocess/preprocessor.js";
+import { parsePreprocessorConfig } from "../packages/conversion/src/preprocess/processors/config.js";
+import { planesOf } from "../packages/conversion/src/preprocess/reference/planes.js";
+import { coefficientsFor } from "../packages/conversion/src/preprocess/scaling.js";
+import { mirrored, taps } from "../packages/conversion/src/preprocess/taps.js";
+import { openSession } from "../packages/node/src/runtime/session.js";
 import { generate, mutate, Random } from "./jpeg/generate.js";
 import { oriented, PLAIN, within } from "./jpeg/pixels.js";
 import { byGraph, filled, identity, jpegOf, SAMPLINGS } from "./jpeg/preprocess.js";

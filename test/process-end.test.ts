@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type * as Api from "../src/index.js";
-import { BUILT, COMMAND, runProcess, sideBySide, usersEnvironment, writeScript } from "./processes.js";
+import type * as Api from "./api.js";
+import { importBuilt } from "./built.js";
+import { COMMAND, runProcess, sideBySide, usersEnvironment, writeScript } from "./processes.js";
 import { picture } from "./runtime-material.js";
 
 const DIGITS = fileURLToPath(new URL("reference/mnist-resnet-pytorch.onnx", import.meta.url));
@@ -15,7 +16,7 @@ let constants: { MODEL: string; FILE: string };
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "jpeg-domain-end-"));
   constants = { MODEL: join(folder, "slow.onnx"), FILE: join(folder, "picture.jpg") };
-  const api = (await import(BUILT.href)) as typeof Api;
+  const api = await importBuilt();
   await writeFile(constants.MODEL, slowModel(api));
   await writeFile(constants.FILE, picture(64, 64));
 });

@@ -4,8 +4,8 @@ import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-export const BUILT = new URL("../dist/src/index.js", import.meta.url);
-export const COMMAND = new URL("../dist/src/cli/main.js", import.meta.url);
+export const BUILT = new URL("../packages/cli/dist/index.js", import.meta.url);
+export const COMMAND = new URL("../packages/cli/dist/main.js", import.meta.url);
 
 export interface Ended {
   /** Standard output and error together. */

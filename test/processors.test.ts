@@ -5,17 +5,16 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { describe, expect, test } from "vitest";
+import { encodeJpeg, readHeader } from "@jpeg-domain/coefficients";
 import {
   checkPreprocess,
-  encodeJpeg,
   type Preprocess,
   PreprocessError,
   parsePreprocessorConfig,
-  readHeader,
-} from "../src/index.js";
-import { geometry } from "../src/preprocess/geometry.js";
-import { channelCount } from "../src/preprocess/preprocess.js";
+} from "@jpeg-domain/conversion";
+import { describe, expect, test } from "vitest";
+import { geometry } from "../packages/conversion/src/preprocess/geometry.js";
+import { channelCount } from "../packages/conversion/src/preprocess/preprocess.js";
 import { compare, pythonWithPil } from "./jpeg/pixels.js";
 import { filled } from "./jpeg/preprocess.js";
 import { describeWith } from "./jpeg/tools.js";

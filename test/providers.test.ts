@@ -8,13 +8,13 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { GraphBuilder } from "../src/onnx/builder.js";
-import { writeOnnx } from "../src/onnx/file.js";
-import { float32 } from "../src/onnx/graph.js";
+import { GraphBuilder } from "../packages/conversion/src/onnx/builder.js";
+import { writeOnnx } from "../packages/conversion/src/onnx/file.js";
+import { float32 } from "../packages/conversion/src/onnx/graph.js";
 import { mnistJpegs } from "./runtime-material.js";
 
 const CHROMIUM = "/usr/lib/chromium";
-const BUILT = new URL("../dist/src/index.js", import.meta.url);
+const BUILT = new URL("../packages/cli/dist/index.js", import.meta.url);
 const hasVulkan =
   existsSync(`${CHROMIUM}/vk_swiftshader_icd.json`) && existsSync(`${CHROMIUM}/libvulkan.so.1`);
 

@@ -2,7 +2,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import fc from "fast-check";
 import { decode } from "fast-png";
 import { beforeAll, describe, expect, test } from "vitest";
-import { loadSplit, planes } from "../src/data/mnist.js";
+import { divergingColour } from "../packages/cli/src/views/colours.js";
 import {
   escapeHtml,
   formatBytes,
@@ -10,12 +10,17 @@ import {
   formatNumber,
   formatPercent,
   formatSmall,
-} from "../src/report/format.js";
-import { renderReport } from "../src/report/page.js";
-import { coefficientPng, digitPng, divergingColour, symmetricLog } from "../src/report/pictures.js";
-import { comparePlans, convertedCandidate, spatialCandidate } from "../src/report/plans.js";
-import { logitPlot } from "../src/report/plots.js";
-import type { Digit, NotebookReport } from "../src/report/results.js";
+} from "../packages/cli/src/views/format.js";
+import { loadSplit, planes } from "../packages/experiments/src/data/mnist.js";
+import { renderReport } from "../packages/experiments/src/report/page.js";
+import { coefficientPng, digitPng, symmetricLog } from "../packages/experiments/src/report/pictures.js";
+import {
+  comparePlans,
+  convertedCandidate,
+  spatialCandidate,
+} from "../packages/experiments/src/report/plans.js";
+import { logitPlot } from "../packages/experiments/src/report/plots.js";
+import type { Digit, NotebookReport } from "../packages/experiments/src/report/results.js";
 
 /** The notebook's zigzag table: the index k of each frequency (alpha, beta). */
 const NOTEBOOK_Z = [
@@ -420,7 +425,7 @@ test("differences of exactly zero can be drawn, everywhere or somewhere", async 
 });
 
 test("a plan's speed agrees with its share of the spatial model's, in every group that is timed together", async () => {
-  const model = await readFile("models/mnist-resnet.onnx");
+  const model = await readFile("packages/experiments/models/mnist-resnet.onnx");
   const conversions = [{ plan: "fused" }, { plan: "blockwise" }] as const;
   const candidates = [spatialCandidate(model), ...conversions.map((o) => convertedCandidate(model, o))];
   // As if it needed gigabytes: it is timed separately.

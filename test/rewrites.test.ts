@@ -2,14 +2,20 @@
 import fc from "fast-check";
 import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
-import { findImage } from "../src/convert/image-input.js";
-import { REWRITES, rewritesFor } from "../src/convert/rewrites/list.js";
-import { GraphBuilder } from "../src/onnx/builder.js";
-import { graphAttribute, writeOnnx } from "../src/onnx/file.js";
-import { type Constant, float32, type Graph, type Node, volume } from "../src/onnx/graph.js";
-import { GraphIndex } from "../src/onnx/graph-index.js";
-import { ANY, EditableGraph, type Rewrite, rewrite } from "../src/onnx/rewrite.js";
-import { openSession } from "../src/runtime/session.js";
+import { findImage } from "../packages/conversion/src/convert/image-input.js";
+import { REWRITES, rewritesFor } from "../packages/conversion/src/convert/rewrites/list.js";
+import { GraphBuilder } from "../packages/conversion/src/onnx/builder.js";
+import { graphAttribute, writeOnnx } from "../packages/conversion/src/onnx/file.js";
+import {
+  type Constant,
+  float32,
+  type Graph,
+  type Node,
+  volume,
+} from "../packages/conversion/src/onnx/graph.js";
+import { GraphIndex } from "../packages/conversion/src/onnx/graph-index.js";
+import { ANY, EditableGraph, type Rewrite, rewrite } from "../packages/conversion/src/onnx/rewrite.js";
+import { openSession } from "../packages/node/src/runtime/session.js";
 import { largestDifference, uniform } from "./reference/arrays.js";
 import { buildMaps, mapRecipes } from "./reference/random-maps.js";
 import { build, recipes } from "./reference/random-networks.js";

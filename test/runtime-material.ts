@@ -1,5 +1,5 @@
-import { type LabelledImages, loadSplit } from "../src/data/mnist.js";
-import { encodeJpeg } from "../src/transform/encode.js";
+import { encodeJpeg } from "../packages/coefficients/src/transform/encode.js";
+import { type LabelledImages, loadSplit } from "../packages/experiments/src/data/mnist.js";
 
 /** The preprocessing of 32x32 images for the notebook's network. */
 export const NOTEBOOK = {

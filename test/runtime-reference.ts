@@ -1,8 +1,8 @@
 /** ONNX Runtime's own outputs for given planes, which the runtime's outputs must equal. */
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import { readOnnx } from "../src/onnx/file.js";
-import type { PlaneSize, Preprocess } from "../src/preprocess/preprocess.js";
-import { fillPlanes } from "../src/preprocess/preprocessor.js";
+import { readOnnx } from "../packages/conversion/src/onnx/file.js";
+import type { PlaneSize, Preprocess } from "../packages/conversion/src/preprocess/preprocess.js";
+import { fillPlanes } from "../packages/conversion/src/preprocess/preprocessor.js";
 
 export interface Raw {
   data: (number | string)[];

@@ -1,25 +1,24 @@
 /** Callers' mistakes, early calls and repeated calls never cause a crash, a hang, or a change of the caller's data. */
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runInNewContext } from "node:vm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type * as Api from "../src/index.js";
-import type { JpegResult, JpegSource } from "../src/runtime/pipeline.js";
+import type { JpegResult, JpegSource } from "../packages/node/src/runtime/pipeline.js";
+import type * as Api from "./api.js";
+import { importBuilt } from "./built.js";
 import { mnistJpegs, NOTEBOOK, picture } from "./runtime-material.js";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 const MODEL = path("reference/mnist-resnet-pytorch.onnx");
-const BUILT = new URL("../dist/src/index.js", import.meta.url);
+const BUILT = new URL("../packages/cli/dist/index.js", import.meta.url);
 
 let api: typeof Api;
 let folder: string;
 beforeAll(async () => {
-  if (!existsSync(BUILT)) throw new Error(`${BUILT} is missing: npm run build makes it`);
-  api = (await import(BUILT.href)) as typeof Api;
+  api = await importBuilt();
   folder = await mkdtemp(join(tmpdir(), "jpeg-domain-safety-"));
 });
 afterAll(() => rm(folder, { recursive: true }));

@@ -1,29 +1,28 @@
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type * as Api from "../src/index.js";
-import { extractSubgraph } from "../src/runtime/extract-subgraph.js";
-import type { JpegResult } from "../src/runtime/pipeline.js";
-import type * as PoolModule from "../src/runtime/pool.js";
-import { inOrder } from "../src/runtime/stream.js";
+import { extractSubgraph } from "../packages/node/src/runtime/extract-subgraph.js";
+import type { JpegResult } from "../packages/node/src/runtime/pipeline.js";
+import type * as PoolModule from "../packages/node/src/runtime/pool.js";
+import { inOrder } from "../packages/node/src/runtime/stream.js";
+import type * as Api from "./api.js";
+import { importBuilt } from "./built.js";
 import { mnistJpegs, NOTEBOOK, picture } from "./runtime-material.js";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 const MODEL = path("reference/mnist-resnet-pytorch.onnx");
-const SHIPPED = path("../models/mnist-resnet.onnx");
-const BUILT = new URL("../dist/src/index.js", import.meta.url);
+const SHIPPED = path("../packages/experiments/models/mnist-resnet.onnx");
+const BUILT = new URL("../packages/cli/dist/index.js", import.meta.url);
 
 // Threads run the built package, so these tests use it throughout.
 let api: typeof Api;
 let folder: string;
 beforeAll(async () => {
-  if (!existsSync(BUILT)) throw new Error(`${BUILT} is missing: npm run build makes it`);
-  api = (await import(BUILT.href)) as typeof Api;
+  api = await importBuilt();
   folder = await mkdtemp(join(tmpdir(), "jpeg-domain-runtime-"));
 });
 afterAll(() => rm(folder, { recursive: true }));
@@ -374,7 +373,7 @@ describe("threads", () => {
          parentPort.postMessage(request.files.map((file) => ({ planes: Float32Array.of(Number(file)) })));
        });`,
     );
-    const module = new URL("../dist/src/runtime/pool.js", import.meta.url);
+    const module = new URL("../packages/node/dist/runtime/pool.js", import.meta.url);
     const { openPool } = (await import(module.href)) as typeof PoolModule;
     const settings = { network: {} as never, session: undefined, batch: 4 };
     const pool = openPool({ ...settings, threads: 2, url: pathToFileURL(worker) });

@@ -19,7 +19,7 @@ beforeAll(async () => {
   if (!existsSync(MAIN)) throw new Error(`${MAIN} is missing: npm run build makes it`);
   folder = await mkdtemp(join(tmpdir(), "jpeg-domain-terminal-"));
   await copyFile(
-    fileURLToPath(new URL("../models/mnist-resnet.onnx", import.meta.url)),
+    fileURLToPath(new URL("../packages/experiments/models/mnist-resnet.onnx", import.meta.url)),
     join(folder, "m.onnx"),
   );
   await mkdir(join(folder, "digits"));

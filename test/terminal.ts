@@ -3,7 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import xterm from "@xterm/headless";
 
-export const MAIN = fileURLToPath(new URL("../dist/src/cli/main.js", import.meta.url));
+export const MAIN = fileURLToPath(new URL("../packages/cli/dist/main.js", import.meta.url));
 
 /** util-linux's `script` makes the terminal; other programs of this name have other arguments. */
 export const HAS_TERMINAL = /util-linux/.test(

@@ -1,14 +1,14 @@
 import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
-import { float, GraphBuilder, type PlainAttribute } from "../src/onnx/builder.js";
-import { type Constant, type Graph, int64 } from "../src/onnx/graph.js";
-import { inferShapes } from "../src/onnx/infer.js";
-import { openSession } from "../src/runtime/session.js";
-import { backward } from "../src/train/backward.js";
-import { DERIVATIVES } from "../src/train/derivatives.js";
-import { forwardPass, resolve } from "../src/train/forward.js";
-import { TrainingError } from "../src/train/rule.js";
-import { gradientGraph } from "../src/train/training-graph.js";
+import { float, GraphBuilder, type PlainAttribute } from "../packages/conversion/src/onnx/builder.js";
+import { type Constant, type Graph, int64 } from "../packages/conversion/src/onnx/graph.js";
+import { inferShapes } from "../packages/conversion/src/onnx/infer.js";
+import { openSession } from "../packages/node/src/runtime/session.js";
+import { backward } from "../packages/training/src/train/backward.js";
+import { DERIVATIVES } from "../packages/training/src/train/derivatives.js";
+import { forwardPass, resolve } from "../packages/training/src/train/forward.js";
+import { TrainingError } from "../packages/training/src/train/rule.js";
+import { gradientGraph } from "../packages/training/src/train/training-graph.js";
 import * as f64 from "./reference/float64.js";
 import { lehmer } from "./reference/lehmer.js";
 

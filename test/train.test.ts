@@ -3,18 +3,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Tensor } from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { resnet } from "../src/networks/resnet.js";
-import { GraphBuilder } from "../src/onnx/builder.js";
-import { readOnnx, writeOnnx } from "../src/onnx/file.js";
-import { type Graph, volume } from "../src/onnx/graph.js";
-import { openSession } from "../src/runtime/session.js";
-import { ADAM, adam } from "../src/train/adam.js";
-import { CheckpointError, readCheckpoint } from "../src/train/checkpoint.js";
-import { evaluate } from "../src/train/evaluate.js";
-import { TRAINING, type TrainingHooks, type TrainingOptions, train } from "../src/train/loop.js";
-import { eachBatch, type Samples, shuffledOrder } from "../src/train/samples.js";
-import { openTrainer } from "../src/train/trainer.js";
-import { gradientGraph } from "../src/train/training-graph.js";
+import { GraphBuilder } from "../packages/conversion/src/onnx/builder.js";
+import { readOnnx, writeOnnx } from "../packages/conversion/src/onnx/file.js";
+import { type Graph, volume } from "../packages/conversion/src/onnx/graph.js";
+import { openSession } from "../packages/node/src/runtime/session.js";
+import { resnet } from "../packages/training/src/networks/resnet.js";
+import { ADAM, adam } from "../packages/training/src/train/adam.js";
+import { CheckpointError, readCheckpoint } from "../packages/training/src/train/checkpoint.js";
+import { evaluate } from "../packages/training/src/train/evaluate.js";
+import {
+  TRAINING,
+  type TrainingHooks,
+  type TrainingOptions,
+  train,
+} from "../packages/training/src/train/loop.js";
+import { eachBatch, type Samples, shuffledOrder } from "../packages/training/src/train/samples.js";
+import { openTrainer } from "../packages/training/src/train/trainer.js";
+import { gradientGraph } from "../packages/training/src/train/training-graph.js";
 import { lehmer } from "./reference/lehmer.js";
 import reference from "./reference/train.json" with { type: "json" };
 

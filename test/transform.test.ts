@@ -1,8 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { DEFAULT_TABLE, isKept, TransformError, ZIGZAG } from "../src/transform/frequency.js";
-import { compress, decompress } from "../src/transform/images.js";
-import { B, C, Ci, D, D_n, J, Ji, S, Si, Z } from "../src/transform/tensors.js";
+import {
+  DEFAULT_TABLE,
+  isKept,
+  TransformError,
+  ZIGZAG,
+} from "../packages/coefficients/src/transform/frequency.js";
+import { compress, decompress } from "../packages/coefficients/src/transform/images.js";
+import { B, C, Ci, D, D_n, J, Ji, S, Si, Z } from "../packages/coefficients/src/transform/tensors.js";
 import { largestDifference, uniform } from "./reference/arrays.js";
 
 /** The notebook's `z` and `q`, as printed there. */

@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import sharp from "sharp";
-import { fillPlanes, JpegError, readCoefficients, readHeader } from "../../dist/src/index.js";
+import { fillPlanes, JpegError, readCoefficients, readHeader } from "../../packages/cli/dist/index.js";
 
 const [program] = process.argv.slice(2);
 /** The same limit as in test/jpeg/libjpeg.c. */

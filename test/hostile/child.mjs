@@ -5,15 +5,15 @@
  *   node --expose-gc test/hostile/child.mjs FILE…
  */
 import { readFileSync, writeSync } from "node:fs";
-import { convert } from "../../dist/src/convert/convert.js";
-import { summarizeModel } from "../../dist/src/convert/summary.js";
-import { JpegDomainError } from "../../dist/src/errors.js";
-import { readOnnx } from "../../dist/src/onnx/file.js";
-import { modelLines } from "../../dist/src/report/model-text.js";
-import { openClassifier } from "../../dist/src/runtime/classifier.js";
-import { loadModel } from "../../dist/src/runtime/model.js";
-import { ADAM } from "../../dist/src/train/adam.js";
-import { gradientGraph, trainingGraph } from "../../dist/src/train/training-graph.js";
+import { modelLines } from "../../packages/cli/dist/views/model-text.js";
+import { JpegDomainError } from "../../packages/coefficients/dist/errors.js";
+import { convert } from "../../packages/conversion/dist/convert/convert.js";
+import { summarizeModel } from "../../packages/conversion/dist/convert/summary.js";
+import { readOnnx } from "../../packages/conversion/dist/onnx/file.js";
+import { openClassifier } from "../../packages/node/dist/runtime/classifier.js";
+import { loadModel } from "../../packages/node/dist/runtime/model.js";
+import { ADAM } from "../../packages/training/dist/train/adam.js";
+import { gradientGraph, trainingGraph } from "../../packages/training/dist/train/training-graph.js";
 
 const plans = ["fused", "blockwise", "exploded"];
 const ways = {

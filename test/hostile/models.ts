@@ -1,7 +1,7 @@
 /** Models of a few kilobytes that ask for far more, or are invalid: one for each kind of attack. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { float, GraphBuilder, type PlainAttribute } from "../../src/onnx/builder.js";
-import { graphAttribute, writeOnnx } from "../../src/onnx/file.js";
+import { float, GraphBuilder, type PlainAttribute } from "../../packages/conversion/src/onnx/builder.js";
+import { graphAttribute, writeOnnx } from "../../packages/conversion/src/onnx/file.js";
 import {
   type ModelProto,
   ModelProtoSchema,
@@ -9,8 +9,8 @@ import {
   TensorProtoSchema,
   TensorShapeProto_DimensionSchema,
   ValueInfoProtoSchema,
-} from "../../src/onnx/generated/onnx_pb.js";
-import { type Constant, float32, type Graph, int64 } from "../../src/onnx/graph.js";
+} from "../../packages/conversion/src/onnx/generated/onnx_pb.js";
+import { type Constant, float32, type Graph, int64 } from "../../packages/conversion/src/onnx/graph.js";
 
 type Build = (g: GraphBuilder, map: string) => string;
 

@@ -6,7 +6,7 @@ import {
   ModelProtoSchema,
   type NodeProto,
   type TensorProto,
-} from "../../src/onnx/generated/onnx_pb.js";
+} from "../../packages/conversion/src/onnx/generated/onnx_pb.js";
 import { Random as Numbers } from "../jpeg/generate.js";
 
 /** The same numbers for the same seed. */

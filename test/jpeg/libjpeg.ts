@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import type { JpegImage } from "../../src/jpeg/image.js";
+import type { JpegImage } from "../../packages/coefficients/src/jpeg/image.js";
 
 /** Whether tests fail if tools are missing. Otherwise they are skipped. */
 export const REQUIRED = process.env.CI !== undefined && process.env.CI !== "false";

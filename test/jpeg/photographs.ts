@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { missing } from "./libjpeg.js";
 
-/** Where Debian's mate-backgrounds installs its photographs, and where bench/codec/photographs.sh puts them. */
+/** Where Debian's mate-backgrounds installs its photographs, and where packages/experiments/src/bench/codec/photographs.sh puts them. */
 const FOLDERS = [
   "/usr/share/backgrounds/mate/nature",
   fileURLToPath(new URL("../../out/photographs", import.meta.url)),
@@ -13,7 +13,8 @@ const WANTED = /^(dune|freshflower|raindrops)\.jpg$/i;
 /** Real photographs from their packages; empty, with a message, if there are none. */
 export function photographs(): Uint8Array[] {
   const folder = FOLDERS.find((path) => existsSync(path));
-  if (folder === undefined) missing("photographs (mate-backgrounds, or sh bench/codec/photographs.sh)");
+  if (folder === undefined)
+    missing("photographs (mate-backgrounds, or sh packages/experiments/src/bench/codec/photographs.sh)");
   return folder === undefined
     ? []
     : readdirSync(folder)

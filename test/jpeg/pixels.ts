@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
-import type { Preprocess } from "../../src/preprocess/preprocess.js";
+import type { Preprocess } from "../../packages/conversion/src/preprocess/preprocess.js";
 import { missing } from "./libjpeg.js";
 import { pnmBySharp } from "./sharp-at-once.js";
 import { hasJpegTools, run, tryRun } from "./tools.js";

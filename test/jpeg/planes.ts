@@ -1,4 +1,4 @@
-import { encodeJpeg } from "../../src/index.js";
+import { encodeJpeg } from "@jpeg-domain/coefficients";
 
 /** A grayscale file of waves, edges and some noise, different for each `kind`; needs no other programs. */
 export function encoded(width: number, height: number, kind: number): Uint8Array {

@@ -1,10 +1,16 @@
+import { readCoefficients } from "@jpeg-domain/coefficients";
+import type { Graph } from "@jpeg-domain/conversion";
+import { GraphBuilder } from "@jpeg-domain/conversion/onnx";
 import { Tensor } from "onnxruntime-node";
-import { convertGraph } from "../../src/convert/convert.js";
-import { type Graph, GraphBuilder, readCoefficients } from "../../src/index.js";
-import { feedsOf } from "../../src/preprocess/feeds.js";
-import { type Area, channelCount, type Preprocess } from "../../src/preprocess/preprocess.js";
-import { type FillOptions, fillPlanes } from "../../src/preprocess/preprocessor.js";
-import { openSession } from "../../src/runtime/session.js";
+import { convertGraph } from "../../packages/conversion/src/convert/convert.js";
+import { feedsOf } from "../../packages/conversion/src/preprocess/feeds.js";
+import {
+  type Area,
+  channelCount,
+  type Preprocess,
+} from "../../packages/conversion/src/preprocess/preprocess.js";
+import { type FillOptions, fillPlanes } from "../../packages/conversion/src/preprocess/preprocessor.js";
+import { openSession } from "../../packages/node/src/runtime/session.js";
 import { cjpeg, testPicture } from "./tools.js";
 
 export const SAMPLINGS: [name: string, args: string[]][] = [

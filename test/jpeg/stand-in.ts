@@ -2,11 +2,15 @@
 import { readFileSync } from "node:fs";
 import turbo from "@julusian/jpeg-turbo";
 import sharp from "sharp";
-import type { JpegComponent } from "../../src/jpeg/image.js";
-import { readCoefficients } from "../../src/jpeg/read.js";
-import type { Scan } from "../../src/jpeg/scan-script.js";
-import { writeCoefficients } from "../../src/jpeg/write.js";
-import { type EncodeOptions, encodeJpeg, planesFromPixels } from "../../src/transform/encode.js";
+import type { JpegComponent } from "../../packages/coefficients/src/jpeg/image.js";
+import { readCoefficients } from "../../packages/coefficients/src/jpeg/read.js";
+import type { Scan } from "../../packages/coefficients/src/jpeg/scan-script.js";
+import { writeCoefficients } from "../../packages/coefficients/src/jpeg/write.js";
+import {
+  type EncodeOptions,
+  encodeJpeg,
+  planesFromPixels,
+} from "../../packages/coefficients/src/transform/encode.js";
 
 type Factors = [horizontal: number, vertical: number][];
 

@@ -1,7 +1,7 @@
 /** Random networks of every operator with a rule on coefficients, on feature maps of any size. */
 import fc from "fast-check";
-import { float, GraphBuilder, type PlainAttribute } from "../../src/onnx/builder.js";
-import { float32, type Graph, volume } from "../../src/onnx/graph.js";
+import { float, GraphBuilder, type PlainAttribute } from "../../packages/conversion/src/onnx/builder.js";
+import { float32, type Graph, volume } from "../../packages/conversion/src/onnx/graph.js";
 import { lehmer } from "./lehmer.js";
 
 /** A network as plain numbers, so that a failing network can be read, reduced and rebuilt. */

@@ -1,7 +1,7 @@
 import fc from "fast-check";
-import { float, GraphBuilder } from "../../src/onnx/builder.js";
-import { float32, type Graph, volume } from "../../src/onnx/graph.js";
-import { D_n } from "../../src/transform/tensors.js";
+import { D_n } from "../../packages/coefficients/src/transform/tensors.js";
+import { float, GraphBuilder } from "../../packages/conversion/src/onnx/builder.js";
+import { float32, type Graph, volume } from "../../packages/conversion/src/onnx/graph.js";
 import { lehmer } from "./lehmer.js";
 
 /** A small network as plain numbers, so that a failing network can be read, reduced and rebuilt. */

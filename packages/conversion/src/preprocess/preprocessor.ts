@@ -1,0 +1,214 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+/** JPEG files → the planes that a network takes. */
+import type { JpegDamage, JpegHeader, JpegImage, ReadOptions } from "@jpeg-domain/coefficients";
+import { smoothed } from "@jpeg-domain/coefficients/internal";
+import { smoothedBands } from "./bands.js";
+import { PreprocessError } from "./errors.js";
+import { jobOf, needed } from "./job.js";
+import { channelCount, checkPreprocess, type PlaneSize, type Preprocess } from "./preprocess.js";
+import { type Engine, engines, isSmall } from "./wasm/engine.js";
+import { PlaneWriter } from "./wasm/planes.js";
+import { Program } from "./wasm/program.js";
+
+/** How files are read. */
+export type FillOptions = Pick<ReadOptions, "tolerant" | "maxPixels">;
+
+/** What was found in a file and done with it. */
+export interface Filled {
+  /** Of the file, before its orientation. */
+  width: number;
+  height: number;
+  /** The inverse transform's size: `scale / 8` of the file's. */
+  scale: number;
+  /**
+   * With `tolerant`: what was damaged or missing in what was read, which of a progressive file can be a part. Absent for
+   * a sound file.
+   */
+  damage?: JpegDamage[];
+}
+
+/** Files of one folder tend to be alike. To plan a kind takes a tenth of a millisecond. */
+const MOST_KINDS = 64;
+
+/**
+ * Makes a network's planes of JPEG files, one after another. It owns the memory for that, at most 8 MiB between two files,
+ * and keeps its plans for the last kinds of file (sizes, samplings, orientations).
+ *
+ * ```ts
+ * using preprocessor = new Preprocessor(preprocess, { channels: 3, height: 224, width: 224 });
+ * for (const bytes of files) preprocessor.fill(bytes, out);
+ * ```
+ */
+export class Preprocessor {
+  readonly #preprocess: Preprocess;
+  readonly #size: PlaneSize;
+  readonly #programs = new Map<string, Program>();
+  #engine: Engine | undefined;
+  /** What the engine's memory holds. */
+  #written: Program | undefined;
+  #isDisposed = false;
+
+  /**
+   * @param size What the network takes. The preprocessing must come out at it.
+   * @throws {PreprocessError} if the preprocessing is not described as it must be
+   */
+  constructor(preprocess: Preprocess, size: PlaneSize) {
+    this.#preprocess = checkPreprocess(preprocess);
+    this.#size = { ...size };
+  }
+
+  /**
+   * Reads a JPEG file and writes the network's planes `[C, H, W]`, preprocessed.
+   *
+   * @param out At least `channels * height * width` floats; can be a part of a batch.
+   * @param options `tolerant`: a damaged file gives the pixels that libjpeg gives of it; by default it is an error.
+   *   `maxPixels`: the largest file, in pixels.
+   * @throws {JpegError} if the file is damaged (unless `tolerant`), of a kind that is not supported, or too large
+   * @throws {PreprocessError} if the preprocessing of this file does not give planes of the network's size
+   */
+  fill(bytes: Uint8Array, out: Float32Array, options: FillOptions = {}): Filled {
+    let program: Program | undefined;
+    let writer: PlaneWriter | undefined;
+    let image = {} as JpegImage;
+    const plan = (header: JpegHeader) => {
+      program = this.#programFor(header);
+      return program.job.kept;
+    };
+    try {
+      for (const band of smoothedBands(bytes, plan, options)) {
+        image = band.image;
+        writer ??= new PlaneWriter(this.#engineFor(program as Program), program as Program, image.components);
+        writer.add(band);
+      }
+      return finish(writer as PlaneWriter, image, program as Program, out);
+    } finally {
+      this.#keepSmall();
+    }
+  }
+
+  /** The same of an image that is read already, with all coefficients or as many as {@link coefficientsFor} says. */
+  fillFrom(image: JpegImage, out: Float32Array): Filled {
+    const { components, coefficientsPerBlock: kept = 64 } = smoothed(image);
+    const program = this.#programFor(image);
+    const parts = components.map(({ coefficients }) => coefficients);
+    try {
+      const writer = new PlaneWriter(this.#engineFor(program), program, components);
+      writer.add({ from: 0, to: Number.POSITIVE_INFINITY, parts, kept });
+      return finish(writer, image, program, out);
+    } finally {
+      this.#keepSmall();
+    }
+  }
+
+  /** How many coefficients of each block of a file are needed, the first ones in zigzag order. */
+  coefficientsFor(header: JpegHeader | JpegImage): number {
+    return this.#programFor(header).job.kept;
+  }
+
+  /** Whether it was made for the same values. */
+  isFor(preprocess: Preprocess, size: PlaneSize): boolean {
+    return isSame(preprocess, this.#preprocess) && isSame(size, this.#size);
+  }
+
+  /** Gives the memory back. Nothing else can be called after it. */
+  dispose(): void {
+    if (this.#engine) engines.giveBack(this.#engine);
+    this.#engine = undefined;
+    this.#programs.clear();
+    this.#isDisposed = true;
+  }
+
+  /** For `using`. An engine that has no `Symbol.dispose` takes this name for "undefined", and has `dispose` all the same. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #engineFor(program: Program): Engine {
+    this.#engine ??= engines.take();
+    if (this.#written !== program) {
+      this.#written = undefined;
+      program.write(this.#engine);
+      this.#written = program;
+    }
+    return this.#engine;
+  }
+
+  #keepSmall(): void {
+    if (this.#engine === undefined || isSmall(this.#engine)) return;
+    this.#engine = undefined;
+    this.#written = undefined;
+  }
+
+  #programFor(header: JpegHeader | JpegImage): Program {
+    if (this.#isDisposed) throw new PreprocessError("the preprocessor is disposed of; make a new one");
+    const { width, height, orientation, progressive, colorSpace, components } = header;
+    let key = `${width} ${height} ${orientation} ${progressive} ${colorSpace}`;
+    for (const { horizontalSampling, verticalSampling, blocksWide, blocksHigh } of components)
+      key += ` ${horizontalSampling} ${verticalSampling} ${blocksWide} ${blocksHigh}`;
+    let program = this.#programs.get(key);
+    if (program === undefined) {
+      program = this.#makeProgram(header);
+      if (this.#programs.size === MOST_KINDS)
+        this.#programs.delete(this.#programs.keys().next().value as string);
+      this.#programs.set(key, program);
+    }
+    return program;
+  }
+
+  #makeProgram(header: JpegHeader | JpegImage): Program {
+    const preprocess = this.#preprocess;
+    const size = this.#size;
+    const job = jobOf(header, preprocess);
+    const channels = channelCount(preprocess);
+    const { height, width } = job.geometry.planes;
+    if (height !== size.height || width !== size.width || channels !== size.channels)
+      throw new PreprocessError(
+        `the preprocessing of this ${header.width}x${header.height} image gives ${channels} planes of ` +
+          `${width}x${height}; the network takes ${size.channels} of ${size.width}x${size.height}`,
+      );
+    const { colorSpace, components } = needed<JpegHeader | JpegImage>(header, preprocess);
+    return new Program(job, preprocess, { colorSpace, components });
+  }
+}
+
+const isSame = (a: unknown, b: unknown): boolean => {
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === b;
+  const keys = Object.keys(a) as (keyof typeof a)[];
+  return keys.length === Object.keys(b).length && keys.every((key) => isSame(a[key], b[key]));
+};
+
+function finish(
+  writer: PlaneWriter,
+  { width, height, damage = [] }: JpegImage,
+  { job }: Program,
+  out: Float32Array,
+): Filled {
+  writer.finish(out);
+  return { width, height, scale: job.scale, ...(damage.length > 0 && { damage }) };
+}
+
+/** The preprocessor of the last call, for a loop of calls that are alike. The garbage collector can take it. */
+let last: WeakRef<Preprocessor> | undefined;
+
+/**
+ * Reads one JPEG file and writes the network's planes `[C, H, W]`, preprocessed: {@link Preprocessor.fill} for a file
+ * that comes alone. For many files make a {@link Preprocessor}, whose memory and plans are its own.
+ *
+ * @throws {JpegError} if the file is damaged (unless `tolerant`), of a kind that is not supported, or too large
+ * @throws {PreprocessError} if the preprocessing is not described as it must be, or does not give `size` of this file
+ */
+export function fillPlanes(
+  bytes: Uint8Array,
+  preprocess: Preprocess,
+  size: PlaneSize,
+  out: Float32Array,
+  options: FillOptions = {},
+): Filled {
+  let preprocessor = last?.deref();
+  if (!preprocessor?.isFor(preprocess, size)) {
+    preprocessor?.dispose();
+    preprocessor = new Preprocessor(preprocess, size);
+    last = new WeakRef(preprocessor);
+  }
+  return preprocessor.fill(bytes, out, options);
+}

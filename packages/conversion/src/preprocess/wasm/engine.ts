@@ -1,0 +1,18 @@
+import { type Instance, type Program, program } from "@jpeg-domain/coefficients/internal";
+import { wasm } from "./generated/planes.js";
+
+/** The functions of assembly/planes.ts. */
+interface Exports {
+  transform(component: number, row: number): void;
+  advance(limit: number): void;
+}
+
+/** One instance of the program. Its memory is laid out as assembly/layout.ts says. */
+export type Engine = Instance<Exports>;
+
+/** More memory is not kept from one file to the next. */
+const MOST_KEPT = 8 * 2 ** 20;
+
+export const isSmall = ({ u8 }: Engine): boolean => u8.length <= MOST_KEPT;
+
+export const engines: Program<Exports> = program<Exports>("planes", wasm, MOST_KEPT);

@@ -1,0 +1,94 @@
+/** The fast form, in WebAssembly: a file's quantised coefficients → the network's planes, band by band. */
+import type { JpegComponent } from "@jpeg-domain/coefficients";
+import { isPadded } from "../geometry.js";
+import { BLOCK_BYTES, COMPONENT_BYTES, COMPONENTS, IMAGE, NEXT_OUT, NEXT_PIXELS } from "./assembly/layout.js";
+import { mixed } from "./color.js";
+import type { Engine } from "./engine.js";
+import { surround } from "./normalize.js";
+import { turn } from "./orientation.js";
+import type { Part, Program } from "./program.js";
+
+/** Rows of an image's blocks: those of some rows of whole MCUs. */
+export interface Blocks {
+  /** The first row of whole MCUs, and the one after the last. */
+  from: number;
+  to: number;
+  /** For each component its rows of blocks, `[rows, blocksWide, kept]`. */
+  parts: readonly Int16Array[];
+  kept: number;
+}
+
+/**
+ * Makes planes of an image whose blocks come from the top, in memory that does not grow with the image's height. Rows
+ * that are not needed need not come.
+ */
+export class PlaneWriter {
+  readonly #engine: Engine;
+  readonly #program: Program;
+  /** The last row of samples waits for the next one, which its upsampling needs. */
+  readonly #waits: boolean;
+
+  /** @param engine Holds what `program` has written. */
+  constructor(engine: Engine, program: Program, components: readonly Pick<JpegComponent, "quantization">[]) {
+    engine.u32[(IMAGE + NEXT_PIXELS) / 4] = program.top;
+    engine.u32[(IMAGE + NEXT_OUT) / 4] = 0;
+    program.parts.forEach(({ table }, index) => {
+      engine.i16.set((components[index] as JpegComponent).quantization, table / 2);
+    });
+    this.#engine = engine;
+    this.#program = program;
+    this.#waits = program.parts.some(({ scaled }) => scaled.fancy && scaled.expandY === 2);
+  }
+
+  /** Takes the next blocks, or all of them. */
+  add(blocks: Blocks): void {
+    const { parts, firstRow, endRow, rowHeight, job } = this.#program;
+    const { height } = job.layout;
+    for (let row = Math.max(blocks.from, firstRow); row < Math.min(blocks.to, endRow); row++) {
+      for (const [index, part] of parts.entries()) this.#transform(row, index, part, blocks);
+      const end = (row + 1) * rowHeight;
+      this.#engine.exports.advance(end >= height ? height : end - (this.#waits ? 1 : 0));
+    }
+  }
+
+  #transform(row: number, index: number, part: Part, { from: first, parts, kept }: Blocks): void {
+    const { u32, i16 } = this.#engine;
+    const { verticalSampling, blocksHigh, blocksWide, from, to, blocks: address } = part;
+    const data = parts[index] as Int16Array;
+    const end = Math.min(blocksHigh, (row + 1) * verticalSampling);
+    for (let blockRow = row * verticalSampling; blockRow < end; blockRow++) {
+      const start = (blockRow - first * verticalSampling) * blocksWide * kept;
+      i16.set(data.subarray(start + from * kept, start + to * kept), address / 2);
+      u32[(COMPONENTS + index * COMPONENT_BYTES + BLOCK_BYTES) / 4] = 2 * kept;
+      this.#engine.exports.transform(index, blockRow);
+    }
+  }
+
+  /** Writes the network's planes `[C, H, W]`. */
+  finish(out: Float32Array): void {
+    const { job, preprocess, outputs } = this.#program;
+    const isMixed = preprocess.channels === "grayscale" && outputs.length === 3;
+    if (job.orientation === 1 && !isMixed && !isPadded(job.geometry)) {
+      this.#copy(out);
+      return;
+    }
+    const { crop } = job.geometry;
+    const made = new Float32Array(outputs.length * crop.height * crop.width);
+    this.#copy(made);
+    if (isPadded(job.geometry)) surround(job.geometry, preprocess, out);
+    turn(mixed(made, outputs.length, preprocess), job, out);
+  }
+
+  /** Copies the crop's planes out of the engine. */
+  #copy(out: Float32Array): void {
+    const { job, outputs } = this.#program;
+    const { address, stride } = this.#program.out;
+    const lines = job.rows.first.length * outputs.length;
+    const width = job.columns.first.length;
+    const made = this.#engine.f32.subarray(address / 4, address / 4 + lines * stride);
+    if (width === stride) out.set(made);
+    else
+      for (let line = 0; line < lines; line++)
+        out.set(made.subarray(line * stride, line * stride + width), line * width);
+  }
+}

@@ -1,0 +1,76 @@
+/** Reads files from outside: only regular files of bounded size, so that none hangs or fills the memory. */
+import { closeSync, constants, openSync, readSync, type Stats, statSync } from "node:fs";
+import { JpegDomainError } from "@jpeg-domain/coefficients";
+
+/** The largest file of each kind, in bytes. */
+export const MOST_BYTES = {
+  /** ONNX files cannot be larger, and Node cannot read more into one array. */
+  model: 2 ** 31 - 1,
+  jpeg: 2 ** 30,
+  /** Class names and settings. */
+  text: 2 ** 24,
+} as const;
+
+/** The file is not a regular file, or it is too large. */
+export class FileKindError extends JpegDomainError {
+  override name = "FileKindError";
+}
+
+/** What it is, if it is not a regular file. */
+export function otherKind(stats: Stats): string | undefined {
+  if (stats.isFile()) return undefined;
+  if (stats.isDirectory()) return "a folder";
+  if (stats.isFIFO()) return "a pipe";
+  return stats.isSocket() ? "a socket" : "a device";
+}
+
+/** @throws {FileKindError} if it is not a regular file */
+export function checkRegular(stats: Stats): void {
+  const kind = otherKind(stats);
+  if (kind !== undefined) throw new FileKindError(`it is ${kind}, expected a file`);
+}
+
+/** Flags to open a path that may have changed since it was checked: never waits, never takes over a terminal. */
+export const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
+
+/**
+ * Reads a whole regular file.
+ * @param most - the most bytes it may have
+ * @throws {FileKindError} if it is something else, such as a pipe or a device, or larger
+ */
+export function readRegularFile(path: string, most: number = MOST_BYTES.model): Uint8Array {
+  // Before it is opened, because opening some devices has effects. If it is replaced meanwhile, no more than `most` is read.
+  const stats = statSync(path);
+  checkRegular(stats);
+  checkSize(stats.size, most);
+  const file = openSync(path, OPEN_FLAGS);
+  try {
+    return readToEnd(file, stats.size, most);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function checkSize(bytes: number, most: number): void {
+  if (bytes > most)
+    throw new FileKindError(
+      `it has ${bytes.toLocaleString("en-US")} bytes, expected at most ${most.toLocaleString("en-US")}`,
+    );
+}
+
+/** Reads into new memory, because it may be sent to another thread. */
+function readToEnd(file: number, size: number, most: number): Uint8Array {
+  // Files in /proc report a size of 0.
+  let bytes = Buffer.allocUnsafeSlow(size || 4096);
+  let filled = 0;
+  for (;;) {
+    const count = readSync(file, bytes, filled, bytes.length - filled, null);
+    filled += count;
+    if (count === 0 || filled === size) return bytes.subarray(0, filled);
+    checkSize(filled, most);
+    if (filled < bytes.length) continue;
+    const larger = Buffer.allocUnsafeSlow(2 * filled);
+    bytes.copy(larger);
+    bytes = larger;
+  }
+}
