@@ -43,7 +43,7 @@ export class Boundary<M extends { size: Size }> {
     private readonly operators: Operators,
   ) {}
 
-  /** Why a node is copied without being read, or `undefined`. Takes back what it may be read with. */
+  /** Why a node is copied without being read, or `undefined`. Lets tensors re-enter that it may be read with. */
   reasonToCopy(node: Node): string | undefined {
     if (ruleFor(this.operators, node)) this.takeBack(node);
     if (this.mapsOf(node).length > 0)
@@ -51,7 +51,7 @@ export class Boundary<M extends { size: Size }> {
     return node.inputs.some((input) => this.mayBeImage(input)) ? PIXELS_ALREADY : NO_MAP;
   }
 
-  /** Why a node is copied although it is a layer, or `undefined`. */
+  /** Why a node is copied although it was read as a layer, or `undefined`. */
   reasonToStay(node: Node, layer: Layer): string | undefined {
     if (!this.isOutside(node)) return undefined;
     const readers = [...this.model.index.consumers(node.outputs[0])];
@@ -60,14 +60,14 @@ export class Boundary<M extends { size: Size }> {
     return (this.plan.reentersFor?.(layer, isRead) ?? true) ? undefined : PIXELS_ALREADY;
   }
 
-  /** Why a node is copied that is no layer, `reason` if one of its inputs is on coefficients. */
+  /** Why a node is copied that could not be read: `reason`, if one of its inputs is on coefficients. */
   reasonOutside = (node: Node, reason: string): string =>
     this.plan.reentersFor && this.isOutside(node) ? PIXELS_ALREADY : reason;
 
   /** Whether all feature maps that a node reads come from beyond the boundary. */
   private isOutside = (node: Node): boolean => this.mapsOf(node).every(({ isOutside }) => isOutside);
 
-  /** That a layer brings feature maps back into the coefficient domain, if it does. */
+  /** Says that a layer brings feature maps back into the coefficient domain, if it does. */
   reentrance(node: Node): string | undefined {
     const maps = node.inputs.map((input) => this.mapOf(input));
     const inputs = maps.flatMap((map, i) => (map?.isOutside ? [i] : []));

@@ -44,7 +44,7 @@ const LOWER = { fused: by(fused), blockwise: by(blockwise), exploded: by(explode
  * blocks hold beyond the image does not matter.
  *
  * Where an operator has no rule on coefficients, plan `fused` goes on with pixels, and `blockwise` works on pixels and
- * comes back after it; {@link convertGraph} tells where and why.
+ * comes back after it; {@link convertGraph} says where and why.
  *
  * @param onnx The model file. One of its inputs must be an image `[N, C, H, W]`, `[N, H, W, C]`, `[C, H, W]` or
  *   `[H, W, C]`, of floating or whole numbers, which the coefficients' pixels are rounded to; batch, height and width
@@ -120,7 +120,7 @@ function checkApproximations(report: NodeReport[], options: ConvertOptions): voi
     );
 }
 
-/** The entrance ends at planes: what plan fused makes of the rest is the network itself, if its ReLUs stay exact. */
+/** Preprocessing ends at planes. From there, plan fused with exact activations is the network itself. */
 function fromJpeg(
   found: ImageModel,
   budget: Budget,

@@ -1,4 +1,4 @@
-/** What every layer has: its feature maps and operands, with nothing of how a plan carries it out. */
+/** What all layers have in common. A layer says what to compute; how is up to the plan. */
 import { type Constant, type Dimension, type Node, volume } from "../onnx/graph.js";
 import type { Window } from "../onnx/window.js";
 
@@ -20,7 +20,7 @@ export interface Planes {
 export type Operand =
   | { kind: "map"; size: Size }
   | { kind: "constant"; value: Constant }
-  | { kind: "tensor"; shape: Dimension[] };
+  | { kind: "tensor"; shape: Dimension[] | undefined };
 
 /** What all kinds of layers have. */
 export interface Base {
@@ -30,13 +30,13 @@ export interface Base {
   operands: (Operand | undefined)[];
   /** The feature map that it makes. */
   output: Size;
-  /** The nodes after that one which are part of the layer too: it makes what the last one of them makes. */
+  /** Later nodes that are part of the layer too. Its output is that of the last one. */
   rest?: Node[];
-  /** Why it is no layer of a simpler kind: what is said where a plan lacks this one. */
+  /** Why it is not a layer of a simpler kind. A plan without this kind says so. */
   reason?: string;
 }
 
-/** A convolution, or what is one as an average is. */
+/** A convolution. An average over a window is one too. */
 export interface Convolution extends Base {
   kind: "convolution";
   name: string;

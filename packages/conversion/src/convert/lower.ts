@@ -43,7 +43,7 @@ class Lowering<M extends { size: Size }> {
   private readonly values = new Map<string, Value<M>>();
   /** Nodes that are part of a layer before them. */
   private readonly parts = new Map<Node, string>();
-  /** Where the node in hand is carried out, and why there. */
+  /** Where the current node is carried out, and why. */
   private place: Pick<NodeReport, "domain" | "reason"> = { domain: "coefficients" };
 
   constructor(
@@ -112,7 +112,7 @@ class Lowering<M extends { size: Size }> {
     };
   }
 
-  /** Lowers a node that reads a feature map, or else copies it. Returns the layer that it is, if it is lowered as one. */
+  /** Lowers a node as a layer, which it returns, or copies it. */
   private lowerNode(node: Node): Layer | undefined {
     const { plan, boundary, image } = this;
     const outside = boundary.reasonToCopy(node);
@@ -152,7 +152,7 @@ class Lowering<M extends { size: Size }> {
     return lowering(x as M, layer, inputs);
   }
 
-  /** Takes a node over as it is: it works on tensors. */
+  /** Copies a node as it is, on tensors. */
   private copy(node: Node, reason: string): undefined {
     const { g, image } = this;
     const inputs = node.inputs.map((input) => (input === "" ? "" : this.tensor(input)));

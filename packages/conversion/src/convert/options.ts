@@ -30,7 +30,7 @@ export interface ConvertOptions {
   input?: InputName;
   /**
    * With `input: 'jpeg'`: what comes between a photograph and the network's planes, all of it or parts. The rest is as
-   * the model's metadata say, else as torchvision does it for the network's size, which {@link Converted.assumed} tells.
+   * the model's metadata say, else as torchvision does it for the network's size, which {@link Converted.assumed} says.
    * With `input: 'planes'`: a whole description is kept in the file's metadata, for {@link loadModel}.
    */
   preprocess?: Partial<Preprocess>;
@@ -45,7 +45,7 @@ export interface ConvertOptions {
   memoryLimit?: number;
 }
 
-/** How plans carry activations out, and the n of its spatial frequencies. n = 14 is exact whatever was asked for. */
+/** How a plan carries out activations, and the n of the spatial frequencies. With n = 14 the kind is always exact. */
 export interface Approximation {
   kind: "exact" | "asm" | "apx";
   n: number;

@@ -1,4 +1,4 @@
-/** What a plan is: one way to carry out the layers of a converted network. */
+/** A plan: what a converted network does for each kind of layer. */
 import type { GraphBuilder } from "../onnx/builder.js";
 import type { Cost } from "./cost.js";
 import type { Planes, Size } from "./layers.js";
@@ -6,11 +6,11 @@ import type { Layer, Lowerings } from "./operators/table.js";
 import type { Settings } from "./options.js";
 import type { Domain } from "./report.js";
 
-/** `M` is what stands for a feature map in the graph being built: which of its forms has been computed under which name. */
+/** `M` stands for a feature map in the graph being built: it knows the names of the map's forms. */
 export interface Plan<M extends { size: Size }> {
   /** What it makes of each kind of layer. A kind that is missing is the boundary of the coefficient domain. */
   readonly layers: Lowerings<M>;
-  /** Whether the boundary ends the conversion, rather than the coefficient domain. */
+  /** Whether the boundary is an error. */
   readonly isStrict?: boolean;
   /** Whether feature maps must be whole 8x8 blocks. */
   readonly takesWholeBlocks?: boolean;
@@ -23,16 +23,16 @@ export interface Plan<M extends { size: Size }> {
   planes(coefficients: string, planes: Planes): string;
   /** The feature map's pixels `[N, C, H, W]`: the way out of the coefficient domain. */
   pixels(x: M): string;
-  /** The feature map of pixels `[N, C, H, W]` from beyond the boundary, if the plan takes it back. */
+  /** The feature map of pixels `[N, C, H, W]` from beyond the boundary. `undefined` if it does not re-enter. */
   reenter?(pixels: string, size: Size): M | undefined;
   /**
-   * Whether to take back what only beyond the boundary has been made, for this layer. By default, always.
+   * Whether a layer whose feature maps all come from beyond the boundary re-enters. By default, always.
    * @param isRead Whether a layer reads what it makes.
    */
   reentersFor?(layer: Layer, isRead: boolean): boolean;
 }
 
-/** Says of the node in hand where it is carried out, and why or how. Without it: on coefficients. */
+/** Says where the current node is carried out, and why or how. By default on coefficients. */
 export type Note = (domain: Domain, reason: string) => void;
 
 /** What a plan builds with. */

@@ -1,4 +1,4 @@
-/** Models read as layers, with what a plan asks of them. */
+/** Reads nodes as layers, and checks that a plan can carry them out. */
 import type { Budget } from "../onnx/budget.js";
 import { type Graph, type Node, ruleFor } from "../onnx/graph.js";
 import { GraphIndex } from "../onnx/graph-index.js";
@@ -9,7 +9,7 @@ import { isSized, isWholeBlocks, type Planes, type Size } from "./layers.js";
 import { type Model, NodeContext } from "./operators/context.js";
 import { type Kind, type Layer, type Operators, operatorsFor } from "./operators/table.js";
 
-/** What a plan asks of layers: that it has their kind, and where it takes whole blocks alone, that they make such. */
+/** The part of a plan that decides which layers it can carry out. */
 export interface Demands {
   readonly layers: { readonly [K in Kind]?: unknown };
   readonly isStrict?: boolean;
@@ -22,7 +22,7 @@ export const modelOf = (source: Graph, budget: Budget): Model => ({
   index: new GraphIndex(source),
 });
 
-/** The layer that a node is, if the plan carries it out; refused otherwise, before anything of it is built. */
+/** The layer that a node is. Refuses one that the plan cannot carry out, before anything is built. */
 export function readLayer(
   context: NodeContext,
   operators: Operators,
@@ -43,7 +43,7 @@ export function readLayer(
   return layer;
 }
 
-/** Why an image is no feature map of a plan, if it is none. */
+/** Why a plan cannot take the image as a feature map, if it cannot. */
 export function unfit(image: Planes & { name: string }, { takesWholeBlocks }: Demands): string | undefined {
   const found = `input "${image.name}" is ${image.height}x${image.width}`;
   if (!isSized(image)) return `${found}, a size known only at run time`;
@@ -52,7 +52,7 @@ export function unfit(image: Planes & { name: string }, { takesWholeBlocks }: De
     : undefined;
 }
 
-/** The layers of a model under a strict plan, read and checked as they will be lowered. Nothing is built. */
+/** The layers of a model under a strict plan, without building anything. */
 export function readLayers(source: Graph, image: ImageInput, plan: Demands, budget: Budget): Layer[] {
   const model = modelOf(source, budget);
   const operators = operatorsFor(plan.layers);

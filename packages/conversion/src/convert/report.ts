@@ -33,7 +33,7 @@ export const NO_MAP = "it reads no feature map";
 /** Begins the reason of an operator on coefficients that reads what operators on pixels have made. */
 export const REENTERS = "re-enters";
 
-/** What a node is of the activations, `layer` if it was lowered as one. */
+/** What became of a node, if it is an activation. `layer` is given if it was lowered as one. */
 export function activationOf(
   { op, domain }: Node,
   layer: Layer | undefined,
@@ -47,7 +47,7 @@ export function activationOf(
 
 type Counts = Record<string, number>;
 
-/** Of the activations on feature maps, how many are approximated, and which are not. */
+/** How many activations on feature maps are approximated, and which are not. */
 export interface Approximations {
   approximate: number;
   exact: number;

@@ -1,4 +1,4 @@
-/** What stands beside a feature map in an operator: constants and computed tensors, of one number, one a channel or one a pixel. */
+/** Operands beside a feature map: constants and computed tensors of one number, one a channel or one a pixel. */
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { type Constant, type Dimension, float32, floats, volume } from "../../onnx/graph.js";
 import { type Base, type Input, type Size, sameSides } from "../layers.js";
@@ -12,7 +12,7 @@ export const spreadOf = (dims: Dimension[]): Spread => {
   return dims.slice(-2).every((length) => length === 1) ? "channels" : "pixels";
 };
 
-/** Whether an input is the same number for all pixels of a channel, beside a map of `size`. */
+/** Whether an input has one number for all pixels of a channel, beside a map of `size`. */
 export function isEven(input: Input<CoefficientMap> | undefined, size: Size): boolean {
   if (input?.kind === "map") return !sameSides(input.map.size, size);
   return (
@@ -39,7 +39,7 @@ export function spread({ g }: Coefficients, value: Constant, size: Size): Consta
 
 export type Computed = Exclude<Input<CoefficientMap>, { kind: "constant" }>;
 
-/** A map's coefficients; or a computed tensor or map of one pixel, so that it broadcasts to `[N, C, X, Y, 64]`. */
+/** A map's coefficients, or a computed tensor or map of one pixel in a shape that broadcasts to them. */
 export function besideCoefficients({ g }: Coefficients, input: Computed, size: Size): string {
   if (input.kind === "map" && !isEven(input, size)) return input.map.coefficients;
   const [name, rank] = input.kind === "map" ? [input.map.pixels, 4] : [input.name, input.shape.length];
@@ -48,8 +48,8 @@ export function besideCoefficients({ g }: Coefficients, input: Computed, size: S
 }
 
 /**
- * An input beside blocks of pixels of a map of `size`: a map's own, or what broadcasts to them. `""` where it is left out.
- * @param outside What a constant of one number a pixel is beyond the map.
+ * An input as blocks of pixels of a map of `size`, or in a shape that broadcasts to them. `""` if it is left out.
+ * @param outside The value beyond the map of a constant with one number a pixel.
  */
 export function besideBlocks(
   domain: Coefficients,

@@ -20,7 +20,7 @@ import type { Approximation } from "../options.js";
 import { apart, compressed, indicator, inside, insideBlocks, toBlocks } from "./padding.js";
 import type { Transforms } from "./transforms.js";
 
-/** The forms of a feature map that are known, by the name of the tensor that holds each. */
+/** The known forms of a feature map: the name of the tensor for each. */
 interface Forms {
   /** `[N, C, X, Y, 64]`. */
   coefficients?: string;
@@ -34,9 +34,9 @@ interface Forms {
   planes?: string;
 }
 
-/** A feature map of the coefficient domain. Each form is computed the first time that something asks for it. */
+/** A feature map of the coefficient domain. Each form is computed when something first asks for it. */
 export class CoefficientMap {
-  /** @param hint What names its coefficients, where they are not known. */
+  /** @param hint Names its coefficients, if they are still to be computed. */
   constructor(
     readonly domain: Coefficients,
     readonly size: Size,
@@ -63,7 +63,7 @@ export class CoefficientMap {
     return this.forms.coefficients === undefined;
   }
 
-  /** Whether these are pixels that an operator on single pixels has made, and nothing has compressed. */
+  /** Whether an operator on single pixels made it, and nothing has compressed it yet. */
   get isStillPixels(): boolean {
     return this.isPending && this.forms.made !== undefined;
   }
@@ -109,12 +109,12 @@ export class CoefficientMap {
     return domain.g.node("Sub", [single, domain.transforms.high(this.coefficients, n)], {}, "low");
   }
 
-  /** Multiplications until its coefficients are there. */
+  /** Multiplications that it takes to get its coefficients. */
   get compression(): number {
     return this.isPending ? transformation(this.size) : 0;
   }
 
-  /** Multiplications until the pixels are there that its coefficients decompress to. */
+  /** Multiplications that it takes to get the pixels that its coefficients decompress to. */
   get decompression(): number {
     const isThere = this.forms.pixels !== undefined || this.forms.blocks !== undefined;
     return isThere ? 0 : this.compression + transformation(this.size);
@@ -137,15 +137,13 @@ export type OnCoefficients<L> = (
   inputs: Inputs<CoefficientMap>,
 ) => Lowered<CoefficientMap>;
 
-/** Says how the layer in hand is carried out on coefficients, where there is a choice. */
-export type NoteChoice = (choice: string) => void;
-
 /** Makes feature maps. */
 export class Coefficients {
   constructor(
     readonly transforms: Transforms,
     readonly approximation: Approximation,
-    readonly note: NoteChoice,
+    /** Says how the layer in hand is carried out, where there is a choice. */
+    readonly note: (choice: string) => void,
   ) {}
 
   get g() {
@@ -157,8 +155,8 @@ export class Coefficients {
     new CoefficientMap(this, size, { coefficients });
 
   /**
-   * The map of pixels by blocks that an operator on single pixels has made. `isZeroOutside` tells whether they are zero
-   * outside the map as they are.
+   * The map of pixels by blocks that an operator on single pixels has made.
+   * @param isZeroOutside Whether they are zero outside the map already.
    */
   ofSingle(blocks: string, size: Size, isZeroOutside: boolean, hint?: string): CoefficientMap {
     const made = isZeroOutside ? blocks : insideBlocks(this.transforms, blocks, size);

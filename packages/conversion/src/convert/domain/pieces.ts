@@ -1,8 +1,8 @@
-/** Piecewise polynomials as nodes: what every plan makes of an approximated activation. */
+/** Piecewise polynomials as nodes. Every plan approximates activations with them. */
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { isNotNegative } from "./transforms.js";
 
-/** A number, or the constant that an input of the node is: one number, one a channel or one a pixel. */
+/** A number, or an input of the node that is a constant: one number, one a channel or one a pixel. */
 export type Coefficient = number | { input: number };
 
 /** y = Σ_d c_d x^d where x >= from. */
@@ -24,8 +24,8 @@ export const keepsZeros = (pieces: readonly Piece[]): boolean =>
   pieces.every(({ polynomial }) => polynomial[0] === 0);
 
 /**
- * ASM: at each pixel of `x`, the piece that `low` is on.
- * @param constant The name of the constant that an input is, as it broadcasts to `x`.
+ * ASM: at each pixel the polynomial of `x` on the piece that `low` is on.
+ * @param constant The name of a constant input, in a shape that broadcasts to `x`.
  */
 export function onPieceOf(
   g: GraphBuilder,

@@ -2,7 +2,6 @@
 import type { Facts } from "../../onnx/facts.js";
 import {
   type Constant,
-  type Dimension,
   floatAttribute,
   type Graph,
   intAttribute,
@@ -24,7 +23,7 @@ export interface Model {
   index: GraphIndex;
 }
 
-/** A node with its inputs. Whatever is not as a layer needs it is refused, with the node and the reason. */
+/** A node with its inputs. Its methods refuse what no layer can be made of, with the node and the reason. */
 export class NodeContext {
   readonly operands: (Operand | undefined)[];
 
@@ -39,7 +38,7 @@ export class NodeContext {
       if (name === "") return undefined;
       const [size, value] = [sizeOfMap(name), source.initializers.get(name)];
       if (size) return { kind: "map", size };
-      return value ? { kind: "constant", value } : { kind: "tensor", shape: facts.get(name)?.shape ?? [] };
+      return value ? { kind: "constant", value } : { kind: "tensor", shape: facts.get(name)?.shape };
     });
   }
 
@@ -88,23 +87,19 @@ export class NodeContext {
 
   /** The size of the feature map that output `i` is. */
   output(i = 0): Size {
-    const shape = this.shape(i);
-    const found = shape.length > 0 ? shape.join(", ") : "?";
+    const shape = this.model.facts.get(this.node.outputs[i] ?? "")?.shape;
+    const found = shape?.join(", ") ?? "?";
     return (
       sizeOf(shape) ?? this.refuse(`it makes [${found}], expected a feature map [N, C, H, W] of known size`)
     );
   }
 
-  /** The shape of output `i`, empty where it is not known. */
-  shape(i = 0): Dimension[] {
-    return this.model.facts.get(this.node.outputs[i] ?? "")?.shape ?? [];
-  }
-
-  /** Refuses input `i` where it cannot stand beside a feature map: as one number, one a channel, or constants for each pixel. */
+  /** Refuses input `i` if it cannot stand beside a feature map. One number can, or one a channel, or a constant a pixel. */
   beside(i: number): void {
     const operand = this.operands[i];
     if (operand === undefined || operand.kind === "map") return;
-    const dims = operand.kind === "constant" ? operand.value.dims : operand.shape;
+    const known = operand.kind === "constant" ? operand.value.dims : operand.shape;
+    const dims = known ?? this.refuse(`the shape of input ${i} is not known`);
     const found = `an operand has shape [${dims.join(", ")}]`;
     if (dims.length > 4) this.refuse(`${found}, expected at most 4 axes`);
     if (operand.kind === "tensor" && spreadOf(dims) === "pixels")
@@ -128,10 +123,10 @@ export class NodeContext {
   }
 }
 
-/** Checks a node once, and says what layer it is. */
+/** Checks a node and returns the layer that it is. */
 export type Read<L> = (context: NodeContext) => L;
 
-/** A family of operators: how its nodes are read, and how the layers that they are go on coefficients. */
+/** A family of operators: how to read its nodes as layers, and how to carry out these layers on coefficients. */
 export interface Family<L extends { kind: string }> {
   read: Record<string, Read<L>>;
   lower: { [K in L["kind"]]: OnCoefficients<Extract<L, { kind: K }>> };

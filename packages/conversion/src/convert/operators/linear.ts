@@ -28,7 +28,7 @@ export interface Affine extends Base {
 
 const sides = ({ channels, height, width }: Size) => `${channels}x${height}x${width}`;
 
-/** Refuses operands that cannot stand beside each other: maps of other sides than the result's and 1x1. */
+/** Refuses operands that cannot stand beside each other, such as maps of different sides, unless one is 1x1. */
 export function checkOperands(context: NodeContext, size: Size): void {
   for (const [i, operand] of context.operands.entries()) {
     if (operand === undefined) context.refuse(`input ${i} is missing`);
@@ -53,11 +53,11 @@ const sum =
     return isOfMaps ? { kind: "sum", ...base, op } : { kind: "offset", ...base, op, reason };
   };
 
-/** Whether all maps are pixels that nothing has compressed: what is done next to single pixels needs no transform. */
+/** Whether nothing has compressed any of the maps yet: the next operator on single pixels then needs no transform. */
 export const areStillPixels = (inputs: Inputs<CoefficientMap>, size: Size): boolean =>
   inputs.every((input) => input?.kind !== "map" || isEven(input, size) || input.map.isStillPixels);
 
-/** What is added to coefficients: those of a map, or of the images that constants and tensors stand for. */
+/** The term to add on coefficients: a map's own, or those of the images that constants and tensors stand for. */
 function term(domain: Coefficients, input: Input<CoefficientMap>, size: Size): string {
   const { transforms } = domain;
   if (input.kind !== "constant") {
@@ -82,7 +82,7 @@ const add: OnCoefficients<Sum<"sum" | "offset">> = ({ domain }, { output, op }, 
 
 type Four = [number[], number[], number[], number[]];
 
-/** The affine map that a batch normalisation is, with parameters that are float32 constants, and not in training mode. */
+/** A batch normalisation as an affine map, if its parameters are float32 constants and it is not in training mode. */
 export function readBatchNormalization(
   node: Node,
   constants: ReadonlyMap<string, Constant>,

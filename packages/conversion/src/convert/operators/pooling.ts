@@ -1,7 +1,7 @@
 /**
  * Average pooling. Over a whole map it needs only k = 0, each block's mean (times 8 / q[0]). Over a window it is the
- * convolution of each channel with equal weights. Where windows lack pixels that do not count (count_include_pad = 0,
- * ceil_mode), the weights differ from place to place, and the pixels are needed.
+ * convolution of each channel with equal weights. If the padding does not count (count_include_pad = 0, ceil_mode), the
+ * weights differ from place to place, and the pixels are needed.
  */
 import { volume } from "../../onnx/graph.js";
 import { convolveAlike } from "../domain/algorithms.js";
@@ -18,17 +18,17 @@ export interface Mean extends Omit<Base, "output"> {
   keepsAxes: boolean;
 }
 
-/** The mean over a window, of the same number of pixels everywhere. */
+/** The mean over a window with the same number of pixels everywhere. */
 export interface Average extends Base, Pick<Convolution, "name" | "window" | "input"> {
   kind: "average";
 }
 
-/** The mean over a window of which only the pixels count that are there. */
+/** The mean over a window that leaves out what is beyond the map, so its weights differ from place to place. */
 export interface UnevenAverage extends Base {
   kind: "unevenAverage";
 }
 
-/** An average as the depthwise convolution that it is. */
+/** An average is a depthwise convolution with equal weights. */
 export function averageAsConvolution({ g }: Coefficients, layer: Average): Convolution {
   const { channels } = layer.input;
   const { kernel } = layer.window;

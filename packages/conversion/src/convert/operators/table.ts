@@ -1,4 +1,4 @@
-/** All operators: what their nodes are read as, and how the layers that they are go on coefficients. */
+/** All operators: how to read their nodes as layers, and how to carry out these layers on coefficients. */
 import type { CoefficientMap } from "../domain/coefficients.js";
 import type { Inputs, Lowered } from "../layers.js";
 import { ACTIVATIONS } from "./activations.js";

@@ -25,7 +25,7 @@ import { ON_COEFFICIENTS } from "../operators/table.js";
 import type { Plan, PlanContext } from "../plan.js";
 import { onCoefficients } from "./blockwise.js";
 
-/** Left out: what is not of the paper, as it needs the pixels and has no pieces. */
+/** Without the kinds that the paper does not have: they need pixels and have no pieces. */
 const { smooth, product, unevenAverage, pad, offset, ...OF_THE_PAPER } = ON_COEFFICIENTS;
 
 export const EXPLODED = {
@@ -47,7 +47,6 @@ function explode(x: CoefficientMap, layer: Convolution): CoefficientMap {
   checkStride(layer);
   const { domain } = x;
   const { transforms, g } = domain;
-  const { cost } = transforms;
   const { input, output, bias } = layer;
   const from = blockCount(input);
   const dense = ungrouped(g, layer);
@@ -67,8 +66,8 @@ function explode(x: CoefficientMap, layer: Convolution): CoefficientMap {
     g.ints([blockCount(output), from * 64 * n]),
   ]);
   const operator = g.node("Gather", [rows, table], { axis: 0 }, `${layer.name}.operator`);
-  countOperator(cost, operatorBytes(layer) / 4);
-  cost.multiplyAdds += operatorBytes(layer) / 4;
+  countOperator(transforms.cost, operatorBytes(layer) / 4);
+  transforms.cost.multiplyAdds += operatorBytes(layer) / 4;
 
   const byBlock = g.node("Transpose", [x.coefficients], { perm: [0, 2, 3, 1, 4] });
   const vector = g.node("Reshape", [byBlock, g.ints([-1, from * 64 * n])]);

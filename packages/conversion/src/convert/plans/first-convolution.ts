@@ -34,7 +34,7 @@ interface Unit {
   dilation: number;
 }
 
-/** How the first convolution is carried out with fewest operations, and how that is told. */
+/** How the first convolution takes fewest operations. */
 export interface FirstConvolution {
   reason: string;
   /** Carries it out with the inverse transform folded into its weights, where that is fewer operations. */
@@ -49,7 +49,7 @@ const MOVES = 38;
 
 const million = (count: number) => `${(count / 1e6).toFixed(1)} million`;
 
-/** Chooses for a convolution that reads the image, and nothing else has needed the image's pixels yet. */
+/** Chooses for a convolution that reads the image, if no other node has needed the image's pixels. */
 export function firstConvolution(layer: Convolution, budget: Budget): FirstConvolution {
   const { input, window } = layer;
   const units = unitsOf(layer);
