@@ -8,6 +8,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
+import { gatherSource } from "./gather.mjs";
 
 const PROGRAMS = [
   "packages/coefficients/src/jpeg/decode",
@@ -15,6 +16,10 @@ const PROGRAMS = [
   "packages/conversion/src/preprocess/wasm/planes",
 ];
 const root = fileURLToPath(new URL("..", import.meta.url));
+
+const gather = `${root}/packages/conversion/src/preprocess/wasm/assembly/generated/gather.ts`;
+await mkdir(dirname(gather), { recursive: true });
+await writeFile(gather, gatherSource);
 
 for (const program of PROGRAMS) {
   const [room, name] = [dirname(program), basename(program)];

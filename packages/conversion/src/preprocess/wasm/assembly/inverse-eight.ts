@@ -4,126 +4,10 @@
  * overflow its 16 bits. Constants are in Q13. First down the columns, eight side by side, to Q2; then, transposed, along
  * the rows.
  */
-import { eight } from "./gather";
 import { PAIRS } from "./layout";
 
-/**
- * Puts coefficients times table at PAIRS, row by row of the block. Returns 0 where all but the first are 0, 1 where rows
- * 1 to 7 are, else 2.
- */
-export function gatherRows(block: usize, table: usize): u32 {
-  const c0 = eight(block, table);
-  const c1 = eight(block + 16, table + 16);
-  const c2 = eight(block + 32, table + 32);
-  const c3 = eight(block + 48, table + 48);
-  const c4 = eight(block + 64, table + 64);
-  const c5 = eight(block + 80, table + 80);
-  const c6 = eight(block + 96, table + 96);
-  const c7 = eight(block + 112, table + 112);
-  const hasHigh = v128.any_true(v128.or(v128.or(c4, c5), v128.or(c6, c7)));
-  if (!hasHigh) {
-    const low = v128.or(v128.or(c1, c2), v128.or(c3, i16x8.replace_lane(c0, 0, 0)));
-    if (!v128.any_true(low)) return 0;
-  }
-  const r0 = v128.or(
-    v128.or(
-      i8x16.swizzle(c0, i8x16(0, 1, 2, 3, 10, 11, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1)),
-      i8x16.swizzle(c1, i8x16(-1, -1, -1, -1, -1, -1, -1, -1, 12, 13, 14, 15, -1, -1, -1, -1)),
-    ),
-    i8x16.swizzle(c3, i8x16(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 6, 7, 8, 9)),
-  );
-  let r1 = v128.or(
-    v128.or(
-      i8x16.swizzle(c0, i8x16(4, 5, 8, 9, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1)),
-      i8x16.swizzle(c1, i8x16(-1, -1, -1, -1, -1, -1, 10, 11, -1, -1, -1, -1, -1, -1, -1, -1)),
-    ),
-    v128.or(
-      i8x16.swizzle(c2, i8x16(-1, -1, -1, -1, -1, -1, -1, -1, 0, 1, -1, -1, -1, -1, -1, -1)),
-      i8x16.swizzle(c3, i8x16(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 4, 5, 10, 11, -1, -1)),
-    ),
-  );
-  let r2 = v128.or(
-    v128.or(
-      i8x16.swizzle(c0, i8x16(6, 7, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1)),
-      i8x16.swizzle(c1, i8x16(-1, -1, 0, 1, 8, 9, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1)),
-    ),
-    v128.or(
-      i8x16.swizzle(c2, i8x16(-1, -1, -1, -1, -1, -1, 2, 3, -1, -1, -1, -1, -1, -1, -1, -1)),
-      i8x16.swizzle(c3, i8x16(-1, -1, -1, -1, -1, -1, -1, -1, 2, 3, 12, 13, -1, -1, -1, -1)),
-    ),
-  );
-  let r3 = v128.or(
-    v128.or(
-      i8x16.swizzle(c1, i8x16(2, 3, 6, 7, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1)),
-      i8x16.swizzle(c2, i8x16(-1, -1, -1, -1, 4, 5, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1)),
-    ),
-    i8x16.swizzle(c3, i8x16(-1, -1, -1, -1, -1, -1, 0, 1, 14, 15, -1, -1, -1, -1, -1, -1)),
-  );
-  let r4 = v128.or(
-    i8x16.swizzle(c1, i8x16(4, 5, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1)),
-    i8x16.swizzle(c2, i8x16(-1, -1, 6, 7, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1)),
-  );
-  let r5 = i8x16.swizzle(c2, i8x16(8, 9, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
-  let r6 = i8x16.swizzle(c2, i8x16(10, 11, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
-  let r7 = i16x8.splat(0);
-  if (hasHigh) {
-    r1 = v128.or(r1, i8x16.swizzle(c5, i8x16(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 4, 5)));
-    r2 = v128.or(r2, i8x16.swizzle(c5, i8x16(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 2, 3, 6, 7)));
-    r3 = v128.or(
-      v128.or(r3, i8x16.swizzle(c5, i8x16(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 1, 8, 9, -1, -1))),
-      i8x16.swizzle(c6, i8x16(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 10, 11)),
-    );
-    r4 = v128.or(
-      v128.or(r4, i8x16.swizzle(c4, i8x16(-1, -1, -1, -1, -1, -1, 0, 1, 14, 15, -1, -1, -1, -1, -1, -1))),
-      v128.or(
-        i8x16.swizzle(c5, i8x16(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 10, 11, -1, -1, -1, -1)),
-        i8x16.swizzle(c6, i8x16(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 8, 9, 12, 13)),
-      ),
-    );
-    r5 = v128.or(
-      v128.or(
-        v128.or(r5, i8x16.swizzle(c4, i8x16(-1, -1, -1, -1, 2, 3, 12, 13, -1, -1, -1, -1, -1, -1, -1, -1))),
-        v128.or(
-          i8x16.swizzle(c5, i8x16(-1, -1, -1, -1, -1, -1, -1, -1, 12, 13, -1, -1, -1, -1, -1, -1)),
-          i8x16.swizzle(c6, i8x16(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 6, 7, 14, 15, -1, -1)),
-        ),
-      ),
-      i8x16.swizzle(c7, i8x16(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 8, 9)),
-    );
-    r6 = v128.or(
-      v128.or(
-        v128.or(r6, i8x16.swizzle(c4, i8x16(-1, -1, 4, 5, 10, 11, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1))),
-        v128.or(
-          i8x16.swizzle(c5, i8x16(-1, -1, -1, -1, -1, -1, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1)),
-          i8x16.swizzle(c6, i8x16(-1, -1, -1, -1, -1, -1, -1, -1, 4, 5, -1, -1, -1, -1, -1, -1)),
-        ),
-      ),
-      i8x16.swizzle(c7, i8x16(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 1, 6, 7, 10, 11)),
-    );
-    r7 = v128.or(
-      v128.or(
-        i8x16.swizzle(c4, i8x16(6, 7, 8, 9, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1)),
-        i8x16.swizzle(c6, i8x16(-1, -1, -1, -1, 0, 1, 2, 3, -1, -1, -1, -1, -1, -1, -1, -1)),
-      ),
-      i8x16.swizzle(c7, i8x16(-1, -1, -1, -1, -1, -1, -1, -1, 2, 3, 4, 5, 12, 13, 14, 15)),
-    );
-  }
-
-  v128.store(PAIRS, r0, 0);
-  v128.store(PAIRS, r1, 16);
-  v128.store(PAIRS, r2, 32);
-  v128.store(PAIRS, r3, 48);
-  v128.store(PAIRS, r4, 64);
-  v128.store(PAIRS, r5, 80);
-  v128.store(PAIRS, r6, 96);
-  v128.store(PAIRS, r7, 112);
-  if (hasHigh) return 2;
-  const below = v128.or(v128.or(v128.or(r1, r2), v128.or(r3, r4)), v128.or(v128.or(r5, r6), r7));
-  return v128.any_true(below) ? 2 : 1;
-}
-
 /** Two i16 side by side, four times. */
-function pair(first: i32, second: i32): v128 {
+export function pair(first: i32, second: i32): v128 {
   return i32x4.splat((second << 16) | (first & 0xffff));
 }
 
@@ -228,7 +112,7 @@ function store2(at: usize, evenLow: v128, evenHigh: v128, oddLow: v128, oddHigh:
   );
 }
 
-/** What {@link gatherRows} put in place, to samples. `isOneRow`: rows 1 to 7 are 0. */
+/** What `gatherRows` (./generated/gather.ts) put in place, to samples. `isOneRow`: rows 1 to 7 are 0. */
 export function transformRows(isOneRow: bool, out: usize, stride: u32): void {
   if (isOneRow) {
     // Every row is the first in Q2; transposed, every column one of its numbers.

@@ -8,8 +8,8 @@
  * are libjpeg's own (./inverse-eight.ts).
  */
 
-import { gather, gatherSmall } from "./gather";
-import { gatherRows, transformRows } from "./inverse-eight";
+import { gatherPairs, gatherRows, gatherSmall } from "./generated/gather";
+import { transformRows } from "./inverse-eight";
 import {
   AT_RIGHT_EDGE,
   BASIS,
@@ -52,7 +52,7 @@ export function transformBlocks(component: usize, row: u32): void {
       small(block, table, basis, points, out, stride);
   else
     for (let x = from; x < to; x++, block += step, out += points)
-      if (gather(block, table)) {
+      if (gatherPairs(block, table) != 0) {
         columns(basis, points);
         rows(COLUMNS, basis, points, out, stride);
         if (points > 8) rows(COLUMNS + 128, basis, points, out + 8, stride);

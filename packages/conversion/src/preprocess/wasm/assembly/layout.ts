@@ -45,7 +45,7 @@ export const ROW_PLANE: usize = 88;
 /** The next row of pixels to finish, and of the output to make. */
 export const NEXT_PIXELS: usize = 176;
 export const NEXT_OUT: usize = 180;
-/** For each output plane: which plane of the pixels, f32 factor, f32 summand. */
+/** For each output plane: which plane of the pixels, f32 factor, f32 offset. */
 export const OUTPUTS: usize = 96;
 export const OUTPUT_BYTES: usize = 16;
 

@@ -85,13 +85,13 @@ function transposedSum(a: v128, b: v128, c: v128, d: v128): v128 {
   return i32x4.add(v128.shuffle<i64>(ab, cd, 0, 2), v128.shuffle<i64>(ab, cd, 1, 3));
 }
 
-function sumColumns(row: usize, out: usize, length: u32, factor: f32, summand: f32): void {
+function sumColumns(row: usize, out: usize, length: u32, factor: f32, offset: f32): void {
   const taps = load<u32>(IMAGE + COLUMN_TAPS);
   const bytes: usize = taps << 1;
   const most = i32x4.splat(255 << 20);
   const none = i32x4.splat(0);
   const factors = f32x4.splat(factor);
-  const summands = f32x4.splat(summand);
+  const offsets = f32x4.splat(offset);
   let first: usize = load<u32>(IMAGE + COLUMN_FIRST);
   let weights: usize = load<u32>(IMAGE + COLUMN_WEIGHTS);
   for (const end = out + (length << 2); out < end; out += 16, first += 16, weights += bytes << 2) {
@@ -110,6 +110,6 @@ function sumColumns(row: usize, out: usize, length: u32, factor: f32, summand: f
       sum3 = i32x4.add(sum3, i32x4.dot_i16x8_s(v128.load(at3 + t), v128.load(weights + 3 * bytes + t)));
     }
     const sum = i32x4.min_s(most, i32x4.max_s(none, transposedSum(sum0, sum1, sum2, sum3)));
-    v128.store(out, f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(sum), factors), summands));
+    v128.store(out, f32x4.add(f32x4.mul(f32x4.convert_i32x4_s(sum), factors), offsets));
   }
 }
