@@ -1,6 +1,6 @@
 /** Operands beside a feature map: constants and computed tensors of one number, one a channel or one a pixel. */
 import type { GraphBuilder } from "../../onnx/builder.js";
-import { type Constant, type Dimension, float32, floats, volume } from "../../onnx/graph.js";
+import { type Constant, type Dimension, float32, floats } from "../../onnx/graph.js";
 import { type Base, type Input, type Size, sameSides } from "../layers.js";
 import type { CoefficientMap, Coefficients } from "./coefficients.js";
 import { toBlocks } from "./padding.js";
@@ -20,21 +20,12 @@ export function isEven(input: Input<CoefficientMap> | undefined, size: Size): bo
   );
 }
 
-/** A constant as `[]`, `[1 or C, 1, 1, 1]`, or `[C, H, W]` with H and W of `size`. */
-export function spread({ g }: Coefficients, value: Constant, size: Size): Constant {
+/** A constant as `[]`, `[1 or C, 1, 1, 1]`, or `[C, H or 1, W or 1]`. */
+export function spread(value: Constant): Constant {
   const kind = spreadOf(value.dims);
-  if (kind === "scalar") return float32(floats(value), []);
   const [channels, height, width] = [1, 1, 1, ...value.dims].slice(-3) as [number, number, number];
-  if (kind === "channels") return float32(floats(value), [channels, 1, 1, 1]);
-  const values = floats(value);
-  const full = [channels, size.height, size.width];
-  g.budget.take(12 * volume(full), `a constant [${full.join(", ")}] beside a feature map`);
-  const repeated = Float32Array.from({ length: volume(full) }, (_, at) => {
-    const c = Math.floor(at / (size.height * size.width));
-    const [s, r] = [Math.floor(at / size.width) % size.height, at % size.width];
-    return values[(c * height + (height === 1 ? 0 : s)) * width + (width === 1 ? 0 : r)] as number;
-  });
-  return float32(repeated, full);
+  const dims = { scalar: [], channels: [channels, 1, 1, 1], pixels: [channels, height, width] }[kind];
+  return float32(floats(value), dims);
 }
 
 export type Computed = Exclude<Input<CoefficientMap>, { kind: "constant" }>;
@@ -60,8 +51,8 @@ export function besideBlocks(
   if (input === undefined) return "";
   if (input.kind === "constant")
     return domain.transforms.shared(`${input.name}.${size.height}x${size.width}.${outside}`, () => {
-      const given = spread(domain, input.value, size);
-      return given.dims.length === 3 ? toBlocks(domain.g, given, outside) : given;
+      const given = spread(input.value);
+      return given.dims.length === 3 ? toBlocks(domain.g, given, outside, size) : given;
     });
   return input.kind === "map" && !isEven(input, size)
     ? input.map.single

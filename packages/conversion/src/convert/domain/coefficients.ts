@@ -197,9 +197,9 @@ export class Coefficients {
     return shift ? this.addMeans(scaled, shift, size) : scaled;
   }
 
-  /** The coefficients `[channels, X, Y, 64]` of a constant `[…, H, W]`. */
-  ofConstant(constant: Constant): Constant {
-    return compressed(this.g, toBlocks(this.g, constant, 0), this.transforms.table);
+  /** The coefficients `[channels, X, Y, 64]` of a constant `[…, H, W]`, repeated where it is 1 high or wide and `size` is not. */
+  ofConstant(constant: Constant, size?: Size): Constant {
+    return compressed(this.g, toBlocks(this.g, constant, 0, size), this.transforms.table);
   }
 
   /** The shape of a map's coefficient tensor, with any batch. */

@@ -85,19 +85,24 @@ export function filled(g: GraphBuilder, dims: number[], value = 1): Constant {
   return float32(new Float32Array(length).fill(value), dims);
 }
 
-/** A constant `[…, H, W]` by blocks, `[channels, X, Y, 64]` of pixels, `outside` beyond the map. */
-export function toBlocks(g: GraphBuilder, constant: Constant, outside: number): Constant {
-  const [height, width] = constant.dims.slice(-2) as [number, number];
+/**
+ * A constant `[…, H, W]` by blocks, `[channels, X, Y, 64]` of pixels, `outside` beyond the map. Where it is 1 high or wide and
+ * `size` is not, it is repeated.
+ */
+export function toBlocks(g: GraphBuilder, constant: Constant, outside: number, size?: Size): Constant {
+  const [h, w] = constant.dims.slice(-2) as [number, number];
   const channels = volume(constant.dims.slice(0, -2));
+  const { height, width } = size ?? { height: h, width: w };
   const [rows, columns] = grid({ channels, height, width });
   const values = floats(constant);
   const dims = [channels, rows, columns, 64];
-  g.budget.take(4 * volume(dims), `a constant [${constant.dims.join(", ")}] in blocks`);
+  g.budget.take(12 * volume(dims), `a constant [${constant.dims.join(", ")}] in blocks`);
   const blocks = new Float32Array(volume(dims)).fill(outside);
-  for (let at = 0; at < values.length; at++) {
+  for (let at = 0; at < channels * height * width; at++) {
     const [c, s, r] = [Math.floor(at / (height * width)), Math.floor(at / width) % height, at % width];
     const block = (c * rows + (s >> 3)) * columns + (r >> 3);
-    blocks[64 * block + 8 * (s & 7) + (r & 7)] = values[at] as number;
+    const from = (c * h + (h === 1 ? 0 : s)) * w + (w === 1 ? 0 : r);
+    blocks[64 * block + 8 * (s & 7) + (r & 7)] = values[from] as number;
   }
   return float32(blocks, dims);
 }

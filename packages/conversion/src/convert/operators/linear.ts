@@ -64,9 +64,9 @@ function term(domain: Coefficients, input: Input<CoefficientMap>, size: Size): s
     const name = besideCoefficients(domain, input, size);
     return isEven(input, size) ? domain.constantImages(name, size) : name;
   }
-  const value = spread(domain, input.value, size);
+  const value = spread(input.value);
   return value.dims.length === 3
-    ? transforms.parameter("term", domain.ofConstant(value))
+    ? transforms.parameter("term", domain.ofConstant(value, size))
     : domain.constantImages(transforms.parameter("term", value), size);
 }
 
@@ -80,8 +80,6 @@ const add: OnCoefficients<Sum<"sum" | "offset">> = ({ domain }, { output, op }, 
   return domain.ofSingle(added(besideBlocks), output, isZeroOutside);
 };
 
-type Four = [number[], number[], number[], number[]];
-
 /** A batch normalisation as an affine map, if its parameters are float32 constants and it is not in training mode. */
 export function readBatchNormalization(
   node: Node,
@@ -90,7 +88,8 @@ export function readBatchNormalization(
   const parameters = node.inputs.slice(1).map((name) => constants.get(name));
   const isConstant = parameters.length === 4 && parameters.every((value) => value?.type === "float32");
   if (!isConstant || intAttribute(node, "training_mode", 0) === 1) return undefined;
-  const [gamma, beta, mean, variance] = parameters.map((value) => [...floats(value as Constant)]) as Four;
+  const values = parameters.map((value) => [...floats(value as Constant)]);
+  const [gamma = [], beta = [], mean = [], variance = []] = values;
   const epsilon = floatAttribute(node, "epsilon", 1e-5);
   const scale = gamma.map((value, c) => value / Math.sqrt((variance[c] as number) + epsilon));
   const shift = beta.map((value, c) => value - (scale[c] as number) * (mean[c] as number));

@@ -33,7 +33,7 @@ export const PRODUCT: Family<Product> = {
       if (isScaled && !areStillPixels(inputs, output)) {
         const factors = inputs.map((input) =>
           input?.kind === "constant"
-            ? transforms.parameter("factor", spread(domain, input.value, output))
+            ? transforms.parameter("factor", spread(input.value))
             : besideCoefficients(domain, input as Computed, output),
         );
         return domain.map(g.node(op, factors, {}, hint), output);

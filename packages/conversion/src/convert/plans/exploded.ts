@@ -44,10 +44,16 @@ export function exploded({ g, settings: { relu, table }, cost }: PlanContext): P
 }
 
 function explode(x: CoefficientMap, layer: Convolution): CoefficientMap {
-  checkStride(layer);
   const { domain } = x;
   const { transforms, g } = domain;
-  const { input, output, bias } = layer;
+  const { node, window, input, output, bias } = layer;
+  const [down, across] = window.strides as [number, number];
+  if (output.height * down !== input.height || output.width * across !== input.width)
+    throw new ConvertError(
+      `stride ${down}x${across} makes ${output.height}x${output.width} of ${input.height}x${input.width}; ` +
+        `expected ${input.height / down}x${input.width / across}, so that output blocks stand on whole input blocks`,
+      node,
+    );
   const from = blockCount(input);
   const dense = ungrouped(g, layer);
   const [m, n] = dense.dims as [number, number];
@@ -76,17 +82,6 @@ function explode(x: CoefficientMap, layer: Convolution): CoefficientMap {
   const y = g.node("Transpose", [blocks], { perm: [2, 3, 0, 1, 4] });
   const kept = inside(transforms, y, output);
   return domain.map(bias ? domain.addMeans(kept, floats(bias), output) : kept, output);
-}
-
-/** Refuses a convolution whose output blocks do not stand on whole input blocks. */
-function checkStride({ node, window, input, output }: Convolution): void {
-  const [down, across] = window.strides as [number, number];
-  if (output.height * down !== input.height || output.width * across !== input.width)
-    throw new ConvertError(
-      `stride ${down}x${across} makes ${output.height}x${output.width} of ${input.height}x${input.width}; ` +
-        `expected ${input.height / down}x${input.width / across}, so that output blocks stand on whole input blocks`,
-      node,
-    );
 }
 
 /**
