@@ -48,7 +48,7 @@ async function converted(graph: Graph, planes: Float32Array, shape: number[], op
   return { data: await run(made, packed.data, packed.shape), report };
 }
 
-/** Why what follows a mean, or another tensor that is no feature map, is not on coefficients. */
+/** Why nodes after a mean, or after another tensor that is not a feature map, are not on coefficients. */
 const NO_MAP = "it reads no feature map";
 
 const imageShape = (graph: Graph, batch: number) => [
@@ -141,7 +141,7 @@ function oneNode(
 describe("approximate activations", () => {
   const shape = [2, 2, 13, 10];
   const [, channels, height, width] = shape as [number, number, number, number];
-  /** Clipping of `x`, by where `low` stands. */
+  /** Clipping of `x`, depending on where `low` is. */
   const clip = (from: number, to: number) => (x: number, low: number) =>
     low < from ? from : low > to ? to : x;
   const gate = (alpha: number, beta: number) => (x: number, low: number) => {
@@ -240,7 +240,7 @@ describe("approximate activations", () => {
       const smooth = joints.length === 0;
       for (const n of [0, 3, 10, 13, 14]) {
         const low = lowFrequencies(planes, n);
-        // Where the reconstruction stands at a joint, rounding decides: those pixels are left out.
+        // Where the reconstruction is at a joint of two pieces, rounding decides, so these pixels are left out.
         const decided = planes.map((x, i) =>
           Number(
             joints.every(

@@ -350,8 +350,8 @@ test("an interrupted compare prints its results so far", async () => {
   let begun = Number.POSITIVE_INFINITY;
   const { code, stdout, stderr } = await jpegDomain(
     ["compare", "old.onnx", "many", "--rounds", "20", "--json", ...NOTEBOOK],
-    (told) => {
-      if (told.includes("assumed")) begun = Math.min(begun, performance.now());
+    (output) => {
+      if (output.includes("assumed")) begun = Math.min(begun, performance.now());
       return performance.now() > begun + 500;
     },
   );

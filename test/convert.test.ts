@@ -507,7 +507,7 @@ describe("refusals name operator, node and reason", () => {
     g.constant("weight", float32(new Float32Array(volume(dims)).fill(0.1), dims));
   const unconverted = /no rule for this operator on coefficients; rules exist for .*Conv/;
 
-  /** Plan `exploded` refuses them all; `blockwise` has rules for some, and goes on with pixels at the others. */
+  /** Plan `exploded` refuses all of them; `blockwise` has rules for some, and runs the others on pixels. */
   test.each<[string, (g: GraphBuilder, x: string) => string, RegExp, "rule"?]>([
     [
       "MaxPool",

@@ -288,7 +288,7 @@ describe("results:", () => {
   });
 
   test(
-    "--resume goes on from a line that was cut, and from one that lacks its end alone",
+    "--resume continues after an incomplete line, and after one without its line break",
     LIMIT,
     async () => {
       expect((await jpegDomain(classify("whole.jsonl"))).code).toBe(0);

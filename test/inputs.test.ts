@@ -313,7 +313,7 @@ describe("layouts and types that follow from the graph or the lengths", () => {
       (planes) => new Tensor("uint8", Uint8Array.from(hwc(planes)), [32, 32, 3]),
     ],
     [
-      "[H, W, C] of unknown C and sides, told by the convolution",
+      "[H, W, C] of unknown C and sides, inferred from the convolution",
       () =>
         convolution({ shape: ["h", "w", "c"] }, (g, x) =>
           perm(g, g.node("Unsqueeze", [g.node("Div", [x, g.floats([255])]), g.ints([0])]), [0, 3, 1, 2]),

@@ -258,8 +258,8 @@ describe("commands", () => {
     expect(made.assumed).toBeUndefined();
     expect(made.preprocess.mean).toEqual([0.5, 0.4, 0.3]);
     await made.close();
-    const told = command("inspect", name, "--json");
-    const [first] = (JSON.parse(told.stdout) as { files: object[] }).files;
+    const inspected = command("inspect", name, "--json");
+    const [first] = (JSON.parse(inspected.stdout) as { files: object[] }).files;
     expect(first).toMatchObject({ file: name, kind: "onnx", image: { channels: 3, height: 32, width: 32 } });
     const failed = command("inspect", await made0(), name, "--json");
     expect(failed.status).toBe(1);

@@ -74,7 +74,7 @@ test(`${MODELS} mutated models: no crash, no hang, no error but our own`, {
     const file = mutated(random, random(4) === 0 ? before : seed(), seed());
     const options = OPTIONS[random(OPTIONS.length)] as ConvertOptions;
     const start = process.cpuUsage();
-    const told = () =>
+    const details = () =>
       `seed ${SEED}, model ${index}, ${JSON.stringify(options)}\n${Buffer.from(file).toString("base64")}`;
     try {
       const graph = readOnnx(file);
@@ -83,15 +83,15 @@ test(`${MODELS} mutated models: no crash, no hang, no error but our own`, {
       else writeOnnx(convertGraph(graph, options).graph);
       outcomes.converted++;
     } catch (error) {
-      if (!(error instanceof JpegDomainError)) fail(`${(error as Error).stack}`, told());
-      else if (/[\n\r]/.test(error.message)) fail(`more than one line: ${error.message}`, told());
+      if (!(error instanceof JpegDomainError)) fail(`${(error as Error).stack}`, details());
+      else if (/[\n\r]/.test(error.message)) fail(`more than one line: ${error.message}`, details());
       outcomes.refused++;
     }
     const { user, system } = process.cpuUsage(start);
     if ((user + system) / 1000 > MOST_MILLISECONDS)
-      fail("it took too long", `${(user + system) / 1000} ms, ${told()}`);
+      fail("it took too long", `${(user + system) / 1000} ms, ${details()}`);
     if (index % 16 === 0 && process.memoryUsage().rss - base > 2 * MOST_BYTES)
-      fail("it takes too much memory", told());
+      fail("it takes too much memory", details());
   }
   expect([...failures.values()].join("\n\n")).toBe("");
   // The test must have seen both.

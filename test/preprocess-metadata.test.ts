@@ -135,9 +135,9 @@ describe("the package's own model", () => {
     const { set, files } = await mnistJpegs(20, 95, 2);
     await mkdir(join(folder, "bordered"));
     await Promise.all(files.map((file, i) => writeFile(join(folder, `bordered/${100 + i}.jpg`), file)));
-    const told = run("classify", "old.onnx", "bordered", "--jsonl", "--mean", "0.1307", "--std", "0.3081");
-    expect(told.stderr).toMatch(/assumed resize to 32x32, bilinear, grayscale, mean 0.1307, std 0.3081$/m);
-    const classes = told.stdout
+    const ended = run("classify", "old.onnx", "bordered", "--jsonl", "--mean", "0.1307", "--std", "0.3081");
+    expect(ended.stderr).toMatch(/assumed resize to 32x32, bilinear, grayscale, mean 0.1307, std 0.3081$/m);
+    const classes = ended.stdout
       .trimEnd()
       .split("\n")
       .map((line) => (JSON.parse(line) as { top: { class: number }[] }).top[0]?.class);

@@ -238,7 +238,7 @@ test("values in subgraphs follow what is rewritten outside", async () => {
 });
 
 /** What an index says of every value. */
-const told = (index: GraphIndex, { nodes, inputs, initializers }: Graph) => {
+const contentsOf = (index: GraphIndex, { nodes, inputs, initializers }: Graph) => {
   const values = [
     ...inputs.map(({ name }) => name),
     ...initializers.keys(),
@@ -263,7 +263,7 @@ test("the index of a rewritten graph is that of the graph made anew, after every
         const times = rule ? edited.apply(rule) : 0;
         applied.set(one.name, (applied.get(one.name) ?? 0) + times);
         const now = edited.build();
-        expect(told(edited, now)).toEqual(told(new GraphIndex(now), now));
+        expect(contentsOf(edited, now)).toEqual(contentsOf(new GraphIndex(now), now));
       }
     }),
     { numRuns: 150, seed: 41 },

@@ -204,13 +204,13 @@ describe("models", () => {
     expect(model.assumed).toMatch(/assumed resize to 32x32, bilinear, grayscale, mean 0, std 1$/);
     expect(model.planes).toEqual({ channels: 1, height: 32, width: 32 });
     await model.close();
-    const told = await api.loadModel(MODEL, {
+    const prepared = await api.loadModel(MODEL, {
       threads: 1,
       preprocess: { ...NOTEBOOK, resize: { height: 32, width: 32 } },
     });
-    expect(told.assumed).toBeUndefined();
-    expect(told.preprocess.mean).toEqual([0.1307]);
-    await told.close();
+    expect(prepared.assumed).toBeUndefined();
+    expect(prepared.preprocess.mean).toEqual([0.1307]);
+    await prepared.close();
   });
 
   test("of open size take the given size", async () => {

@@ -20,7 +20,7 @@ const REASONS: Record<string, string> = {
   ENXIO: "it is a socket or a device, expected a file",
   EBUSY: "it is in use",
   ETXTBSY: "it is in use",
-  ERR_INVALID_ARG_VALUE: "its name holds a zero, expected a path",
+  ERR_INVALID_ARG_VALUE: "its name contains a zero byte, expected a path",
 };
 
 /** JavaScript's messages for arrays and strings that are too large. (A negative length would be our bug.) */
