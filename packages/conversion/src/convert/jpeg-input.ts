@@ -1,4 +1,4 @@
-/** A network that takes JPEG files' coefficients: the entrance's nodes before those of the network. */
+/** A network that takes the coefficients of JPEG files: the nodes of preprocessing, then those of the network. */
 
 import { C } from "@jpeg-domain/coefficients/tensors";
 import { GraphBuilder, makeNode } from "../onnx/builder.js";
@@ -9,7 +9,7 @@ import type { Preprocess } from "../preprocess/preprocess.js";
 import { ConvertError } from "./errors.js";
 import { planeSize } from "./plane-size.js";
 
-/** A network behind the entrance. */
+/** The network after preprocessing. */
 export interface Behind {
   graph: Graph;
   /** Its input: planes `[N, C, H, W]`, or, with `table`, the coefficient tensor `[N, C, X, Y, 64]` of them. */
@@ -29,13 +29,13 @@ export interface Entered {
   width: number;
 }
 
-/** Where the entrance's operators begin to mean what they do. */
+/** The first opset whose operators mean what preprocessing needs. */
 const OLDEST_OPSET = 9;
 
 /**
- * Puts the entrance before a network. The graph then takes one file in each call, by the inputs that
- * ./graph.ts lists.
- * @throws {ConvertError} where preprocessing and network do not fit
+ * Puts the preprocessing before a network. The graph then takes one file in each call, with the inputs that
+ * ../preprocess/graph/planes.ts lists.
+ * @throws {ConvertError} if preprocessing and network do not fit
  */
 export function enterJpeg(behind: Behind, preprocess: Preprocess): Entered {
   const { graph: network, input, table } = behind;
@@ -73,16 +73,16 @@ export function enterJpeg(behind: Behind, preprocess: Preprocess): Entered {
     const coefficients = g.node("MatMul", [rows, g.constant("compress", float32(C(table).data, [64, 64]))]);
     nodes.push(last([coefficients], [1, channels, x, y, 64], input));
   }
-  const entrance = g.build();
+  const before = g.build();
   return {
     planes,
     height,
     width,
     graph: {
       ...network,
-      inputs: [...entrance.inputs, ...others],
-      initializers: new Map([...entrance.initializers, ...network.initializers]),
-      nodes: [...entrance.nodes, ...nodes, ...network.nodes],
+      inputs: [...before.inputs, ...others],
+      initializers: new Map([...before.initializers, ...network.initializers]),
+      nodes: [...before.nodes, ...nodes, ...network.nodes],
     },
   };
 }

@@ -4,8 +4,8 @@ import { ConvertError } from "./errors.js";
 import { isSized, type Planes, type Size } from "./layers.js";
 
 /**
- * The size of a network's planes: its own where it has one, else what the preprocessing comes out at.
- * @throws {ConvertError} where there is none, or where no photograph at all would come out at it.
+ * The size of a network's planes: its own if it has one, else the size that the preprocessing gives.
+ * @throws {ConvertError} if there is none, or if the preprocessing gives it for no photograph at all
  */
 export function planeSize(network: Planes, preprocess: Preprocess): Size {
   checkResize(preprocess, network);
@@ -36,7 +36,7 @@ export function planeSize(network: Planes, preprocess: Preprocess): Size {
 /** A gigabyte of planes. */
 const MOST_PIXELS = 2 ** 28;
 
-/** Refuses a resize of which no image comes out at the network's size. */
+/** Refuses a resize that gives the network's size for no image. */
 function checkResize({ resize, crop, pad = NO_PAD }: Preprocess, network: Planes): void {
   if (crop !== undefined || !isSized(network)) return;
   const [height, width] = [network.height - pad.top - pad.bottom, network.width - pad.left - pad.right];

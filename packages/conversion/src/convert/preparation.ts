@@ -1,4 +1,4 @@
-/** How photographs are prepared for a network that does not say it: as is usual for networks of its size. */
+/** The preprocessing for a network that does not state it: the usual one for networks of its size. */
 import type { ElementType } from "../onnx/graph.js";
 import {
   type Area,
@@ -15,23 +15,23 @@ import type { Planes } from "./layers.js";
 
 export interface Preparation {
   preprocess: Preprocess;
-  /** What was not said and is assumed, as a sentence. */
+  /** What was not stated and is assumed, as a sentence. */
   assumed: string | undefined;
 }
 
-/** The planes of a network, and the element type that its image has in it: float32 if it is not said. */
+/** The planes of a network, and the element type of its image: float32 if absent. */
 export interface Prepared extends Planes {
   type?: ElementType;
 }
 
-/** Sides up to this are taken to be small images' own (MNIST, CIFAR), larger ones a crop of photographs. */
+/** Networks with sides up to this take small images whole (MNIST, CIFAR), larger ones a crop of photographs. */
 const SMALL = 64;
 /** Torchvision's classifiers take the middle 224 of 256. */
 const SHARE = 224 / 256;
 
 /**
- * The preprocessing that the model says, or else the usual one, with what is given in the place of its parts.
- * @throws {ConvertError} where it does not give as many planes as the network takes.
+ * The preprocessing that the model states, or else the usual one. Given parts replace its parts.
+ * @throws {ConvertError} if it does not give as many planes as the network takes
  */
 export function preparationFor(
   network: Prepared,
@@ -43,7 +43,7 @@ export function preparationFor(
     throw new ConvertError(
       `the model takes images of ${channels} channels, expected 1 (grey) or 3 (colour)${channels === 4 ? "; JPEG files have no alpha" : ""}`,
     );
-  // A whole description stands for itself: without a resize, it means none.
+  // A complete description without a resize means that there is none.
   const preprocess = checkPreprocess(
     isWhole(given) ? given : replaced(network, known ?? usual(network, given), given),
   );
@@ -66,7 +66,7 @@ export const isWhole = (given: Partial<Preprocess>): given is Preprocess =>
     (field) => field !== undefined,
   );
 
-/** Torchvision's for photographs; small images as they are. A given size is the whole of it where the model has none. */
+/** Torchvision's for photographs, none for small images. If the model has no size, a given one is all there is. */
 function usual({ channels, height, width, type }: Prepared, given: Partial<Preprocess>): Preprocess {
   const area = TORCHVISION.crop as Area;
   const size = {
@@ -86,7 +86,7 @@ function usual({ channels, height, width, type }: Prepared, given: Partial<Prepr
   };
 }
 
-/** Whole numbers are pixels as they are, 0 to 255; in int8, which ends at 127, less 128. */
+/** Inputs of whole numbers get the pixels 0 to 255, and int8 gets them less 128. */
 function wholeNumbers(channels: number, type: ElementType = "float32"): Partial<Preprocess> {
   const range = wholeRange(type);
   if (range === undefined) return {};
@@ -94,7 +94,7 @@ function wholeNumbers(channels: number, type: ElementType = "float32"): Partial<
   return { rescale: 1, mean: fill(range[1] < 255 ? -range[0] : 0), std: fill(1) };
 }
 
-/** That a type of whole numbers does not hold what the preprocessing gives, as a sentence. */
+/** A sentence that says so, if a type of whole numbers cannot hold the results of the preprocessing. */
 function misfit({ type = "float32" }: Prepared, { rescale, mean, std }: Preprocess): string | undefined {
   const range = wholeRange(type);
   if (range === undefined) return undefined;
@@ -106,10 +106,10 @@ function misfit({ type = "float32" }: Prepared, { rescale, mean, std }: Preproce
   return `the model takes ${type}, and the preprocessing gives ${least.toPrecision(3)} to ${most.toPrecision(3)}, which is rounded and ends at ${range.join(" and ")}; expected 0 to 255 (rescale 1, mean 0, std 1) or the like`;
 }
 
-/** Fewer than these are no picture. */
+/** A picture has at least so many levels. */
 const FEW_LEVELS = 32;
 
-/** The model's own padding goes with its own size: of a given one that fills the network, nothing is left to pad. */
+/** The model's padding belongs to its own size. If a given size fills the network, nothing is left to pad. */
 function replaced({ height, width }: Planes, known: Preprocess, given: Partial<Preprocess>) {
   const { pad, ...others } = { ...known, ...given };
   const { crop, resize } = others;
@@ -118,7 +118,7 @@ function replaced({ height, width }: Planes, known: Preprocess, given: Partial<P
   return pad === undefined || (isFull && given.pad === undefined) ? others : { ...others, pad };
 }
 
-/** A preprocessing in words, one for each step. */
+/** The steps of a preprocessing in words. */
 export function toldSteps(preprocess: Preprocess): string[] {
   const { precrop, resize, crop, pad, channels, resample, antialias, rescale, mean, std } = preprocess;
   const filter = antialias === false ? `${resample} without antialiasing` : resample;

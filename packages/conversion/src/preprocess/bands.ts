@@ -8,8 +8,8 @@ import {
 } from "@jpeg-domain/coefficients/internal";
 
 /**
- * {@link readBands}, with the blocks smoothed where libjpeg smooths them. Such a file is read twice: first for what lies
- * around each block, then for the blocks.
+ * {@link readBands}, with the blocks smoothed if libjpeg smooths them. Such a file is read twice: first the means of all
+ * blocks, then the blocks.
  */
 export function* smoothedBands(
   bytes: Uint8Array,

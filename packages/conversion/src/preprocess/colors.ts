@@ -1,7 +1,7 @@
-/** Numbers of colours that all forms share. */
+/** Constants of colours that all forms share. */
 import type { Preprocess } from "./preprocess.js";
 
-/** Luma (ITU-R BT.601), which is PIL's gray. */
+/** The weights of luma (ITU-R BT.601), PIL's gray. */
 export const LUMA = [0.299, 0.587, 0.114] as const;
 
 /** Red, green and blue of Y, Cb - 128 and Cr - 128 (ITU-T T.871, 7). */
@@ -11,7 +11,7 @@ export const FROM_YCBCR = [
   [1, 1.772, 0],
 ] as const;
 
-/** For each channel of the network: red 0, green 1 or blue 2. */
+/** Which colour each channel of the network is: red 0, green 1, blue 2. */
 export const ORDERS: Record<
   Exclude<Preprocess["channels"], "grayscale">,
   readonly [number, number, number]

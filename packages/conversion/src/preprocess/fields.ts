@@ -1,12 +1,12 @@
-/** Values that come from outside, such as from JSON: what each field may be, and a refusal that names it. */
+/** Checks of values from outside, such as JSON. Each error names the field. */
 import { PreprocessError } from "./errors.js";
 
 export type Fields = Record<string, unknown>;
 
-/** Sides beyond this are a slip, and would ask for gigabytes. */
+/** The longest side. A longer one is a mistake, and would need gigabytes. */
 export const MAX_SIDE = 16384;
 
-/** The most of a value that an error repeats. */
+/** The most characters of a value that an error repeats. */
 const SHOWN = 100;
 
 export function shown(value: unknown): string {
@@ -18,7 +18,7 @@ function written(value: unknown): string {
   try {
     return JSON.stringify(value) ?? "missing";
   } catch {
-    // Nested too deeply, or in itself.
+    // It is nested too deeply, or contains itself.
     return String(typeof value);
   }
 }
@@ -32,7 +32,7 @@ export function object(value: unknown, name: string): Fields {
   return value as Fields;
 }
 
-/** An object of these fields alone. */
+/** An object that has only these fields. */
 export function objectOf(value: unknown, names: readonly string[], name: string): Fields {
   const fields = object(value, name);
   const unknown = Object.keys(fields).find((key) => fields[key] !== undefined && !names.includes(key));
@@ -59,7 +59,7 @@ export function whole(value: unknown, name: string, least = 1): number {
   return value;
 }
 
-/** One value stands for all channels. */
+/** A single number stands for all channels. */
 export function perChannel(value: unknown, count: number, name: string, divides = false): number[] {
   const list = typeof value === "number" ? Array<number>(count).fill(value) : value;
   const sound = (entry: unknown) => typeof entry === "number" && Number.isFinite(entry);

@@ -3,16 +3,16 @@
  *
  *   centre = (x + 1/2) · inputs / outputs,   w[i] ~ weight((i + 1/2 - centre) / width),   Σ w = 1
  *
- * An antialiased filter is as many times wider as the image shrinks, width = max(1, inputs / outputs), and there are no
- * inputs beyond the edge: Pillow (src/libImaging/Resample.c, precompute_coeffs). The others keep width = 1, skip what lies
- * between, and repeat the input at the edge: PyTorch's `interpolate` with align_corners and antialias false
- * (aten/src/ATen/native/UpSample.h), and OpenCV's INTER_LINEAR and INTER_CUBIC.
+ * An antialiased filter widens as the image shrinks, width = max(1, inputs / outputs), and gives no weight to inputs beyond
+ * the edge, as in Pillow (src/libImaging/Resample.c, precompute_coeffs). The others have width = 1, and repeat the input at
+ * the edge, as in PyTorch's `interpolate` without align_corners and antialias (aten/src/ATen/native/UpSample.h) and in
+ * OpenCV's INTER_LINEAR and INTER_CUBIC.
  */
 import { byDistance, inBox, isCentre, type WeightNodes } from "./graph/weights.js";
 
 /** All that the three forms need of a filter. */
 export interface Filter {
-  /** No input has a weight whose |x| is larger. */
+  /** The weight is 0 if |x| is larger. */
   support: number;
   /** The weight at x, in float64. The reference and WebAssembly take their taps from it: ./taps.ts. */
   weight(x: number): number;
@@ -82,15 +82,15 @@ export const FILTERS = {
 export type Resample = keyof typeof FILTERS;
 export const RESAMPLES = Object.keys(FILTERS) as Resample[];
 
-/** What `antialias: false` makes of a filter. */
+/** The filters that `antialias: false` selects. */
 const NOT_ANTIALIASED: Partial<Record<Resample, Filter>> = {
   nearest: FILTERS.nearest,
   bilinear: { ...FILTERS.bilinear, antialiased: false },
-  // PyTorch and OpenCV have another cubic here.
+  // PyTorch and OpenCV use another cubic here.
   bicubic: { ...FILTERS.bicubic, antialiased: false, ...cubic(-3 / 4) },
 };
 
-/** The filters that can be without antialiasing. */
+/** The names of these. */
 export const PLAIN_RESAMPLES = Object.keys(NOT_ANTIALIASED) as Resample[];
 
 export const filterOf = ({

@@ -9,13 +9,13 @@ export interface Geometry {
   source: Part;
   /** That part after resizing. */
   resized: Area;
-  /** The part of it that the network sees. */
+  /** The part of it that the network gets. */
   crop: Part;
-  /** Around it, black pixels up to this part of the planes, where the crop is larger than the resized image. */
+  /** The part of the planes up to which there are black pixels, if the crop is larger than the resized image. */
   frame: Part;
-  /** Where the crop is put in the planes. */
+  /** Where the crop begins in the planes. */
   at: { top: number; left: number };
-  /** What the network takes: the frame, and what is padded around it. */
+  /** What the network takes: the frame and the padding around it. */
   planes: Area;
 }
 
@@ -47,11 +47,11 @@ export function geometry(
   };
 }
 
-/** Whether the network sees pixels that are not the image's. */
+/** Whether the planes have pixels that are not the image's. */
 export const isPadded = ({ crop, planes }: Pick<Geometry, "crop" | "planes">): boolean =>
   crop.height !== planes.height || crop.width !== planes.width;
 
-/** Whether there are images whose resized part is smaller than the crop. */
+/** Whether an image's resized part can be smaller than the crop. */
 export function canBeSmaller({ resize, crop }: Pick<Preprocess, "resize" | "crop">): boolean {
   if (crop === undefined) return false;
   if (resize === undefined) return true;
@@ -59,21 +59,21 @@ export function canBeSmaller({ resize, crop }: Pick<Preprocess, "resize" | "crop
   return crop.height > least.height || crop.width > least.width;
 }
 
-/** The middle of `area`, which begins before it where it is smaller. */
+/** The centre of `area`. It begins before a smaller area. */
 function middle(area: Area, { height, width }: Area, rounding: CropRounding): Part {
   const start = (length: number, part: number) => ROUNDINGS[rounding]((length - part) / 2);
   return { top: start(area.height, height), left: start(area.width, width), height, width };
 }
 
-/** What half of the pixels left over becomes: see {@link Preprocess.cropRounding}. `|| 0` spares a -0. */
+/** How half of the pixels left over is rounded: see {@link Preprocess.cropRounding}. `|| 0` avoids -0. */
 const ROUNDINGS: Record<CropRounding, (half: number) => number> = {
   down: Math.floor,
   zero: (half) => Math.trunc(half) || 0,
-  // Torchvision pads an image that is too small by its own rule.
+  // Torchvision has another rule for padding an image that is too small.
   even: (half) => (half < 0 ? Math.trunc(half) || 0 : Math.floor(half) + (half % 2 === 1.5 ? 1 : 0)),
 };
 
-/** Of a share as a processor gives it: its float64 product with the edge, cut off. */
+/** A share in pixels, as processors compute it: the float64 product with the edge, cut to a whole number. */
 function shareOf({ height, width }: Area, share: Area): Area {
   const edge = Math.min(height, width);
   const side = (of: number) => Math.max(1, Math.trunc(of * edge));
@@ -83,7 +83,7 @@ function shareOf({ height, width }: Area, share: Area): Area {
 function resizedArea(resize: Preprocess["resize"], { height, width }: Area): Area {
   if (resize === undefined) return { height, width };
   if (!("shortestEdge" in resize)) return resize;
-  // As torchvision and Hugging Face: the longer side is cut to a whole number.
+  // The longer side is cut to a whole number, as in torchvision and Hugging Face.
   const shortest = Math.min(width, height);
   const side = (length: number) => Math.trunc((resize.shortestEdge * length) / shortest);
   return { width: side(width), height: side(height) };

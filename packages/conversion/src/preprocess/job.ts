@@ -1,4 +1,4 @@
-/** What one file's header and a preprocessing decide together: the same for all forms of the computation. */
+/** What a file's header and the preprocessing decide together, computed once for all forms. */
 import type { JpegImage } from "@jpeg-domain/coefficients";
 import { filterOf } from "./filters.js";
 import { type Geometry, geometry } from "./geometry.js";
@@ -47,15 +47,15 @@ export function jobOf(header: JobHeader, preprocess: Preprocess): Job {
   const [rows, columns] = swapped
     ? [axis(layout.height, "width", "left", flipY), axis(layout.width, "height", "top", flipX)]
     : [axis(layout.height, "height", "top", flipY), axis(layout.width, "width", "left", flipX)];
-  // A sequential file has to be read to its end whatever is kept, and packing more than one saves nothing (measured).
+  // A sequential file is read to its end anyway, and keeping fewer saves nothing unless it is one (measured).
   const kept = header.progressive || most === 1 ? most : 64;
   return { geometry: where, orientation, scale, layout, kept, rows, columns };
 }
 
 /**
  * The smallest scale s of 1 to 8 at which the inverse transform gives `s / 8` of the file's size and no less than
- * `resized`; 8 if none does. A filter that is not antialiased takes single pixels: no others will do.
- * @param source The part that is resized, and `resized`, in the file's own directions.
+ * `resized`; 8 if none does. A filter that is not antialiased takes single pixels, which only 8/8 has.
+ * @param source The part that is resized. It and `resized` are in the file's own directions.
  */
 function scaleFor(source: Area, resized: Area, preprocess: Preprocess): number {
   if (!filterOf(preprocess).antialiased) return 8;
@@ -63,7 +63,7 @@ function scaleFor(source: Area, resized: Area, preprocess: Preprocess): number {
   return Math.min(8, Math.ceil(scale));
 }
 
-/** What of an image is needed: luma of YCbCr, if the network sees gray and no chroma is finer. */
+/** The part of an image that is needed: luma alone, if the network takes gray and no chroma is finer. */
 export function needed<Image extends Pick<JpegImage, "colorSpace"> & Pick<Sampled, "components">>(
   image: Image,
   { channels }: Pick<Preprocess, "channels">,

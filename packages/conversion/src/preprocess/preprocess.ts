@@ -1,32 +1,31 @@
 /**
- * What stands between a photograph and a network that takes planes:
+ * The preprocessing of a photograph for a network, step by step:
  *
  *   upright image → precrop → resize → crop → pad → rescale → normalise
  *
  *   plane[c] = (pixel[c] · rescale - mean[c]) / std[c]
  *
- * as torchvision's transforms and Hugging Face's image processors (./processors.ts) have it.
+ * The steps and their rules are those of torchvision's transforms and Hugging Face's image processors (./processors).
  */
-
 import { boolean, number, object, objectOf, oneOf, perChannel, whole, wrong } from "./fields.js";
 import { PLAIN_RESAMPLES, RESAMPLES, type Resample } from "./filters.js";
 
 export interface Preprocess {
-  /** First the middle of the image, its sides in shares of the image's shortest edge, up to 1; cut to whole pixels. */
+  /** First the centre of the image. Its sides are shares of the image's shortest edge, up to 1, cut to whole pixels. */
   precrop?: Area;
-  /** To the shortest edge, the other one in proportion, or to a size whatever the proportions; none: as it is. */
+  /** To the shortest edge in proportion, or to a size in any proportion. Without it the image keeps its size. */
   resize?: { shortestEdge: number } | Area;
-  /** Then the middle of it. Where the image is smaller, black pixels (0) are put around it. */
+  /** Then the centre of it. A smaller image gets black pixels (0) around it. */
   crop?: Area;
   /**
-   * Where the middle begins if what is left over is odd: `"down"`, the half pixel is cut off (Hugging Face's processors,
-   * the default); `"even"`, it is rounded to the even number (torchvision's `CenterCrop`); `"zero"`, it is cut off
-   * towards 0, which differs from `"down"` where the image is smaller than the crop (Hugging Face's "Fast" processors).
+   * Where the centre begins if an odd number of pixels is left over. `"down"`: half a pixel is rounded down (Hugging
+   * Face's processors, the default). `"even"`: to the even number (torchvision's `CenterCrop`). `"zero"`: towards 0,
+   * which differs from `"down"` if the image is smaller than the crop (Hugging Face's "Fast" processors).
    */
   cropRounding?: CropRounding;
-  /** Then pixels around it, of `value` 0 to 255 in all channels, by default 0; they are normalised as the others are. */
+  /** Then pixels around it: `value`, 0 to 255, in all channels, by default 0. They are normalised like the others. */
   pad?: Pad;
-  /** The filter of the resize, as PIL has it: it widens as the image shrinks, unless `antialias` is false. */
+  /** The filter for resizing, as in PIL: it widens as the image shrinks, unless `antialias` is false. */
   resample: Resample;
   /**
    * `false`: the filter keeps its width as the image shrinks, as PyTorch's `interpolate` and torchvision on tensors by
@@ -35,7 +34,7 @@ export interface Preprocess {
   antialias?: boolean;
   /** Usually 1/255. */
   rescale: number;
-  /** For each channel, in the network's order, after `rescale`. */
+  /** Of each channel, in the network's order, after `rescale`. */
   mean: number[];
   std: number[];
   channels: "rgb" | "bgr" | "grayscale";
@@ -82,11 +81,11 @@ export const toldResize = (resize: NonNullable<Preprocess["resize"]>): string =>
     ? `resize to ${resize.height}x${resize.width}`
     : `resize the shortest edge to ${resize.shortestEdge}`;
 
-/** How many planes it makes. */
+/** How many planes the preprocessing gives. */
 export const channelCount = ({ channels }: Pick<Preprocess, "channels">): number =>
   channels === "grayscale" ? 1 : 3;
 
-/** The size after `pad` of what has this size before it. */
+/** The size after padding. */
 export const padded = ({ height, width }: Area, { top, left, bottom, right }: Pad = NO_PAD): Area => ({
   height: height + top + bottom,
   width: width + left + right,

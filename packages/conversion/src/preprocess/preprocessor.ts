@@ -13,7 +13,7 @@ import { Program } from "./wasm/program.js";
 /** How files are read. */
 export type FillOptions = Pick<ReadOptions, "tolerant" | "maxPixels">;
 
-/** What was found in a file and done with it. */
+/** What was found in a file, and how it was decoded. */
 export interface Filled {
   /** Of the file, before its orientation. */
   width: number;
@@ -21,18 +21,18 @@ export interface Filled {
   /** The inverse transform's size: `scale / 8` of the file's. */
   scale: number;
   /**
-   * With `tolerant`: what was damaged or missing in what was read, which of a progressive file can be a part. Absent for
-   * a sound file.
+   * With `tolerant`: what was damaged or missing in the part that was read. A progressive file is not always read to its
+   * end. Absent if there is no damage.
    */
   damage?: JpegDamage[];
 }
 
-/** Files of one folder tend to be alike. To plan a kind takes a tenth of a millisecond. */
+/** How many plans are kept. The files of a folder tend to be of few kinds, and a plan takes up to 0.1 ms. */
 const MOST_KINDS = 64;
 
 /**
  * Makes a network's planes of JPEG files, one after another. It owns the memory for that, at most 8 MiB between two files,
- * and keeps its plans for the last kinds of file (sizes, samplings, orientations).
+ * and keeps a plan for each of the last 64 kinds of file (size, sampling, orientation).
  *
  * ```ts
  * using preprocessor = new Preprocessor(preprocess, { channels: 3, height: 224, width: 224 });
@@ -44,12 +44,12 @@ export class Preprocessor {
   readonly #size: PlaneSize;
   readonly #programs = new Map<string, Program>();
   #engine: Engine | undefined;
-  /** What the engine's memory holds. */
+  /** The program whose data the engine's memory holds. */
   #written: Program | undefined;
   #isDisposed = false;
 
   /**
-   * @param size What the network takes. The preprocessing must come out at it.
+   * @param size What the network takes. The preprocessing has to give this size.
    * @throws {PreprocessError} if the preprocessing is not described as it must be
    */
   constructor(preprocess: Preprocess, size: PlaneSize) {
@@ -86,7 +86,7 @@ export class Preprocessor {
     }
   }
 
-  /** The same of an image that is read already, with all coefficients or as many as {@link coefficientsFor} says. */
+  /** {@link fill} for coefficients that are already read: all, or as many as {@link coefficientsFor} says. */
   fillFrom(image: JpegImage, out: Float32Array): Filled {
     const { components, coefficientsPerBlock: kept = 64 } = smoothed(image);
     const program = this.#programFor(image);
@@ -105,7 +105,7 @@ export class Preprocessor {
     return this.#programFor(header).job.kept;
   }
 
-  /** Whether it was made for the same values. */
+  /** Whether it was made for equal values. */
   isFor(preprocess: Preprocess, size: PlaneSize): boolean {
     return isSame(preprocess, this.#preprocess) && isSame(size, this.#size);
   }
@@ -118,7 +118,7 @@ export class Preprocessor {
     this.#isDisposed = true;
   }
 
-  /** For `using`. An engine that has no `Symbol.dispose` takes this name for "undefined", and has `dispose` all the same. */
+  /** For `using`. In browsers without `Symbol.dispose`, call `dispose`. */
   [Symbol.dispose](): void {
     this.dispose();
   }
@@ -187,12 +187,11 @@ function finish(
   return { width, height, scale: job.scale, ...(damage.length > 0 && { damage }) };
 }
 
-/** The preprocessor of the last call, for a loop of calls that are alike. The garbage collector can take it. */
+/** The preprocessor of the last call, which a loop uses again. The garbage collector can free it. */
 let last: WeakRef<Preprocessor> | undefined;
 
 /**
- * Reads one JPEG file and writes the network's planes `[C, H, W]`, preprocessed: {@link Preprocessor.fill} for a file
- * that comes alone. For many files make a {@link Preprocessor}, whose memory and plans are its own.
+ * {@link Preprocessor.fill} for a single file: reads it and writes the network's planes `[C, H, W]`, preprocessed.
  *
  * @throws {JpegError} if the file is damaged (unless `tolerant`), of a kind that is not supported, or too large
  * @throws {PreprocessError} if the preprocessing is not described as it must be, or does not give `size` of this file

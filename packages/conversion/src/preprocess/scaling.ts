@@ -1,11 +1,11 @@
 /**
- * Decoding at `scale / 8` of an image's size, as libjpeg lays it out (jdmaster.c): an inverse transform of `points`
- * points from the first `points × points` frequencies of each block. A component of lower resolution takes more points
- * where that saves upsampling.
+ * Decoding at `scale / 8` of an image's size, as in libjpeg (jdmaster.c): the inverse transform of a block has `points`
+ * points and uses the first `points × points` frequencies. A component of lower resolution gets more points if that saves
+ * upsampling.
  */
 import { type ColorSpace, UnsupportedJpegError } from "@jpeg-domain/coefficients";
 
-/** What scaling needs to know of an image. */
+/** What scaling depends on. */
 export interface Sampled {
   width: number;
   height: number;
@@ -33,7 +33,7 @@ export interface ScaledLayout {
   components: ScaledComponent[];
 }
 
-/** @throws {UnsupportedJpegError} where there are two components, whose colours nothing tells */
+/** @throws {UnsupportedJpegError} if there are two components, whose colours no marker tells */
 export function scaledLayout(image: Sampled, scale: number): ScaledLayout {
   const { width, height, components, colorSpace } = image;
   if (colorSpace === "unknown")
@@ -50,7 +50,7 @@ export function scaledLayout(image: Sampled, scale: number): ScaledLayout {
     height: Math.ceil((height * scale) / 8),
     components: components.map(({ horizontalSampling: x, verticalSampling: y }) => {
       let points = scale;
-      // At 1/8 libjpeg would double too. It would cost a progressive file's first stop: DC alone is read for it.
+      // At 1/8 libjpeg would double too. Then DC alone would not do, and a progressive file had to be read further.
       while (
         scale > 1 &&
         points < 8 &&
@@ -79,7 +79,7 @@ export function scaledLayout(image: Sampled, scale: number): ScaledLayout {
 export function coefficientsFor(points: number): number {
   const n = Math.min(points, 8);
   if (n === 1) return 1;
-  // (n-1, n-1) lies on the anti-diagonal 2n-2; those before it hold its predecessors, and it stands in the middle.
+  // (n-1, n-1) is in the middle of the anti-diagonal 2n-2.
   const diagonal = 2 * n - 2;
   let before = 0;
   for (let d = 0; d < diagonal; d++) before += d < 8 ? d + 1 : 15 - d;

@@ -3,9 +3,9 @@ import type { Filter } from "./filters.js";
 
 /** Output `x` is `Σ_t weights[x · count + t] · input[first[x] + t]`. */
 export interface Taps {
-  /** None less than the one before. */
+  /** Never less than the one before. */
   first: Int32Array;
-  /** The same for every output. What a filter does not reach has weight 0, and is one of the inputs where there are enough. */
+  /** The same for every output. Some of the weights can be 0. All taps are among the inputs, if there are enough. */
   count: number;
   weights: Float64Array;
 }
@@ -14,14 +14,14 @@ export interface Taps {
 export interface Span {
   start: number;
   length: number;
-  /** The inputs that lie in it, if only in part: the first, and the one after the last. */
+  /** The inputs that are in it, at least in part: the first, and the one after the last. */
   low: number;
   high: number;
 }
 
 /**
- * The part `from … from + length` of an axis of `of` pixels, at `scale / 8` of its size: its last input may be a pixel
- * only in part, or its first one where the axis is read backwards.
+ * The part `from … from + length` of an axis of `of` pixels, at `scale / 8` of its size. Only a part of the last input can
+ * be in it, or of the first one if the axis is read backwards.
  */
 export function spanOf(
   scale: number,
@@ -36,7 +36,7 @@ export function spanOf(
 
 /**
  * The taps of outputs `from` to `from + length` of an axis of `inputs` that becomes `outputs` long.
- * @param span The inputs that become the outputs, by default all. No others take part.
+ * @param span The inputs that become the outputs, by default all. Others have no weight.
  */
 export function taps(
   { support, weight, antialiased }: Filter,
@@ -48,7 +48,7 @@ export function taps(
 ): Taps {
   const scale = extent / outputs;
   const wider = antialiased ? Math.max(1, scale) : 1;
-  // The products in Pillow's order: box has an edge, on which the last digit decides.
+  // The products are in Pillow's order, because the last digit decides on which side of its edge box has an input.
   const [reach, narrower] = [support * wider, 1 / wider];
   const centre = (x: number) => start + (from + x + 0.5) * scale;
   const within = (input: number) => Math.max(low, Math.min(high - 1, input));

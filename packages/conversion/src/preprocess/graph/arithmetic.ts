@@ -1,7 +1,7 @@
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { float32, float64 } from "../../onnx/graph.js";
 
-/** A value of the graph, or a number to be made a constant. */
+/** A value of the graph, or a number that becomes a constant. */
 export type Operand = string | number;
 
 const FLOAT = 1;
@@ -12,7 +12,7 @@ const DOUBLE = 11;
 export class Arithmetic {
   readonly int: Family;
   readonly real: Family;
-  /** Where the last digit decides. */
+  /** For results on which the last digit decides. */
   readonly double: Family;
 
   constructor(readonly g: GraphBuilder) {
@@ -34,8 +34,8 @@ export class Arithmetic {
   }
 
   /**
-   * To the nearest signed byte: of type int8 since opset 10, whose QuantizeLinear rounds and cuts off in one pass, a
-   * half to the even one; before that float32, a half rounded up.
+   * To the nearest signed byte. Since opset 10 it is int8: QuantizeLinear rounds and clamps in one pass, a half to the even
+   * number. Before that it is float32, and a half is rounded up.
    */
   toBytes(value: string): string {
     const { g, real } = this;
@@ -51,7 +51,7 @@ export class Arithmetic {
     return this.isSince(10) ? "int8" : "float32";
   }
 
-  /** Whether the graph's operators are those of `opset` or later. */
+  /** Whether the graph uses `opset` or a later one. */
   isSince(opset: number): boolean {
     return isSince(this.g, opset);
   }
@@ -75,12 +75,12 @@ export class Arithmetic {
     return this.gather(value, this.g.ints(index), 0);
   }
 
-  /** Entry `index` of axis 0, which goes. */
+  /** Entry `index` of axis 0, without that axis. */
   row(value: string, index: number): string {
     return this.gather(value, this.g.ints([index], []), 0);
   }
 
-  /** Entry `index` of axis 1, which stays. */
+  /** Entry `index` of axis 1, with that axis. */
   column(value: string, index: number): string {
     return this.gather(value, this.g.ints([index]), 1);
   }
@@ -120,7 +120,7 @@ export interface Family {
   add(a: Operand, b: Operand): string;
   sub(a: Operand, b: Operand): string;
   mul(a: Operand, b: Operand): string;
-  /** Cuts the fraction off, for int64 that are not negative. */
+  /** For int64 not below 0: without the fraction. */
   div(a: Operand, b: Operand): string;
   less(a: Operand, b: Operand): string;
   equal(a: Operand, b: Operand): string;
@@ -132,7 +132,7 @@ export interface Family {
   least(value: string): string;
   /** `⌈a / b⌉` of int64. */
   ceilDiv(a: Operand, b: Operand): string;
-  /** `a - b ⌊a / b⌋` of int64 that are not negative. */
+  /** `a - b ⌊a / b⌋` of int64 not below 0. */
   mod(a: Operand, b: Operand): string;
 }
 

@@ -3,9 +3,9 @@ import { graphAttribute } from "../../onnx/file.js";
 import type { Attribute, ElementType } from "../../onnx/graph.js";
 
 /**
- * `condition ? then() : otherwise()` of which only one is computed, by operator `If`.
+ * `condition ? then() : otherwise()` by the operator `If`, which computes only one of them.
  * @param condition bool, one element.
- * @param type Of what both make. They add their nodes to `g`, and these are known only inside the branch.
+ * @param type Of the result. Both functions add nodes to `g`, whose values exist only inside the branch.
  */
 export function either(
   g: GraphBuilder,
@@ -21,7 +21,7 @@ export function either(
   return g.node("If", [condition], attributes);
 }
 
-/** An attribute that holds the nodes which `make` adds to `g`, moved there. */
+/** Moves the nodes that `make` adds to `g` into an attribute. */
 function branch(g: GraphBuilder, name: string, type: ElementType, make: () => string): Attribute {
   const { nodes } = g.graph;
   const start = nodes.length;

@@ -1,9 +1,9 @@
-/** Colours as nodes: ../reference/color.ts, of grayscale, YCbCr and RGB. */
+/** Colours as nodes: ../reference/color.ts for grayscale, YCbCr and RGB. */
 import { FROM_YCBCR, LUMA, ORDERS } from "../colors.js";
 import type { Preprocess } from "../preprocess.js";
 import type { Arithmetic } from "./arithmetic.js";
 
-/** Of the components' bytes, less 128, those of the network's channels, `[C, pixels]`. Without 128 there is nothing to add. */
+/** From the components' pixels to those of the network's channels `[C, pixels]`, both bytes less 128. */
 export function colors(m: Arithmetic, planes: string[], isRgb: string, { channels }: Preprocess): string {
   const { g } = m;
   const isGray = channels === "grayscale";

@@ -1,6 +1,6 @@
 /**
- * Where the network's pixels lie in a file, as nodes: ../geometry.ts and ../scaling.ts for one file in each call. Vectors
- * `[2]` hold the file's axes, down and across.
+ * Where the network's pixels are in a file, as nodes: ../geometry.ts and ../scaling.ts for one file in each call. Vectors
+ * `[2]` are for the file's two axes, down and across.
  */
 import { float64 } from "../../onnx/graph.js";
 import { MAX_SIDE } from "../fields.js";
@@ -10,14 +10,14 @@ import type { Area, Preprocess } from "../preprocess.js";
 import type { Arithmetic } from "./arithmetic.js";
 import { turnOf } from "./orientation.js";
 
-/** One axis of the upright crop, in runs of outputs that are resampled together; the last run may go beyond its end. */
+/** One axis of the upright crop, in runs of outputs that are resampled together. The last run can end beyond it. */
 export interface Outputs {
   length: number;
   each: number;
   runs: number;
 }
 
-/** Outputs in a run: shorter ones gather the same pixels more often, longer ones multiply by more zeros. */
+/** The length of a run. Shorter ones gather the same pixels more often, longer ones multiply by more zeros. */
 const SHORTEST_RUN = 8;
 const LONGEST_RUN = 16;
 
@@ -28,43 +28,43 @@ export function outputsOf(length: number): Outputs {
   return { length, each, runs: Math.ceil(length / each) };
 }
 
-/** Pixels about the crop whose samples upsampling looks at. */
+/** Pixels around the crop whose samples upsampling needs. */
 const MARGIN = 1;
 
-/** The pixels that are resized, where they are not all: the first, and the one after the last. */
+/** The pixels that are resized, if not all: the first, and the one after the last. */
 interface Bounds {
   low: string;
   high: string;
 }
 
-/** int64 `[2]` where nothing else is said. */
+/** Each value is int64 `[2]`, unless noted. */
 export interface Window {
   /** The file's. */
   size: string;
   /** `[1]` */
   scale: string;
-  /** Of the upright image's down and across the file's axes, and of the file's the upright image's. */
+  /** For each axis of the upright image the file's, and the other way round. */
   order: string;
   /** The scaled image. */
   pixels: string;
-  /** The image after resizing, and the crop's first pixel in it, which may lie before it. */
+  /** The image after resizing, and where the crop begins in it, which can be before it. */
   resized: string;
   from: string;
-  /** float32: scaled pixels for each resized one, and how many of them the filter reaches to each side. */
+  /** float32: scaled pixels for each resized one, and how many the filter reaches to each side. */
   ratio: string;
   reach: string;
-  /** float32: where in the scaled image it begins that is resized, and how far it goes. */
+  /** float32: where the part that is resized begins in the scaled image, and its length. */
   origin: string;
   extent: string;
   bounds?: Bounds;
-  /** Pixels that a run of outputs is made of. */
+  /** How many pixels a run of outputs needs. */
   taps: string;
-  /** Pixel i of the upright image is `zero + sign · i` of the window's, in the file's direction. */
+  /** Pixel i of the upright image is pixel `zero + sign · i` of the window, in the file's direction. */
   zero: string;
   sign: string;
   /** The largest sampling factors. */
   largest: string;
-  /** Pixels of a minimum coded unit, the units that hold the crop, and the first of them. */
+  /** Pixels of an MCU (a unit), the units of the crop, and the first of them. */
   unit: string;
   units: string;
   firstUnit: string;
@@ -91,7 +91,7 @@ export function windowOf(
     : g.ints([8]);
   const pixels = int.ceilDiv(int.mul(size, scale), 8);
 
-  // In eighths of a pixel, as filters.ts has it in `spanOf`.
+  // In eighths of a pixel: `spanOf` of ../taps.ts.
   const beyond = int.mul(backwards, int.sub(int.mul(pixels, 8), int.mul(size, scale)));
   const begin = source ? int.add(int.mul(source.from, scale), beyond) : beyond;
   const span = int.mul(source?.length ?? size, scale);
@@ -107,7 +107,7 @@ export function windowOf(
   const ratio = real.div(extent, m.toReal(resized));
   const reach = antialiased ? real.mul(real.max(ratio, 1), support) : g.floats([support, support]);
   const each = m.toReal(ofFile(down.each - 1, across.each - 1));
-  // A run's first tap and the float arithmetic are cut off to whole numbers.
+  // 3 more, for what is lost where the first tap and this sum become whole numbers.
   const taps = int.add(m.toInt(real.add(real.mul(each, ratio), real.mul(reach, 2))), 3);
 
   const sign = int.sub(1, int.mul(backwards, 2));
@@ -130,7 +130,7 @@ export function windowOf(
   };
 }
 
-/** The middle of the image, of which more is cut away: its first pixel and its length. */
+/** The centre of the image that is cut out first: its first pixel and its length. */
 function sourcePart(
   m: Arithmetic,
   { height, width }: Area,
@@ -138,19 +138,19 @@ function sourcePart(
   ofFile: (down: number, across: number) => string,
 ): { from: string; length: string } {
   const { int, g } = m;
-  // As float64, as processors compute it: a share's product with the edge is cut off.
+  // In float64, as processors compute it.
   const share = m.gather(g.constant("shares", float64([height, width])), ofFile(0, 1), 0);
   const product = m.double.mul(share, m.toDouble(int.least(size)));
   const length = int.max(m.toInt(product), 1);
   return { from: int.div(int.sub(size, length), 2), length };
 }
 
-/** Where the middle begins, of `left` pixels that are left over: ./geometry.ts. */
+/** Where the centre begins if `left` pixels are left over: ../geometry.ts. */
 function half({ int }: Arithmetic, left: string, preprocess: Preprocess): string {
   const isBeyond = canBeSmaller(preprocess);
   const { cropRounding = "down" } = preprocess;
   const cut = int.div(left, 2);
-  // Division is sure to cut off only what is not negative.
+  // Only for numbers not below 0 division is sure to round down.
   if (cropRounding === "down")
     return isBeyond ? int.sub(int.div(int.add(left, 2 * MAX_SIDE), 2), MAX_SIDE) : cut;
   const inside = cropRounding === "zero" ? cut : int.add(cut, int.mul(int.mod(left, 2), int.mod(cut, 2)));
@@ -169,7 +169,7 @@ function resizedSize(
   return int.div(int.mul(size, resize.shortestEdge), int.least(size));
 }
 
-/** The first pixel that outputs `x` take part of, or one before it. */
+/** The first pixel that outputs `x` need, or one before it. */
 export function firstTap(
   m: Arithmetic,
   x: string,
@@ -187,7 +187,7 @@ export type Axis = Record<
   string
 > & {
   bounds?: Bounds;
-  /** Which of the file's. */
+  /** The number of the file's axis. */
   index: string;
   /** The units of the window, `[1, units]`. */
   unitRow: string;

@@ -1,7 +1,7 @@
 /**
- * Coefficients → pixels of one component as nodes: ../reference/inverse.ts, for a scale and sampling known only at run
- * time. Samples and pixels are bytes less 128. Along an axis of n units of p pixels, place `n · (i % p) + ⌊i / p⌋` holds
- * pixel i: so what belongs together in all units lies together.
+ * Coefficients → pixels of one component as nodes: ../reference/inverse.ts for a scale and sampling known only at run
+ * time. Samples and pixels are bytes less 128. Along an axis of n units with p pixels each, pixel i is at place
+ * `n · (i % p) + ⌊i / p⌋`: pixels with the same number in their units are neighbours.
  */
 import { ZIGZAG } from "@jpeg-domain/coefficients";
 import { BASES } from "../basis.js";
@@ -14,19 +14,19 @@ import { upsampled } from "./upsample.js";
 /** `a(i, α)` of ../basis.ts for every number of points, one below the other: `[105, 8]`, 0 if α is left out. */
 const STACKED = BASES.flat().flatMap((row) => [...row, ...Array(8 - row.length).fill(0)]);
 
-/** Where those of N points begin. */
+/** Where the basis of N points begins in it. */
 const STARTS = BASES.map((_, points) => (points * (points - 1)) / 2);
 
-/** How many coefficients N points are made of. */
+/** How many coefficients N points need. */
 const NEEDED = [0, ...STARTS.slice(1).map((_, at) => coefficientsFor(at + 1))];
 
-/** What a sample is raised by, so that halves are rounded up: far less than what bytes are told apart by. */
+/** Added to a sample so that halves are rounded up; otherwise too little to matter. */
 const HALF_UP = 1 / 1024;
 
-/** How many half waves frequency k has: down the file's columns, then along its rows. */
+/** The half waves of frequency k: down the file's columns, then along its rows. */
 const WAVES = [...ZIGZAG.map((place) => place >> 3), ...ZIGZAG.map((place) => place & 7)];
 
-/** How many times more points than the scale's a component has that saves upsampling by them: ../scaling.ts. */
+/** How many times the scale's points a component has, which saves upsampling: ../scaling.ts. */
 function doubled(largest: number, own: number, scale: number): number {
   const components = [largest, own].map((factor) => ({
     horizontalSampling: factor,
@@ -36,11 +36,11 @@ function doubled(largest: number, own: number, scale: number): number {
   return (layout.components[1] as ScaledComponent).points / scale;
 }
 
-/** As often as the sampling factors of an axis allow, `[largest, own]`, and as the scale does. */
+/** What the sampling factors of an axis allow, at `5 · largest + own`, and what the scale does. */
 const BY_SAMPLING = Array.from({ length: 25 }, (_, at) => doubled(Math.floor(at / 5), at % 5, 2));
 const BY_SCALE = Array.from({ length: 9 }, (_, scale) => doubled(4, 1, Math.max(1, scale)));
 
-/** What the components have in common; of what they have not, component c has row c. */
+/** The layout of all components. Row c is that of component c. */
 export interface Layout {
   window: Window;
   axes: Axes;
@@ -48,15 +48,15 @@ export interface Layout {
   sampling: string;
   /** int64 `[3, 1]`: of the inverse transform. */
   points: string;
-  /** int64 `[3, 1]`: where the basis of as many points begins. */
+  /** int64 `[3, 1]`: where their basis begins in {@link STACKED}. */
   start: string;
   /** int64 `[3, 2]`: samples of a unit. */
   perUnit: string;
   /** bool `[3, 1]`: there are more pixels than samples. */
   isFewer: string;
-  /** int64 `[3, 1]`: how many coefficients the inverse transform takes part of. */
+  /** int64 `[3, 1]`: how many coefficients the inverse transform uses. */
   needed: string;
-  /** int64 `[1]`: how many there are. */
+  /** int64 `[1]`: how many there are of each block. */
   count: string;
   /** float32 `[3, 64]` */
   tables: string;
@@ -70,7 +70,7 @@ interface Inputs {
   quantization: string;
 }
 
-/** packages/conversion/src/preprocess/scaling.ts for all components. */
+/** ../scaling.ts for all components. */
 export function layoutOf(m: Arithmetic, { blocks, sampling, quantization }: Inputs, window: Window): Layout {
   const { int, g } = m;
   const { scale, largest, unit } = window;
@@ -123,7 +123,7 @@ function componentSamples(m: Arithmetic, blocks: string, c: number, layout: Layo
   const coefficients = g.node("Reshape", [m.toReal(chosen), flat]);
   const inverse = g.node("Reshape", [inverseTransform(m, c, layout, kept), flat]);
 
-  // Blocks in rows of the product lie in runs as long as there are units, and runs are what Transpose moves fast.
+  // With blocks in rows of the product, all units of a point are a run, and Transpose moves runs fast.
   const product = g.node("Gemm", [inverse, coefficients, g.floats([HALF_UP])], { transB: 1 });
   const points = m.row(layout.points, c);
   const apart = [points, points, columns.perUnit, axes[1].units, rows.perUnit, axes[0].units];
@@ -143,7 +143,7 @@ function inverseTransform(m: Arithmetic, c: number, layout: Layout, kept: string
   return m.real.mul(across, along(point, waves[0]));
 }
 
-/** The blocks at `places`, and how many coefficients of each are kept: where there are more than are needed, those alone. */
+/** The blocks at `places`, with only the coefficients that are needed, and how many those are. */
 function chosenBlocks(
   m: Arithmetic,
   blocks: string,
@@ -153,7 +153,7 @@ function chosenBlocks(
 ): { chosen: string; kept: string } {
   const { g } = m;
   const choose = (all: string, kept: string) => m.gather(m.shape(all, -1, kept), places, 0);
-  // Slice takes limits known at run time since opset 10.
+  // Since opset 10 Slice takes limits known at run time.
   if (!m.isSince(10)) return { chosen: choose(blocks, count), kept: count };
   const first = () => g.node("Slice", [blocks, g.ints([0]), needed, g.ints([2])]);
   const chosen = either(
@@ -182,7 +182,7 @@ function blockPlaces(m: Arithmetic, blocks: string, sampling: string, axes: Axes
     const of = (value: string) => m.gather(value, index, 0);
     const perUnit = of(sampling);
     const all = int.add(int.mul(unitRow, perUnit), m.shape(m.range(perUnit), -1, 1));
-    // Blocks that the file leaves out hold no pixels; of a grayscale file's chroma the one there is stands for all.
+    // Blocks that are not in the file have no pixels. A grayscale file has one block of chroma, which stands for all.
     return { perUnit, at: int.mul(int.min(all, of(last)), of(strides)) };
   };
   return [along(axes[0]), along(axes[1])];

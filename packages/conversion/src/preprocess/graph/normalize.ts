@@ -1,4 +1,4 @@
-/** Padding and normalisation as nodes: ../reference/normalize.ts, from pixels less {@link MIDDLE}. */
+/** Padding and normalisation as nodes: ../reference/normalize.ts for pixels less {@link MIDDLE}. */
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { float32, int64 } from "../../onnx/graph.js";
 import { filterOf } from "../filters.js";
@@ -6,10 +6,10 @@ import { type Area, NO_PAD, type Preprocess } from "../preprocess.js";
 import type { Arithmetic } from "./arithmetic.js";
 import type { Axes, Axis } from "./geometry.js";
 
-/** What pixels are less by in the graph. */
+/** Subtracted from pixels in the graph, so that they fit into int8. */
 const MIDDLE = 128;
 
-/** To the levels that there are. */
+/** Clamped to 0 … 255. */
 export function clamped(g: GraphBuilder, planes: string, preprocess: Preprocess): string {
   if (!filterOf(preprocess).overshoots) return planes;
   return g.node("Min", [g.node("Max", [planes, g.floats([-MIDDLE])]), g.floats([255 - MIDDLE])]);
@@ -26,7 +26,7 @@ export function inBlack(m: Arithmetic, image: string, frame: Area, [down, across
   return real.where(m.all(rows, lies(across, frame.width)), image, -MIDDLE);
 }
 
-/** With what is padded around it, one axis after the other. */
+/** With the padding around it, one axis after the other. */
 export function surrounded(
   g: GraphBuilder,
   image: string,

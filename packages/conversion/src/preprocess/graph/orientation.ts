@@ -1,17 +1,17 @@
-/** EXIF orientations as nodes: ../orientation.ts. Pixels are upright from the first sample on. */
+/** EXIF orientations as nodes: ../orientation.ts. In the graph all samples and pixels are upright. */
 import { flips } from "../orientation.js";
 import type { Arithmetic } from "./arithmetic.js";
 
-/** Which axes of the file run backwards in the upright image: down, across for each orientation from 0. */
+/** For each orientation from 0: 1 if the file's axis down, and across, runs backwards in the upright image. */
 const BACKWARDS = Array.from({ length: 9 }, (_, orientation) => flips(orientation)).flatMap(
   ({ flipY, flipX }) => [Number(flipY), Number(flipX)],
 );
 
 /** int64 `[2]` each. */
 export interface Turn {
-  /** Of the upright image's down and across the file's axes, and of the file's the upright image's. */
+  /** For each axis of the upright image the file's, and the other way round. */
   order: string;
-  /** 1 for each of the file's axes that runs backwards. */
+  /** 1 for an axis of the file that runs backwards, else 0. */
   backwards: string;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The form as nodes: a file's quantised coefficients → the network's planes, as ../reference/planes.ts defines them, for
- * any size and sampling. What depends on the file is computed in the graph, from its size, sampling and orientation.
+ * Preprocessing as ONNX nodes: a file's quantised coefficients → the network's planes, as ../reference/planes.ts defines
+ * them. One graph is for files of all sizes: it computes what depends on the file from its size, sampling and orientation.
  */
 import type { GraphBuilder } from "../../onnx/builder.js";
 import { canBeSmaller } from "../geometry.js";
@@ -19,8 +19,8 @@ import { resampled } from "./resample.js";
  *   quantization   int32 [3, 64]                      the components' tables, zigzag order
  *   sampling       int64 [3, 2]                       the components' vertical and horizontal sampling factors
  *   size           int64 [2]                          height and width in pixels, as in the frame header
- *   orientation    int64 [1]                          of EXIF, 1 to 8; 1 where the file has none
- *   rgb            int64 [1]                          1 where the components are red, green and blue, else 0
+ *   orientation    int64 [1]                          of EXIF, 1 to 8; 1 if the file has none
+ *   rgb            int64 [1]                          1 if the components are red, green and blue, else 0
  *
  * A grayscale file has one block of zeros `[1, 1, K]` for cb and cr, tables of ones, and the sampling of y.
  */
@@ -63,7 +63,7 @@ export function planesGraph(g: GraphBuilder, preprocess: Preprocess, out: Area):
   const [down, across] = layout.axes;
   const planes = coefficients.map((blocks, c) => componentPixels(m, blocks, c, layout));
 
-  // Upright from the first sample on, and turned so that the axis in work comes first: rows are moved fast.
+  // The axis that is resampled comes first, because rows are moved fast.
   const channels = channelCount(preprocess);
   const mixed = colors(m, planes, isRgb, preprocess);
   const pixels = m.shape(mixed, channels, m.int.mul(across.unit, across.units), -1);
@@ -75,7 +75,7 @@ export function planesGraph(g: GraphBuilder, preprocess: Preprocess, out: Area):
   return normalized(g, surrounded(g, framed, channels, frame, preprocess), preprocess);
 }
 
-/** Without the outputs beyond the end of each axis. */
+/** Cuts off the outputs beyond the end of each axis. */
 function cut(
   g: GraphBuilder,
   image: string,

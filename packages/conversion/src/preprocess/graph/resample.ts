@@ -5,8 +5,8 @@ import type { Arithmetic } from "./arithmetic.js";
 import { type Axis, firstTap, type Outputs } from "./geometry.js";
 
 /**
- * Resamples axis 1 of `planes [C, pixels, N]`, which holds the window in the order of ./inverse.ts, to
- * `[C, outputs, N]`. Outputs are made in runs, each from the few pixels that it needs.
+ * Resamples axis 1 of `planes [C, pixels, N]`, the window in the order of ./inverse.ts, to `[C, outputs, N]`. A run of
+ * outputs is made of the few pixels that it needs.
  */
 export function resampled(
   m: Arithmetic,
@@ -21,7 +21,7 @@ export function resampled(
   const { antialiased: isAntialiased, support, nodes } = filterOf(preprocess);
   const starts = Array.from({ length: runs }, (_, run) => run * each);
   const first = firstTap(m, int.add(g.ints(starts, [runs, 1]), from), axis);
-  // The edge's pixel stands for those beyond it, if the filter is not antialiased.
+  // A filter that is not antialiased repeats the edge's pixel beyond it.
   const before = isAntialiased ? 0 : Math.ceil(support);
   const pixel = before
     ? int.add(int.sub(first, before), m.range(int.add(axis.taps, before)))

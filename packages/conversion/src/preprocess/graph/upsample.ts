@@ -1,11 +1,11 @@
 /**
- * Chroma upsampling as nodes, as reference/pixels.ts has it: libjpeg's triangle where one axis or both are doubled,
- * and repetition elsewhere.
+ * Chroma upsampling as nodes: ../reference/upsample.ts. If one axis or both are doubled it is libjpeg's triangle, else
+ * samples are repeated.
  */
 import type { Arithmetic } from "./arithmetic.js";
 import type { Axes, Axis, Window } from "./geometry.js";
 
-/** Added to sixteenths, rounding to the nearest cuts their fraction off. */
+/** Added to sixteenths before they are rounded to the nearest number, this makes it the next lower one. */
 const CUT_OFF = 1 / 32 - 1 / 2;
 
 /**
@@ -20,7 +20,7 @@ export function upsampled(
   [down, across]: Axes,
 ): string {
   const { int, real, g } = m;
-  // Of a unit's 8 · largest full pixels `perUnit` samples are left.
+  // A unit has 8 · largest pixels at full size, and `perUnit` samples.
   const length = int.ceilDiv(int.mul(size, perUnit), int.mul(largest, 8));
   const isDoubled = int.equal(unit, int.mul(perUnit, 2));
   const isWhole = int.equal(unit, perUnit);
@@ -31,7 +31,7 @@ export function upsampled(
   const [isFancyDown, isFancyAcross] = [m.any(isBoth, isDown), m.any(isBoth, isAcross)];
 
   const share = m.list(real.where(isFancyDown, 1 / 4, 0), real.where(isFancyAcross, 1 / 4, 0));
-  // What libjpeg adds before it cuts the fraction off.
+  // What libjpeg adds before it rounds down.
   const even = m.list(
     real.where(isDown, 1 / 4, 0),
     real.where(isBoth, 8 / 16, real.where(isAcross, 1 / 4, 0)),
@@ -43,7 +43,7 @@ export function upsampled(
   const along = (plane: string, axis: Axis, shift: number) => {
     const of = (value: string) => m.gather(value, axis.index, 0);
     const last = int.sub(of(length), 1);
-    return stretched(m, plane, axis, {
+    return upsampledAxis(m, plane, axis, {
       ...{ perUnit: of(perUnit), last, share: of(share) },
       ...{ even: real.add(of(even), shift), odd: real.add(of(odd), shift) },
     });
@@ -54,24 +54,24 @@ export function upsampled(
   return m.shape(m.toBytes(turn(along(wide, down, CUT_OFF))), 1, -1);
 }
 
-interface Stretch {
+interface Upsampling {
   /** Samples of a unit. */
   perUnit: string;
   /** The last sample. */
   last: string;
-  /** The weight of the neighbour that is nearer to a pixel. */
+  /** The weight of the nearer neighbour. */
   share: string;
   /** What is added to even and to odd pixels. */
   even: string;
   odd: string;
 }
 
-/** Upsamples the axis that lies first: each unit's samples, with one before and one after, by one matrix for all units. */
-function stretched(
+/** Upsamples the first axis. One matrix is for all units: it takes their samples, one before and one after. */
+function upsampledAxis(
   m: Arithmetic,
   plane: string,
   { unit, units, firstUnit }: Axis,
-  { perUnit, last, share, even, odd }: Stretch,
+  { perUnit, last, share, even, odd }: Upsampling,
 ): string {
   const { int, real, g } = m;
   const inner = m.range(int.add(perUnit, 2));

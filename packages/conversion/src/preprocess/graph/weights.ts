@@ -1,24 +1,24 @@
-/** The weights of a filter as nodes: what the rows of ../filters.ts are made of. Sizes are known only at run time. */
+/** The weights of a filter as nodes, for the rows of ../filters.ts. Sizes are known only at run time. */
 import type { Arithmetic } from "./arithmetic.js";
 import type { Axis } from "./geometry.js";
 
-/** The outputs and pixels between which there are weights. */
+/** The outputs and pixels that weights are between. */
 export interface Places {
-  /** Of the resized image, int64 `[runs, outputs, 1]`. */
+  /** Numbers of pixels of the resized image, int64 `[runs, outputs, 1]`. */
   output: string;
-  /** Of the image before, int64 `[runs, 1, taps]`. */
+  /** Numbers of pixels of the image before, int64 `[runs, 1, taps]`. */
   pixel: string;
   axis: Axis;
   isAntialiased: boolean;
 }
 
 /**
- * Weights `[runs, outputs, taps]`, float32, which need not add up to 1. Outputs beyond the resized image can have any
- * weights, even some that are not numbers.
+ * Gives weights `[runs, outputs, taps]`, float32, which need not add up to 1. Outputs beyond the resized image can have any
+ * weights, even NaN.
  */
 export type WeightNodes = (m: Arithmetic, places: Places) => string;
 
-/** Of a filter that is a function of |x|. */
+/** The weights of a filter that is a function of |x|. */
 export const byDistance =
   (weight: (m: Arithmetic, x: string) => string): WeightNodes =>
   (m, { output, pixel, axis: { ratio, origin }, isAntialiased }) => {
@@ -28,7 +28,7 @@ export const byDistance =
     return weight(m, m.g.node("Abs", [isAntialiased ? real.div(offset, real.max(ratio, 1)) : offset]));
   };
 
-/** Of the box. A pixel often lies on its edge, and the last digit decides: all is float64, in the order of ../taps.ts. */
+/** The weights of the box. A pixel is often on its edge, so all is float64, in the order of ../taps.ts. */
 export const inBox: WeightNodes = (m, { output, pixel, axis }) => {
   const { double, int, g } = m;
   const wider = double.max(exactRatio(m, axis), 1);
@@ -41,7 +41,7 @@ export const inBox: WeightNodes = (m, { output, pixel, axis }) => {
   return m.toReal(m.all(isNear, double.less(-0.5, x), g.node("Not", [double.less(0.5, x)])));
 };
 
-/** Of the single pixel in which an output's centre lies. */
+/** 1 for the pixel that the output's centre is in. */
 export const isCentre: WeightNodes = (m, { output, pixel, axis }) => {
   const { int } = m;
   const { bounds, pixels, resized } = axis;

@@ -1,28 +1,28 @@
 /**
- * Hugging Face's image processors, as their sources in `transformers` 4.57 read a `preprocessor_config.json`
- * (models/<name>/image_processing_<name>.py; feature_extraction_<name>.py before 2023): what a plain number as `size`
- * means, what an absent field is, and what else they do. The names are those of the classes, without `ImageProcessor`.
+ * How Hugging Face's image processors read a `preprocessor_config.json`: what a plain number as `size` means, the default of
+ * an absent field, and what else they do. From the sources of `transformers` 4.57 (models/<name>/image_processing_<name>.py;
+ * before 2023 feature_extraction_<name>.py). The names are those of the classes, without `ImageProcessor`.
  */
 import type { Fields } from "../fields.js";
 
 export interface Processor {
-  /** What a plain number as `size` means; `undefined`: the processor refuses it. */
+  /** What a plain number as `size` means. `undefined`: the processor refuses it. */
   plainSize: "square" | "shortest" | undefined;
-  /** What an absent field is. */
+  /** The values of absent fields. */
   defaults: Fields;
-  /** Where the "Fast" class, of torchvision, has other defaults. */
+  /** Other defaults of the "Fast" class, which uses torchvision. */
   fast?: Fields;
-  /** Whether it takes the middle of the image: always, as the "Fast" class alone, or never. */
+  /** Whether it can crop the centre: always, only as the "Fast" class, or never. */
   crops: boolean | "fast";
-  /** Whether `do_normalize` means anything to it. */
+  /** Whether it knows `do_normalize`. */
   normalizes: boolean;
   /** Whether it resizes without antialiasing. */
   isPlain?: boolean;
-  /** What it does about sizes, if not the usual: ./processor-sizes.ts. */
+  /** Its rule for sizes, if not the usual: ./sizes.ts. */
   steps?: "convnext" | "levit" | "perceiver" | "poolformer" | "multiple";
-  /** Fields of its own that are read, beside those of all. */
+  /** Fields that it has beside those of all classes. */
   reads?: readonly string[];
-  /** Why it prepares no planes of one image. */
+  /** Why its preprocessing cannot be done here. */
   refused?: string;
 }
 
@@ -49,17 +49,17 @@ const USUAL: Fields = {
 
 type Row = Partial<Omit<Processor, "defaults">>;
 
-/** One that resizes to a height and width. */
+/** A processor that resizes to a height and width. */
 const toSize = (edge: number, defaults: Fields, row: Row = {}): Processor => ({
   ...{ plainSize: "square", crops: "fast", normalizes: true, ...row },
   defaults: { ...USUAL, size: square(edge), ...defaults },
 });
 
-/** One that resizes to a height and width, and takes the middle. */
+/** A processor that resizes to a height and width, and crops the centre. */
 const toSizeAndCrop = (edge: number, crop: number, defaults: Fields, row: Row = {}): Processor =>
   toSize(edge, { do_center_crop: true, crop_size: square(crop), ...defaults }, { crops: true, ...row });
 
-/** One that resizes the shortest edge, and takes the middle. */
+/** A processor that resizes the shortest edge, and crops the centre. */
 const toEdgeAndCrop = (edge: number, crop: number, defaults: Fields, row: Row = {}): Processor =>
   toSizeAndCrop(
     edge,
@@ -80,7 +80,7 @@ const DEPTH = toSize(
   { resample: BICUBIC, ...HALF, do_pad: false, keep_aspect_ratio: false, ensure_multiple_of: 1 },
   { steps: "multiple", reads: ["ensure_multiple_of"] },
 );
-/** Of a longest edge, the default, nothing has one size. Padding makes the images of a batch one size: here it is one. */
+/** The default, a longest edge, is refused: images would differ in size. Padding only fills up a batch, so it is idle here. */
 const DETECTION = toSize(
   800,
   { ...IMAGENET, size: { shortest_edge: 800, longest_edge: 1333 } },
@@ -129,7 +129,7 @@ export const PROCESSORS: ReadonlyMap<string, Processor> = new Map<string, Proces
   ["DeiT", toSizeAndCrop(256, 224, { resample: BICUBIC, ...HALF })],
   ["Deta", DETECTION],
   ["Detr", DETECTION],
-  // After normalising, by PyTorch's interpolate.
+  // It resizes what is normalised, by PyTorch's interpolate.
   ["DepthPro", toSize(1536, HALF, { crops: false, isPlain: true })],
   ["DINOv3ViT", toSize(224, IMAGENET)],
   ["DPT", DEPTH],
@@ -225,18 +225,18 @@ export const PROCESSORS: ReadonlyMap<string, Processor> = new Map<string, Proces
       "Aria Cohere2Vision Idefics2 Idefics3 Lfm2Vl Llama4 LlavaNext LlavaOnevision Mllama PerceptionLM Phi4Multimodal SmolVLM",
     ],
     [
-      "its images have no one size (size_divisor, do_pad)",
+      "its images differ in size (size_divisor, do_pad)",
       "BridgeTower Eomt Emu3 Pixtral Swin2SR TextNet Vilt ZoeDepth",
     ],
     ["it pads to the longest edge (do_pad)", "DeepseekVL DeepseekVLHybrid Janus Owlv2 Sam"],
     ["it makes thumbnails (do_thumbnail, do_pad)", "Donut Nougat"],
     ["it makes colours into numbers of a palette (do_color_quantize)", "ImageGPT"],
-    ["it takes other things beside one image", "EfficientLoFTR LightGlue SegGpt SuperGlue VitMatte VitPose"],
-    ["its fields are its own (image_size)", "Idefics"],
+    ["it takes more than one image", "EfficientLoFTR LightGlue SegGpt SuperGlue VitMatte VitPose"],
+    ["it has fields of its own (image_size)", "Idefics"],
   ),
 ]);
 
-/** Fields that change nothing about the planes of one image. */
+/** Fields that do not change the planes of an image. */
 export const IDLE: ReadonlySet<string> = new Set([
   ...["image_processor_type", "feature_extractor_type", "processor_class", "auto_map", "model_input_names"],
   ...[

@@ -7,24 +7,24 @@ import { IDLE, PROCESSORS, type Processor } from "./classes.js";
 import { sizesOf, timmSizes } from "./sizes.js";
 
 /**
- * The preprocessing that a Hugging Face `preprocessor_config.json` describes, as the class that it names reads it
- * (`image_processor_type`, `feature_extractor_type`); or a config of timm, with `pretrained_cfg`.
+ * Reads a Hugging Face `preprocessor_config.json` as the class does that it names (`image_processor_type`,
+ * `feature_extractor_type`), or a config of timm, with `pretrained_cfg`.
  *
- * Without a class, `size` beside a crop is the shortest edge if it is a plain number, and what is absent is not done.
+ * Without a class, absent steps are not done, and a plain number as `size` is the shortest edge if there is a crop.
  *
  * @param config The file's text, or its parsed content.
- * @throws {PreprocessError} where it asks for what is not supported, by the names of the fields.
+ * @throws {PreprocessError} if it asks for something that is not supported; the message names the fields
  */
 export function parsePreprocessorConfig(config: string | object): Preprocess {
   const whole = object(typeof config === "string" ? parse(config) : config, "preprocessor_config");
-  // In a processor_config.json it is one of several.
+  // A processor_config.json has several.
   const fields = whole.image_processor == null ? whole : object(whole.image_processor, "image_processor");
   const type = fields.image_processor_type ?? fields.feature_extractor_type;
   if (fields.pretrained_cfg != null || type === "TimmWrapperImageProcessor") return timm(fields);
   const { name, isFast, processor } = type == null ? withoutType(fields) : ofType(type);
   if (processor.refused !== undefined)
     throw new PreprocessError(`${name}: ${processor.refused}; not supported`);
-  // Null is Python's None: the class's own default.
+  // Null is Python's None, which means the class's default.
   const said = Object.fromEntries(
     Object.entries(fields).filter(([key, value]) => value !== null || isMeant(key, processor, isFast)),
   );
@@ -35,13 +35,13 @@ export function parsePreprocessorConfig(config: string | object): Preprocess {
   const isIdle = crop && resize && "height" in resize && sameArea(crop, resize);
   const isCropped = processor.crops === "fast" ? isFast : processor.crops;
   if (all.do_center_crop && !isCropped && !isIdle)
-    throw new PreprocessError(`${name} takes no middle of an image, and has do_center_crop: not supported`);
+    throw new PreprocessError(`${name} does not crop the centre, and has do_center_crop: not supported`);
   return { ...sizes, ...colors(all, processor) };
 }
 
 const sameArea = (a: Area, b: Area) => a.height === b.height && a.width === b.width;
 
-/** Of PoolFormer without a share: the image is not made larger. */
+/** Whether null has a meaning: PoolFormer without crop_pct does not enlarge the image. */
 const isMeant = (key: string, { steps }: Processor, isFast: boolean) =>
   key === "crop_pct" && steps === "poolformer" && !isFast;
 
@@ -63,7 +63,7 @@ function ofType(type: unknown): Named {
   };
 }
 
-/** What an unknown class does of itself is not known: all has to be said. */
+/** The defaults of an unknown class are not known, so its config has to say everything. */
 const UNKNOWN: Processor = {
   plainSize: undefined,
   crops: true,
@@ -71,7 +71,7 @@ const UNKNOWN: Processor = {
   defaults: { do_resize: undefined, do_rescale: undefined, do_normalize: undefined, resample: undefined },
 };
 
-/** What is absent is not done; `crop_pct` is ConvNeXt's, the only class that knows it alone. */
+/** Absent steps are not done. `crop_pct` without a crop is ConvNeXt's. */
 function withoutType(fields: Fields): Named {
   const isCropped = fields.do_center_crop ?? fields.crop_size != null;
   const defaults: Fields = {
@@ -92,20 +92,20 @@ function withoutType(fields: Fields): Named {
   return { name: "preprocessor_config", isFast: false, processor };
 }
 
-/** Read of every class. */
+/** The fields that every class has. */
 const READ: ReadonlySet<string> = new Set([
   ...["do_resize", "size", "resample", "do_center_crop", "crop_size"],
   ...["do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std"],
 ]);
-/** Parts of `size` that give images no one size. */
+/** Parts of `size` with which images differ in size. */
 const FREE_SIZES = ["longest_edge", "max_height", "max_width", "min_pixels", "max_pixels"];
 
-/** Refuses all that is asked for and not done, by its name. */
+/** Refuses settings that are not supported, and names them. */
 function checkUnderstood(name: string, fields: Fields, processor: Processor): void {
   const { reads = [] } = processor;
   const isKnown = (key: string) =>
     READ.has(key) || IDLE.has(key) || reads.includes(key) || key.startsWith("_");
-  // What is 0, false or empty is not asked for.
+  // A value of 0, false or nothing asks for nothing.
   const asked = Object.keys(fields).filter((key) => Boolean(fields[key]) && !isKnown(key));
   const unknown = asked.filter((key) => !(isFormat(key) && fields[key] === "channels_first"));
   if (fields.do_resize && typeof fields.size === "object" && fields.size !== null)
@@ -132,22 +132,22 @@ type Colors = Pick<Preprocess, "resample" | "antialias" | "rescale" | "mean" | "
 function colors(fields: Fields, { normalizes, isPlain }: Processor): Colors {
   const { image_mean, image_std } = fields;
   const isNormalized = normalizes && fields.do_normalize;
-  // A list of one is of images that have one channel.
+  // A list of one number is for images with one channel.
   const isGray = normalizes && Array.isArray(image_mean) && image_mean.length === 1;
   const count = isGray ? 1 : 3;
   const isFlipped = fields.do_flip_channel_order === true && !isGray;
-  // Subtracted after rescaling, by EfficientNet.
+  // EfficientNet subtracts it after rescaling.
   const offset = fields.do_rescale && fields.rescale_offset ? 1 : 0;
   const mean = isNormalized ? perChannel(image_mean, count, "image_mean") : Array<number>(count).fill(0);
   const std = isNormalized ? perChannel(image_std, count, "image_std", true) : Array<number>(count).fill(1);
-  // EfficientNet's classifier takes the deviation once more.
+  // EfficientNet's classifier divides by the deviation again.
   const again = fields.include_top ? perChannel(image_std, count, "image_std", true) : undefined;
   if (isFlipped && new Set(mean).size + new Set(std).size > 2)
     throw new PreprocessError(
       "do_flip_channel_order beside image_mean or image_std that differ: not supported",
     );
   const resample = resampleOf(fields.resample ?? "bilinear");
-  // A cubic's results beyond the levels stay, and its nearest pixel is another one.
+  // Its bicubic is not clamped, and its nearest takes other pixels.
   if (isPlain && fields.do_resize && resample !== "bilinear")
     throw wrong("resample", fields.resample, "2 (bilinear), the only one supported without antialiasing");
   return {
@@ -168,7 +168,7 @@ function resampleOf(value: unknown): Resample {
   return found;
 }
 
-/** Timm's evaluation, by the config that its models bring. */
+/** The preprocessing that timm uses in evaluation, from a model's own config. */
 function timm(fields: Fields): Preprocess {
   const config = object(fields.pretrained_cfg, "pretrained_cfg");
   const mean = config.mean ?? [0.485, 0.456, 0.406];

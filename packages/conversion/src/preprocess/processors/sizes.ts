@@ -1,4 +1,4 @@
-/** What image processors do about sizes: `size, crop_size and the like → precrop, resize and crop`. */
+/** The rules of image processors for sizes: `size, crop_size, … → precrop, resize, crop`. */
 import { type Fields, number, object, oneOf, whole, wrong } from "../fields.js";
 import type { Area, CropRounding, Preprocess } from "../preprocess.js";
 import type { Processor } from "./classes.js";
@@ -6,16 +6,16 @@ import type { Processor } from "./classes.js";
 export type Sizes = Pick<Preprocess, "precrop" | "resize" | "crop" | "cropRounding">;
 type Resize = NonNullable<Preprocess["resize"]>;
 
-/** What a config says of sizes, each part of it if it is to be done. */
+/** The sizes that a config gives; undefined if the step is not done. */
 interface Said {
   fields: Fields;
   size: Resize | undefined;
   crop: Area | undefined;
-  /** Of the "Fast" classes. */
+  /** Whether it is a "Fast" class. */
   isFast: boolean;
 }
 
-/** @param fields The config's, and the defaults of the processor in place of absent ones. */
+/** @param fields Those of the config, and the processor's defaults for absent ones. */
 export function sizesOf(fields: Fields, { plainSize, steps }: Processor, isFast: boolean): Sizes {
   const crop = fields.do_center_crop ? cropSize(fields.crop_size) : undefined;
   const size = fields.do_resize ? resizeSize(fields.size, plainSizeOf(fields, plainSize, isFast)) : undefined;
@@ -27,7 +27,7 @@ export function sizesOf(fields: Fields, { plainSize, steps }: Processor, isFast:
 const plain = ({ size, crop }: Said): Sizes => ({ ...(size && { resize: size }), ...(crop && { crop }) });
 
 const STEPS: Record<NonNullable<Processor["steps"]>, (said: Said) => Sizes> = {
-  /** Below 384, `size` is cut out of what is larger by 1 / crop_pct; from there on, the image becomes a square of it. */
+  /** Below 384 the image is resized to `size / crop_pct` and cropped to `size`. From 384 on it becomes a square. */
   convnext({ fields, size, isFast }) {
     if (size === undefined) return {};
     if (!("shortestEdge" in size)) throw wrong("size", fields.size, "{shortest_edge}");
@@ -37,10 +37,10 @@ const STEPS: Record<NonNullable<Processor["steps"]>, (said: Said) => Sizes> = {
     const resize = { shortestEdge: larger(edge, fields) };
     return { resize, crop: square, ...(isFast && { cropRounding: "even" as const }) };
   },
-  /** The shortest edge is made larger than `size`. */
+  /** The shortest edge is 256/224 of `size`. */
   levit: ({ size, ...said }) =>
     plain({ ...said, size: size && shortest(size, (edge) => Math.trunc((256 / 224) * edge)) }),
-  /** The shortest edge, or that of a square, is made larger than `size` by 1 / crop_pct. */
+  /** The shortest edge, or that of a square, is `size / crop_pct`. */
   poolformer({ fields, size, ...said }) {
     const isSquare = size && "height" in size && size.height === size.width;
     const edge = isSquare ? { shortestEdge: size.height } : size;
@@ -54,7 +54,7 @@ const STEPS: Record<NonNullable<Processor["steps"]>, (said: Said) => Sizes> = {
           : shortest(edge, (length) => larger(length, fields)),
     });
   },
-  /** First the crop: of the shortest edge, as much as `size` is of `crop_size`. */
+  /** The crop comes first: `size / crop_size` of the shortest edge. */
   perceiver({ fields, size, crop }) {
     if (crop === undefined) return plain({ fields, size, crop, isFast: false });
     const whole = resizeSize(fields.size, "square");
@@ -64,7 +64,7 @@ const STEPS: Record<NonNullable<Processor["steps"]>, (said: Said) => Sizes> = {
       throw wrong("crop_size", fields.crop_size, "no less than size, of which it is the divisor");
     return { precrop, ...(size && { resize: size }) };
   },
-  /** Rounded to multiples, a half to the even one; in proportion, images would have no one size. */
+  /** Rounded to multiples, a half to the even one. In proportion, images would differ in size. */
   multiple({ fields, size, ...said }) {
     const of = number(fields.ensure_multiple_of, "ensure_multiple_of");
     const rounded = (length: number) => {
@@ -128,7 +128,7 @@ function sides(value: unknown[], name: string, forms: string): Area {
 
 const CROP_MODES = ["center", "squash"] as const;
 
-/** Of a config of timm, as `transforms_imagenet_eval` (timm/data/transforms_factory.py) goes by it. */
+/** The sizes of a timm config, as in `transforms_imagenet_eval` (timm/data/transforms_factory.py). */
 export function timmSizes(config: Fields): Sizes {
   const input = config.input_size ?? [3, 224, 224];
   if (!Array.isArray(input) || input.length !== 3)

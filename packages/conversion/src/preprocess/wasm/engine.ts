@@ -10,7 +10,7 @@ interface Exports {
 /** One instance of the program. Its memory is laid out as assembly/layout.ts says. */
 export type Engine = Instance<Exports>;
 
-/** More memory is not kept from one file to the next. */
+/** An engine with more memory is dropped after the file. */
 const MOST_KEPT = 8 * 2 ** 20;
 
 export const isSmall = ({ u8 }: Engine): boolean => u8.length <= MOST_KEPT;

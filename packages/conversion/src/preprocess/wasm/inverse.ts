@@ -1,7 +1,7 @@
-/** What assembly/inverse.ts needs of the host. */
+/** The basis for assembly/inverse.ts. */
 import { BASES } from "../basis.js";
 
-/** Even and odd frequencies apart, as the engine takes them. */
+/** Even frequencies, then odd ones. */
 const ORDER = [0, 2, 4, 6, 1, 3, 5, 7];
 
 /** For each number of points, `a(i, α)` in Q15: (a0, a2), (a4, a6), (a1, a3), (a5, a7) for each i of the first half. */

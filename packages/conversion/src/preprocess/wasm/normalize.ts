@@ -1,4 +1,4 @@
-/** Normalisation as the engine does it with the last step of resampling, and padding, which the host does. */
+/** Normalisation, which the engine does as it resamples, and padding, which the host does. */
 import type { Geometry } from "../geometry.js";
 import { channelCount, type Preprocess } from "../preprocess.js";
 
@@ -8,7 +8,7 @@ export const scaleAndShift = ({ rescale, mean, std }: Preprocess, c: number) => 
   offset: -(mean[c] as number) / (std[c] as number),
 });
 
-/** Fills the planes with what lies around the crop: black up to the frame, the padding's level around that. */
+/** Fills the planes with what is around the crop: black up to the frame, then the level of the padding. */
 export function surround({ planes, frame }: Geometry, preprocess: Preprocess, out: Float32Array): void {
   const { rescale, mean, std, pad } = preprocess;
   const area = planes.height * planes.width;

@@ -1,7 +1,7 @@
 import type { Job } from "../job.js";
 import { flips, isTransposed } from "../orientation.js";
 
-/** Puts the crop's planes, which stand in the file's directions, upright at their place in the network's planes. */
+/** Turns the crop's planes upright, and puts them at their place in the network's planes. */
 export function turn(made: Float32Array, { geometry, orientation }: Job, out: Float32Array): void {
   const { crop, at: place, planes } = geometry;
   const { height, width } = crop;

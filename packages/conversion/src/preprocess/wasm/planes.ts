@@ -1,4 +1,4 @@
-/** The fast form, in WebAssembly: a file's quantised coefficients → the network's planes, band by band. */
+/** Preprocessing in WebAssembly: a file's quantised coefficients → the network's planes, band by band. */
 import type { JpegComponent } from "@jpeg-domain/coefficients";
 import { isPadded } from "../geometry.js";
 import { BLOCK_BYTES, COMPONENT_BYTES, COMPONENTS, IMAGE, NEXT_OUT, NEXT_PIXELS } from "./assembly/layout.js";
@@ -8,7 +8,7 @@ import { surround } from "./normalize.js";
 import { turn } from "./orientation.js";
 import type { Part, Program } from "./program.js";
 
-/** Rows of an image's blocks: those of some rows of whole MCUs. */
+/** The blocks of some rows of whole MCUs. */
 export interface Blocks {
   /** The first row of whole MCUs, and the one after the last. */
   from: number;
@@ -19,16 +19,16 @@ export interface Blocks {
 }
 
 /**
- * Makes planes of an image whose blocks come from the top, in memory that does not grow with the image's height. Rows
- * that are not needed need not come.
+ * Makes planes of an image whose blocks come from top to bottom. Its memory does not grow with the image's height. Rows that
+ * are not needed can be left out.
  */
 export class PlaneWriter {
   readonly #engine: Engine;
   readonly #program: Program;
-  /** The last row of samples waits for the next one, which its upsampling needs. */
+  /** Whether the last row of samples waits for the next one, which its upsampling needs. */
   readonly #waits: boolean;
 
-  /** @param engine Holds what `program` has written. */
+  /** @param engine Its memory holds what `program.write` put there. */
   constructor(engine: Engine, program: Program, components: readonly Pick<JpegComponent, "quantization">[]) {
     engine.u32[(IMAGE + NEXT_PIXELS) / 4] = program.top;
     engine.u32[(IMAGE + NEXT_OUT) / 4] = 0;

@@ -24,7 +24,7 @@ import { BASES_Q15 } from "./inverse.js";
 import { scaleAndShift } from "./normalize.js";
 import { extent, writeTaps } from "./resample.js";
 
-/** What a program depends on of an image, beside its job. */
+/** What a program depends on beside the job. */
 export interface ProgramImage {
   colorSpace: ColorSpace;
   components: readonly ComponentBlocks[];
@@ -48,14 +48,14 @@ export interface Part extends ComponentBlocks {
   basis: number;
   samples: number;
   upsampled: number;
-  /** Of the ring of rows of samples. */
+  /** Bytes of a row, and rows, of the ring of samples. */
   stride: number;
   rows: number;
 }
 
 /**
- * How the engine makes the planes of images that are alike: where everything lies in its memory, and everything there
- * that is the same for all of them.
+ * How the engine makes the planes of images of one kind: the layout of its memory, and the part of its contents that is the
+ * same for all of them.
  */
 export class Program {
   /** The rows of whole MCUs that are needed: the first, and the one after the last. */
@@ -66,11 +66,11 @@ export class Program {
   /** The first row of pixels that is needed. */
   readonly top: number;
   readonly parts: Part[];
-  /** Of each plane that comes out, which plane of the pixels it is. */
+  /** Which plane of the pixels each plane that comes out is. */
   readonly outputs: readonly number[];
   readonly #memory: ReturnType<typeof memoryOf>;
 
-  /** @param image What is needed of it. */
+  /** @param image The components that are needed. */
   constructor(
     readonly job: Job,
     readonly preprocess: Preprocess,
@@ -99,7 +99,7 @@ export class Program {
       const to = Math.min(blocksWide, Math.ceil((Math.ceil(memory.columnTo / expandX) + 1) / points));
       const stride = (blocksWide * points + 15 + 64) & ~15;
       const sampleRows = 2 * verticalSampling * points;
-      // Spread, so many fields would take a hundred times longer.
+      // With so many fields, a spread would take a hundred times longer.
       return {
         verticalSampling,
         blocksWide,
@@ -119,12 +119,12 @@ export class Program {
     memory.end = end;
   }
 
-  /** Where the planes come out, and the floats from row to row there. */
+  /** The address of the planes that come out, and the floats from row to row. */
   get out(): { address: number; stride: number } {
     return { address: this.#memory.out, stride: this.#memory.outStride };
   }
 
-  /** Writes everything but the quantisation tables to the engine's memory, which it makes large enough. */
+  /** Makes the engine's memory large enough, and writes everything there but the quantisation tables. */
   write(engine: Engine): void {
     reserve(engine, this.#memory.end);
     const { u32, f32 } = engine;
@@ -169,7 +169,7 @@ export class Program {
 
 const planeCount = ({ components }: ProgramImage): number => (components.length === 1 ? 1 : 3);
 
-/** Sizes, and addresses that `take` gives. */
+/** The layout: sizes, and addresses from `take`. */
 function memoryOf(
   { layout, rows, columns }: Job,
   rowHeight: number,
@@ -179,16 +179,16 @@ function memoryOf(
 ) {
   const [left, right] = extent(columns);
   const outHeight = rows.first.length;
-  // The first column a multiple of 16; taps and outputs with some more, as the engine takes them.
+  // The engine needs a first column that is a multiple of 16, and whole groups of taps and outputs.
   const columnFrom = left & ~15;
   const columnTo = Math.min(right, layout.width);
   const outStride = (columns.first.length + 3) & ~3;
   const rowTaps = (rows.count + 1) & ~1;
   const columnTaps = (columns.count + 7) & ~7;
-  /** Rows of finished pixels that are kept, and bytes from one to the next. */
+  // Rows of finished pixels that are kept, and bytes from one to the next.
   const ring = 2 ** Math.ceil(Math.log2(rowTaps + rowHeight + 2));
   const pixelStride = ((layout.width + 15) & ~15) + 64;
-  /** Bytes of a plane's row between the two filters. */
+  // Bytes of a plane's row between the two passes of resampling.
   const rowPlane = 2 * (columnTo - columnFrom + 64 + columnTaps);
   return {
     columnFrom,

@@ -1,17 +1,17 @@
-/** What assembly/resample.ts needs of the host. */
+/** The taps for assembly/resample.ts. */
 import type { Taps } from "../taps.js";
 import type { Engine } from "./engine.js";
 
-/** Where the taps of an axis lie in the engine's memory. */
+/** Where the taps of an axis are in the engine's memory. */
 interface TapsPlace {
-  /** Taps of each output, with zeros added. */
+  /** Taps of each output; those added have weight 0. */
   count: number;
-  /** Outputs. Those beyond the last repeat it. */
+  /** Outputs; those added repeat the last. */
   length: number;
   /** Addresses. */
   first: number;
   weights: number;
-  /** The input that is number 0 there. */
+  /** The input that has number 0 there. */
   origin: number;
 }
 

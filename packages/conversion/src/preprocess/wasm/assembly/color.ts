@@ -15,7 +15,7 @@ import {
 } from "./layout";
 import { upsampled, widen } from "./upsample";
 
-/** Makes row `y` of the pixels, the columns that are needed of it. */
+/** Makes the columns that are needed of row `y` of the pixels. */
 export function finishRow(y: u32): void {
   const out: usize =
     load<u32>(IMAGE + PIXELS) + (y & load<u32>(IMAGE + PIXELS_MASK)) * load<u32>(IMAGE + PIXELS_STRIDE);
@@ -42,7 +42,7 @@ export function finishRow(y: u32): void {
   for (let index: u32 = 0; index < 3; index++) darken(out + index * plane, black, flip, from, to);
 }
 
-/** color · black / 255, to the nearest; with `flip` 255 it is 255 - color. */
+/** color · black / 255, rounded. With `flip` 255 the colour is 255 - color. */
 function darken(colors: usize, black: usize, flip: u32, from: u32, to: u32): void {
   const flips = i8x16.splat(i8(flip));
   const half = i16x8.splat(128);
@@ -55,7 +55,7 @@ function darken(colors: usize, black: usize, flip: u32, from: u32, to: u32): voi
   }
 }
 
-/** Q14. */
+/** Rounds down from Q14. */
 function toByte(low: v128, high: v128): v128 {
   return i16x8.narrow_i32x4_s(i32x4.shr_s(low, 14), i32x4.shr_s(high, 14));
 }

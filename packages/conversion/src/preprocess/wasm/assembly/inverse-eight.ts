@@ -1,8 +1,7 @@
 /**
- * The inverse transform of 8 x 8 points as libjpeg-turbo's SIMD does it (jidctint.c, jidctint-sse2.asm; the method is
- * Loeffler's, Ligtenberg's and Moschytz's, ICASSP 1989), bit for bit: of a damaged file's wild numbers too, which
- * overflow its 16 bits. Constants are in Q13. First down the columns, eight side by side, to Q2; then, transposed, along
- * the rows.
+ * The inverse transform of 8 x 8 points, bit for bit as in libjpeg-turbo's SIMD (jidctint.c, jidctint-sse2.asm; Loeffler,
+ * Ligtenberg and Moschytz, ICASSP 1989). That holds for a damaged file's wild numbers too, which overflow 16 bits. Constants
+ * are in Q13. The first pass goes down eight columns side by side, to Q2; the second, transposed, along the rows.
  */
 import { PAIRS } from "./layout";
 
@@ -112,7 +111,7 @@ function store2(at: usize, evenLow: v128, evenHigh: v128, oddLow: v128, oddHigh:
   );
 }
 
-/** What `gatherRows` (./generated/gather.ts) put in place, to samples. `isOneRow`: rows 1 to 7 are 0. */
+/** Makes samples of what `gatherRows` (./generated/gather.ts) stored. `isOneRow`: rows 1 to 7 are 0. */
 export function transformRows(isOneRow: bool, out: usize, stride: u32): void {
   if (isOneRow) {
     // Every row is the first in Q2; transposed, every column one of its numbers.
@@ -129,7 +128,7 @@ export function transformRows(isOneRow: bool, out: usize, stride: u32): void {
     transform(1 << 10);
     transpose();
   }
-  // The result is to lose 18 bits: the other 7, without which it still fits or is cut off alike, it loses in samples.
+  // The result loses 18 bits: 11 here, and the other 7 in samples, which clamps the same numbers.
   transform(1 << 17);
   samples(out, stride);
 }

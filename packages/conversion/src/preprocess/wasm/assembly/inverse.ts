@@ -1,11 +1,11 @@
 /**
- * The inverse transform of a row of blocks, N points of each direction (../../reference/pixels.ts):
+ * The inverse transform of a row of blocks, N points in each direction (../../reference/inverse.ts):
  *
  *   sample[i j] = clamp(128 + Σ_α Σ_β a(i, α) a(j, β) X[α β])
  *
- * first over β for every column j, then over α for every row i. a(N-1-i, α) = (-1)^α a(i, α): the sums of even and odd
- * frequencies, added and subtracted, give both ends. Numbers are i16 with i32 sums: a in Q15, columns in Q5. Eight points
- * are libjpeg's own (./inverse-eight.ts).
+ * first over β for every column j, then over α for every row i. Since a(N-1-i, α) = (-1)^α a(i, α), the sums of even and of
+ * odd frequencies give two results: added the one, subtracted the other. Numbers are i16 with i32 sums: a in Q15, columns
+ * in Q5. Eight points have their own file (./inverse-eight.ts).
  */
 
 import { gatherPairs, gatherRows, gatherSmall } from "./generated/gather";
@@ -27,7 +27,7 @@ import {
   TABLE,
 } from "./layout";
 
-/** The row of blocks at hand, `row` in the component, becomes rows of samples. */
+/** Makes rows of samples of the row of blocks that the host has stored, `row` in the component. */
 export function transformBlocks(component: usize, row: u32): void {
   const points = load<u32>(component + POINTS);
   const stride = load<u32>(component + SAMPLES_STRIDE);
@@ -134,7 +134,7 @@ function columns(basis: usize, points: u32): void {
 
 /** Eight columns from `from` → eight samples of every row. */
 function rows(from: usize, basis: usize, points: u32, out: usize, stride: u32): void {
-  // Each column is four pairs of rows: transposed, pair by pair, they stand as PAIRS do.
+  // Each column is four pairs of rows. Transposed pair by pair, they are in the order of PAIRS.
   const t0 = v128.load(from);
   const t1 = v128.load(from, 16);
   const t2 = v128.load(from, 32);
@@ -206,7 +206,7 @@ function small(block: usize, table: usize, basis: usize, points: u32, out: usize
     inner = i32x4.shr_s(i32x4.add(innerEven, innerOdd), 10);
     innerLast = i32x4.shr_s(i32x4.sub(innerEven, innerOdd), 10);
   }
-  // Columns in order: their rows stand in pairs (0, 2), (1, 3).
+  // Columns in order, their rows in pairs (0, 2), (1, 3).
   let left: v128;
   let right: v128;
   if (points == 4) {

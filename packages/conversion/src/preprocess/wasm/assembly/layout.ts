@@ -1,22 +1,22 @@
 /**
- * Where everything lies in the memory of the pixel program. The host fills in IMAGE and COMPONENTS, u32 each unless said
- * otherwise; it imports this file too (../planes-program.ts), so that it may hold nothing but constants.
+ * Where everything is in the memory of the program. The host fills in IMAGE and COMPONENTS, each field u32 unless noted. It
+ * imports this file too (../program.ts), so it may hold nothing but constants.
  */
 
-/** One block on its way through the inverse transform: see ./gather.ts. */
+/** One block between the steps of the inverse transform: see ./generated/gather.ts. */
 export const PAIRS: usize = 1024;
 /** After the first pass: 16 bytes for each of up to 16 columns. */
 export const COLUMNS: usize = 1152;
 
 export const IMAGE: usize = 2048;
-/** 1: gray; 3; 4: the last one is black, stored inverted as the others. */
+/** 1: gray. 3: three colours. 4: the last one is black, stored inverted like the others. */
 export const COMPONENT_COUNT: usize = 0;
-/** Not 0: the first three are YCbCr; of four, of the colours inverted once more (Adobe's YCCK). */
+/** Not 0: the first three are YCbCr. With four, these are inverted once more (Adobe's YCCK). */
 export const IS_YCBCR: usize = 4;
 /** Of the scaled image, in pixels. */
 export const WIDTH: usize = 8;
 export const HEIGHT: usize = 12;
-/** The columns that are needed: the first one a multiple of 16. */
+/** The columns that are needed. The first is a multiple of 16. */
 export const COLUMN_FROM: usize = 16;
 export const COLUMN_TO: usize = 20;
 /** Rows of finished pixels, 8 bits each: a ring of a power of two of rows for each plane. */
@@ -33,13 +33,13 @@ export const COLUMN_FIRST: usize = 52;
 export const COLUMN_TAPS: usize = 56;
 export const COLUMN_WEIGHTS: usize = 60;
 export const OUT_HEIGHT: usize = 64;
-/** A multiple of 4, as the arrays of horizontal taps are. */
+/** A multiple of 4, like the arrays of horizontal taps. */
 export const OUT_STRIDE: usize = 68;
 /** float32 planes. */
 export const OUT: usize = 72;
 export const OUT_PLANE: usize = 76;
 export const OUT_PLANES: usize = 80;
-/** One row after the vertical filter: i16 (Q6), a plane after the other, as far apart as ROW_PLANE says. */
+/** One row after the vertical filter: i16 (Q6), planes ROW_PLANE bytes apart. */
 export const ROW: usize = 84;
 export const ROW_PLANE: usize = 88;
 /** The next row of pixels to finish, and of the output to make. */
@@ -51,7 +51,7 @@ export const OUTPUT_BYTES: usize = 16;
 
 export const COMPONENTS: usize = 2304;
 export const COMPONENT_BYTES: usize = 96;
-/** Of the row of blocks at hand, the first that is needed; and the bytes from block to block. */
+/** The first block that is needed of the stored row, and the bytes from block to block. */
 export const BLOCKS: usize = 0;
 export const BLOCK_BYTES: usize = 4;
 /** The blocks that are needed. */
@@ -76,10 +76,10 @@ export const EXPAND_Y: usize = 56;
 export const FANCY: usize = 64;
 /** One row of pixels after upsampling. */
 export const UPSAMPLED: usize = 68;
-/** Not 0: the row of blocks ends the component's width. */
+/** Not 0: the blocks that are needed reach the component's right edge. */
 export const AT_RIGHT_EDGE: usize = 72;
 
 /** What the host lays out for each image begins here. */
 export const HEAP: usize = 4096;
-/** What may be read or written beyond each part. */
+/** How far beyond its end each part may be read or written. */
 export const SLACK: usize = 128;

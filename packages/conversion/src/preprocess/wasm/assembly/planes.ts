@@ -1,4 +1,4 @@
-/** Coefficients to a network's planes, row of blocks by row of blocks: what the host (../pixels.ts) calls. */
+/** Coefficients to a network's planes, one row of blocks after the other. The host (../planes.ts) calls these functions. */
 import { finishRow } from "./color";
 import { transformBlocks } from "./inverse";
 import {
@@ -15,12 +15,12 @@ import {
 } from "./layout";
 import { resampleRow } from "./resample";
 
-/** Transforms the row of blocks at hand of a component, `row` of it. */
+/** Transforms the row of blocks that the host has stored, `row` of the component. */
 export function transform(index: u32, row: u32): void {
   transformBlocks(COMPONENTS + index * COMPONENT_BYTES, row);
 }
 
-/** Goes as far as the samples reach: they are there for all rows of pixels before `limit`. */
+/** Makes as much as the samples allow. There are enough for all rows of pixels before `limit`. */
 export function advance(limit: u32): void {
   const planes: u32 = load<u32>(IMAGE + COMPONENT_COUNT) == 1 ? 1 : 3;
   const height = load<u32>(IMAGE + HEIGHT);

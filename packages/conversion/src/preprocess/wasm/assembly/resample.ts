@@ -1,6 +1,6 @@
 /**
- * Resampling of finished pixels by the taps of ../../filters.ts, rows first since that is SIMD's direction:
- * pixels → one row of i16 (Q6) → float32 planes, scaled and shifted as the network wants them.
+ * Resampling of finished pixels by the taps of ../../taps.ts. Rows come first, because SIMD can add them side by side:
+ * pixels → one row of i16 (Q6) → float32 planes, normalised.
  */
 import {
   COLUMN_FIRST,
@@ -26,7 +26,7 @@ import {
   ROW_WEIGHTS,
 } from "./layout";
 
-/** Makes row `y` of the output; `planes` of pixels take part. */
+/** Makes row `y` of the output from so many planes of pixels. */
 export function resampleRow(y: u32, planes: u32): void {
   const rowPlane = load<u32>(IMAGE + ROW_PLANE);
   const row: usize = load<u32>(IMAGE + ROW);

@@ -36,7 +36,7 @@ export function upsampled(component: usize, y: u32, from: u32, to: u32): usize {
     rowByTwo(row, out, from, to);
     return out;
   }
-  // The nearer neighbour, above for even rows and below for odd ones; at the image's edges the row itself.
+  // The nearer neighbour is above for even rows and below for odd ones. At the image's edges it is the row itself.
   const other = (y & 1) == 0 ? (own == 0 ? 0 : own - 1) : min(last, own + 1);
   const otherRow = samplesRow(component, other);
   if (expandX == 1) columnByTwo(row, otherRow, out, from, to, (y & 1) == 0 ? 1 : 2);
