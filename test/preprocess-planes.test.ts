@@ -17,13 +17,13 @@ import {
   readCoefficients,
   UnsupportedJpegError,
 } from "@jpeg-domain/coefficients";
-import { PreprocessError, readMetadata, writeOnnx } from "@jpeg-domain/conversion";
+import { JPEG_INPUTS, PreprocessError, readMetadata, writeOnnx } from "@jpeg-domain/conversion";
 import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import { ZIGZAG } from "../packages/coefficients/src/transform/frequency.js";
 import { convertGraph } from "../packages/conversion/src/convert/convert.js";
 import { feedsOf } from "../packages/conversion/src/preprocess/feeds.js";
-import { FILTERS, RESAMPLES } from "../packages/conversion/src/preprocess/filters.js";
+import { FILTERS, type Filter, RESAMPLES } from "../packages/conversion/src/preprocess/filters.js";
 import {
   type Area,
   checkPreprocess,
@@ -115,6 +115,8 @@ describe("a Preprocessor", () => {
 
   test("refuses an invalid description, and a size that it does not give", () => {
     expect(() => new Preprocessor({ ...preprocess, std: [0, 1, 1] }, size)).toThrow(/none of them 0/);
+    const short = () => new Preprocessor(preprocess, size).fill(jpegOf(40, 30, []), new Float32Array(9));
+    expect(short).toThrow(/^out has 9 floats; expected at least 1728$/);
     const other = new Preprocessor(preprocess, { ...size, height: 25 });
     const fill = () => other.fill(jpegOf(40, 30, []), new Float32Array(3 * 25 * 24));
     expect(fill).toThrow(/gives 3 planes of 24x24; the network takes 3 of 24x25/);
@@ -406,6 +408,16 @@ describe("resampling", () => {
       }
   });
 
+  test("a filter without one of the forms does not compile", () => {
+    const { nodes: _, ...noNodes } = FILTERS.box;
+    const { weight: __, ...noWeight } = FILTERS.box;
+    // @ts-expect-error: the graph has no weights
+    const first: Filter = noNodes;
+    // @ts-expect-error: the reference and WebAssembly have no weights
+    const second: Filter = noWeight;
+    expect(Object.keys({ ...first, ...second }).sort()).toEqual(Object.keys(FILTERS.box).sort());
+  });
+
   test("the number of coefficients in zigzag order for n x n frequencies", () => {
     for (let n = 1; n <= 8; n++) {
       const last = Math.max(...ZIGZAG.map((place, k) => (place >> 3 < n && (place & 7) < n ? k : -1)));
@@ -480,6 +492,27 @@ describe("refused", () => {
   test("images that do not get the network's size", () => {
     const jpeg = jpegOf(31, 40, []);
     expect(() => filled(jpeg, PLAIN, size)).toThrow(/gives 3 planes of 31x40; the network takes 3 of 32x32/);
+  });
+
+  test("no runtime is needed for feeds: any class that takes type, data and dimensions will do", () => {
+    class Plain {
+      constructor(
+        readonly type: string,
+        readonly data: Int16Array | Int32Array | BigInt64Array,
+        readonly dims: readonly number[],
+      ) {}
+    }
+    const image = readCoefficients(jpegOf(31, 40, ["-sample", "2x1"]));
+    const feeds = feedsOf(image, PLAIN, Plain);
+    expect(Object.keys(feeds)).toEqual([...JPEG_INPUTS]);
+    for (const { dims, data } of Object.values(feeds))
+      expect(dims.reduce((a, b) => a * b, 1)).toBe(data.length);
+    expect(feeds.y).toMatchObject({
+      type: "int16",
+      dims: [5, 4, 64],
+      data: image.components[0]?.coefficients,
+    });
+    expect(feeds.size).toMatchObject({ type: "int64", data: BigInt64Array.of(40n, 31n) });
   });
 
   test("two components, and in a graph more than three", () => {

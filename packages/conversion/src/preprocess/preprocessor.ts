@@ -64,9 +64,11 @@ export class Preprocessor {
    * @param options `tolerant`: a damaged file gives the pixels that libjpeg gives of it; by default it is an error.
    *   `maxPixels`: the largest file, in pixels.
    * @throws {JpegError} if the file is damaged (unless `tolerant`), of a kind that is not supported, or too large
-   * @throws {PreprocessError} if the preprocessing of this file does not give planes of the network's size
+   * @throws {PreprocessError} if the preprocessing of this file does not give planes of the network's size, or `out` is
+   *   too short
    */
   fill(bytes: Uint8Array, out: Float32Array, options: FillOptions = {}): Filled {
+    this.#checkOut(out);
     let program: Program | undefined;
     let writer: PlaneWriter | undefined;
     let image = {} as JpegImage;
@@ -88,6 +90,7 @@ export class Preprocessor {
 
   /** {@link fill} for coefficients that are already read: all, or as many as {@link coefficientsFor} says. */
   fillFrom(image: JpegImage, out: Float32Array): Filled {
+    this.#checkOut(out);
     const { components, coefficientsPerBlock: kept = 64 } = smoothed(image);
     const program = this.#programFor(image);
     const parts = components.map(({ coefficients }) => coefficients);
@@ -121,6 +124,12 @@ export class Preprocessor {
   /** For `using`. In browsers without `Symbol.dispose`, call `dispose`. */
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #checkOut({ length }: Float32Array): void {
+    const { channels, height, width } = this.#size;
+    const needed = channels * height * width;
+    if (length < needed) throw new PreprocessError(`out has ${length} floats; expected at least ${needed}`);
   }
 
   #engineFor(program: Program): Engine {
