@@ -1,20 +1,12 @@
 /** What an image must be to become a JPEG file. T.81, B.2.2 */
+import { COLOR_SPACES } from "./color-space.js";
 import { JpegImageError } from "./errors.js";
-import type { ColorSpace, JpegComponent, JpegImage, JpegSegment } from "./image.js";
+import type { JpegComponent, JpegImage, JpegSegment } from "./image.js";
 
 const MAX_SIDE = 65535;
 const MAX_SAMPLING = 4;
 const MAX_ENTRY = 65535;
 const MAX_SEGMENT = 65533;
-
-const COMPONENTS: Record<ColorSpace, number> = {
-  grayscale: 1,
-  ycbcr: 3,
-  rgb: 3,
-  cmyk: 4,
-  ycck: 4,
-  unknown: 2,
-};
 
 /** The largest sampling factors, and the MCUs of an interleaved scan. */
 export interface McuGrid {
@@ -45,11 +37,13 @@ export function checkImage(image: JpegImage): void {
       throw new JpegImageError(
         `an image ${side} of ${length}, expected a whole number from 1 to ${MAX_SIDE}`,
       );
-  const expected = COMPONENTS[colorSpace];
-  if (expected === undefined)
-    throw new JpegImageError(`colour space "${colorSpace}", expected ${Object.keys(COMPONENTS).join(", ")}`);
-  if (components.length !== expected)
-    throw new JpegImageError(`${components.length} components in ${colorSpace}, expected ${expected}`);
+  const ids = COLOR_SPACES[colorSpace]?.ids;
+  if (ids === undefined)
+    throw new JpegImageError(
+      `colour space "${colorSpace}", expected ${Object.keys(COLOR_SPACES).join(", ")}`,
+    );
+  if (components.length !== ids.length)
+    throw new JpegImageError(`${components.length} components in ${colorSpace}, expected ${ids.length}`);
   components.forEach((component, c) => {
     const problem = samplingProblem(component) ?? tableProblem(component) ?? idProblem(component);
     if (problem !== undefined) throw new JpegImageError(`component ${c}: ${problem}`, c);

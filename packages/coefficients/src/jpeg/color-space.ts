@@ -1,5 +1,26 @@
 import type { ColorSpace } from "./image.js";
 
+interface ColorSpaceRow {
+  /** The components' identifiers, as libjpeg writes them. */
+  ids: readonly number[];
+  /** Which components are chrominance. They have tables of their own and can be subsampled. */
+  chrominance: readonly number[];
+  /** Adobe's colour transform: 0 none, 1 YCbCr, 2 YCCK. Source: Adobe TN 5116, section 18 */
+  adobe?: number;
+}
+
+export const COLOR_SPACES: Record<ColorSpace, ColorSpaceRow> = {
+  grayscale: { ids: [1], chrominance: [] },
+  ycbcr: { ids: [1, 2, 3], chrominance: [1, 2], adobe: 1 },
+  rgb: { ids: [82, 71, 66], chrominance: [], adobe: 0 }, // "R", "G", "B"
+  cmyk: { ids: [67, 77, 89, 75], chrominance: [], adobe: 0 }, // "C", "M", "Y", "K"
+  ycck: { ids: [1, 2, 3, 4], chrominance: [1, 2], adobe: 2 },
+  unknown: { ids: [1, 2], chrominance: [] },
+};
+
+export const hasChrominance = (colorSpace: ColorSpace): boolean =>
+  COLOR_SPACES[colorSpace].chrominance.length > 0;
+
 /**
  * The colour space of a file, by the rules of libjpeg (`default_decompress_parms`): the JFIF marker means YCbCr, the
  * Adobe marker says which, and without either the identifiers 'R', 'G', 'B' mean RGB.

@@ -1,131 +1,48 @@
-/**
- * The states of a binary decision's estimate (T.81, table D.3): Qe, the states after a less and a more probable symbol,
- * and whether the first of them makes the other symbol the more probable one.
- */
-type State = [estimate: number, afterLess: number, afterMore: number, exchanges: 0 | 1];
+/** The states of a binary decision's estimate, column by column of T.81, table D.3. */
 
-const STATES: readonly State[] = [
-  [0x5a1d, 1, 1, 1],
-  [0x2586, 14, 2, 0],
-  [0x1114, 16, 3, 0],
-  [0x080b, 18, 4, 0],
-  [0x03d8, 20, 5, 0],
-  [0x01da, 23, 6, 0],
-  [0x00e5, 25, 7, 0],
-  [0x006f, 28, 8, 0],
-  [0x0036, 30, 9, 0],
-  [0x001a, 33, 10, 0],
-  [0x000d, 35, 11, 0],
-  [0x0006, 9, 12, 0],
-  [0x0003, 10, 13, 0],
-  [0x0001, 12, 13, 0],
-  [0x5a7f, 15, 15, 1],
-  [0x3f25, 36, 16, 0],
-  [0x2cf2, 38, 17, 0],
-  [0x207c, 39, 18, 0],
-  [0x17b9, 40, 19, 0],
-  [0x1182, 42, 20, 0],
-  [0x0cef, 43, 21, 0],
-  [0x09a1, 45, 22, 0],
-  [0x072f, 46, 23, 0],
-  [0x055c, 48, 24, 0],
-  [0x0406, 49, 25, 0],
-  [0x0303, 51, 26, 0],
-  [0x0240, 52, 27, 0],
-  [0x01b1, 54, 28, 0],
-  [0x0144, 56, 29, 0],
-  [0x00f5, 57, 30, 0],
-  [0x00b7, 59, 31, 0],
-  [0x008a, 60, 32, 0],
-  [0x0068, 62, 33, 0],
-  [0x004e, 63, 34, 0],
-  [0x003b, 32, 35, 0],
-  [0x002c, 33, 9, 0],
-  [0x5ae1, 37, 37, 1],
-  [0x484c, 64, 38, 0],
-  [0x3a0d, 65, 39, 0],
-  [0x2ef1, 67, 40, 0],
-  [0x261f, 68, 41, 0],
-  [0x1f33, 69, 42, 0],
-  [0x19a8, 70, 43, 0],
-  [0x1518, 72, 44, 0],
-  [0x1177, 73, 45, 0],
-  [0x0e74, 74, 46, 0],
-  [0x0bfb, 75, 47, 0],
-  [0x09f8, 77, 48, 0],
-  [0x0861, 78, 49, 0],
-  [0x0706, 79, 50, 0],
-  [0x05cd, 48, 51, 0],
-  [0x04de, 50, 52, 0],
-  [0x040f, 50, 53, 0],
-  [0x0363, 51, 54, 0],
-  [0x02d4, 52, 55, 0],
-  [0x025c, 53, 56, 0],
-  [0x01f8, 54, 57, 0],
-  [0x01a4, 55, 58, 0],
-  [0x0160, 56, 59, 0],
-  [0x0125, 57, 60, 0],
-  [0x00f6, 58, 61, 0],
-  [0x00cb, 59, 62, 0],
-  [0x00ab, 61, 63, 0],
-  [0x008f, 61, 32, 0],
-  [0x5b12, 65, 65, 1],
-  [0x4d04, 80, 66, 0],
-  [0x412c, 81, 67, 0],
-  [0x37d8, 82, 68, 0],
-  [0x2fe8, 83, 69, 0],
-  [0x293c, 84, 70, 0],
-  [0x2379, 86, 71, 0],
-  [0x1edf, 87, 72, 0],
-  [0x1aa9, 87, 73, 0],
-  [0x174e, 72, 74, 0],
-  [0x1424, 72, 75, 0],
-  [0x119c, 74, 76, 0],
-  [0x0f6b, 74, 77, 0],
-  [0x0d51, 75, 78, 0],
-  [0x0bb6, 77, 79, 0],
-  [0x0a40, 77, 48, 0],
-  [0x5832, 80, 81, 1],
-  [0x4d1c, 88, 82, 0],
-  [0x438e, 89, 83, 0],
-  [0x3bdd, 90, 84, 0],
-  [0x34ee, 91, 85, 0],
-  [0x2eae, 92, 86, 0],
-  [0x299a, 93, 87, 0],
-  [0x2516, 86, 71, 0],
-  [0x5570, 88, 89, 1],
-  [0x4ca9, 95, 90, 0],
-  [0x44d9, 96, 91, 0],
-  [0x3e22, 97, 92, 0],
-  [0x3824, 99, 93, 0],
-  [0x32b4, 99, 94, 0],
-  [0x2e17, 93, 86, 0],
-  [0x56a8, 95, 96, 1],
-  [0x4f46, 101, 97, 0],
-  [0x47e5, 102, 98, 0],
-  [0x41cf, 103, 99, 0],
-  [0x3c3d, 104, 100, 0],
-  [0x375e, 99, 93, 0],
-  [0x5231, 105, 102, 0],
-  [0x4c0f, 106, 103, 0],
-  [0x4639, 107, 104, 0],
-  [0x415e, 103, 99, 0],
-  [0x5627, 105, 106, 1],
-  [0x50e7, 108, 107, 0],
-  [0x4b85, 109, 103, 0],
-  [0x5597, 110, 109, 0],
-  [0x504f, 111, 107, 0],
-  [0x5a10, 110, 111, 1],
-  [0x5522, 112, 109, 0],
-  [0x59eb, 112, 111, 1],
+/** Qe: the estimated share of the less probable symbol. */
+const ESTIMATES = [
+  0x5a1d, 0x2586, 0x1114, 0x080b, 0x03d8, 0x01da, 0x00e5, 0x006f, 0x0036, 0x001a, 0x000d, 0x0006, 0x0003,
+  0x0001, 0x5a7f, 0x3f25, 0x2cf2, 0x207c, 0x17b9, 0x1182, 0x0cef, 0x09a1, 0x072f, 0x055c, 0x0406, 0x0303,
+  0x0240, 0x01b1, 0x0144, 0x00f5, 0x00b7, 0x008a, 0x0068, 0x004e, 0x003b, 0x002c, 0x5ae1, 0x484c, 0x3a0d,
+  0x2ef1, 0x261f, 0x1f33, 0x19a8, 0x1518, 0x1177, 0x0e74, 0x0bfb, 0x09f8, 0x0861, 0x0706, 0x05cd, 0x04de,
+  0x040f, 0x0363, 0x02d4, 0x025c, 0x01f8, 0x01a4, 0x0160, 0x0125, 0x00f6, 0x00cb, 0x00ab, 0x008f, 0x5b12,
+  0x4d04, 0x412c, 0x37d8, 0x2fe8, 0x293c, 0x2379, 0x1edf, 0x1aa9, 0x174e, 0x1424, 0x119c, 0x0f6b, 0x0d51,
+  0x0bb6, 0x0a40, 0x5832, 0x4d1c, 0x438e, 0x3bdd, 0x34ee, 0x2eae, 0x299a, 0x2516, 0x5570, 0x4ca9, 0x44d9,
+  0x3e22, 0x3824, 0x32b4, 0x2e17, 0x56a8, 0x4f46, 0x47e5, 0x41cf, 0x3c3d, 0x375e, 0x5231, 0x4c0f, 0x4639,
+  0x415e, 0x5627, 0x50e7, 0x4b85, 0x5597, 0x504f, 0x5a10, 0x5522, 0x59eb,
 ];
 
-/** A state that stays where it is: for decisions that are as likely as not. */
-const EVEN: State = [0x5a1d, STATES.length, STATES.length, 0];
+/** The state after a less probable symbol. */
+const AFTER_LESS = [
+  1, 14, 16, 18, 20, 23, 25, 28, 30, 33, 35, 9, 10, 12, 15, 36, 38, 39, 40, 42, 43, 45, 46, 48, 49, 51, 52,
+  54, 56, 57, 59, 60, 62, 63, 32, 33, 37, 64, 65, 67, 68, 69, 70, 72, 73, 74, 75, 77, 78, 79, 48, 50, 50, 51,
+  52, 53, 54, 55, 56, 57, 58, 59, 61, 61, 65, 80, 81, 82, 83, 84, 86, 87, 87, 72, 72, 74, 74, 75, 77, 77, 80,
+  88, 89, 90, 91, 92, 93, 86, 88, 95, 96, 97, 99, 99, 93, 95, 101, 102, 103, 104, 99, 105, 106, 107, 103, 105,
+  108, 109, 110, 111, 110, 112, 112,
+];
+
+/** The state after a more probable symbol. */
+const AFTER_MORE = [
+  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 13, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29,
+  30, 31, 32, 33, 34, 35, 9, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56,
+  57, 58, 59, 60, 61, 62, 63, 32, 65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 48, 81, 82, 83,
+  84, 85, 86, 87, 71, 89, 90, 91, 92, 93, 94, 86, 96, 97, 98, 99, 100, 93, 102, 103, 104, 99, 106, 107, 103,
+  109, 107, 111, 109, 111,
+];
+
+/** The states in which a less probable symbol becomes the more probable one. */
+const EXCHANGING = [0, 14, 36, 64, 80, 88, 95, 105, 110, 112];
 
 /** One word a state: Qe, then what the bin's byte becomes after a less probable symbol, then after a more probable one. */
-export const probabilityTable = Uint32Array.from(
-  [...STATES, EVEN],
-  ([estimate, afterLess, afterMore, exchanges]) =>
-    estimate | (((exchanges << 7) | afterLess) << 16) | (afterMore << 24),
-);
+const wordOf = (estimate: number, afterLess: number, afterMore: number) =>
+  estimate | (afterLess << 16) | (afterMore << 24);
+
+/** The last state stays where it is: it is for decisions that are as likely as not. */
+export const probabilityTable = Uint32Array.from([
+  ...ESTIMATES.map((estimate, state) => {
+    const exchange = EXCHANGING.includes(state) ? 0x80 : 0;
+    return wordOf(estimate, exchange | (AFTER_LESS[state] as number), AFTER_MORE[state] as number);
+  }),
+  wordOf(0x5a1d, ESTIMATES.length, ESTIMATES.length),
+]);

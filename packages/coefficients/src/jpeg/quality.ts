@@ -17,21 +17,9 @@ export const LUMINANCE_TABLE: readonly number[] = [
 
 /** T.81, table K.2, zigzag order. */
 export const CHROMINANCE_TABLE: readonly number[] = [
-  17,
-  18,
-  18,
-  24,
-  21,
-  24,
-  47,
-  26,
-  26,
-  47,
-  99,
-  66,
-  56,
-  66,
-  ...Array.from({ length: 50 }, () => 99),
+  17, 18, 18, 24, 21, 24, 47, 26, 26, 47, 99, 66, 56, 66, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,
+  99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,
+  99, 99, 99, 99, 99, 99, 99, 99, 99, 99,
 ];
 
 /** The largest entry of an 8-bit table. */
@@ -87,4 +75,17 @@ function tableDistance(found: Uint16Array, expected: Uint16Array): number {
     const wanted = expected[k] as number;
     return sum + Math.abs(entry - wanted) / wanted;
   }, 0);
+}
+
+/** The different quantisation tables of an image, and which of them each component uses. */
+export function distinctTables(components: readonly { quantization: Uint16Array }[]): {
+  tables: Uint16Array[];
+  slots: number[];
+} {
+  const tables: Uint16Array[] = [];
+  const slots = components.map(({ quantization }) => {
+    const known = tables.findIndex((table) => table.every((entry, k) => entry === quantization[k]));
+    return known >= 0 ? known : tables.push(quantization) - 1;
+  });
+  return { tables, slots };
 }

@@ -131,18 +131,9 @@ function headerOf(headers: Headers, frame: Frame, scan: ScanHeader): JpegHeader 
     progressive: frame.progressive,
     arithmetic: frame.arithmetic,
     colorSpace: colorSpace(headers, frame),
-    components: frame.components.map((component) => {
-      const { id, horizontalSampling, verticalSampling, blocksWide, blocksHigh, quantizationSlot } =
-        component;
+    components: frame.components.map(({ quantizationSlot, ...component }) => {
       const table = headers.quantization[quantizationSlot];
-      return {
-        id,
-        horizontalSampling,
-        verticalSampling,
-        blocksWide,
-        blocksHigh,
-        ...(table && { quantization: table.slice() }),
-      };
+      return { ...component, ...(table && { quantization: table.slice() }) };
     }),
     restartInterval: headers.restartInterval,
     firstScan: describe(scan),
@@ -225,12 +216,8 @@ function prepare(
     progressive: frame.progressive,
     ...(frame.arithmetic && { arithmetic: true }),
     colorSpace: colorSpace(headers, frame),
-    components: frame.components.map((component, index) => ({
-      id: component.id,
-      horizontalSampling: component.horizontalSampling,
-      verticalSampling: component.verticalSampling,
-      blocksWide: component.blocksWide,
-      blocksHigh: component.blocksHigh,
+    components: frame.components.map(({ quantizationSlot: _, ...component }, index) => ({
+      ...component,
       quantization: quantization[index] as Uint16Array,
       coefficients: NONE,
     })),

@@ -5,8 +5,8 @@ import type { JpegImage, JpegScan } from "./image.js";
 /** One scan: a band of frequencies of some components, at some precision. A file's own, as read, will do. */
 export type Scan = Omit<JpegScan, "offset">;
 
-/** T.81, B.2.3: an interleaved MCU has no more blocks than this. */
-const MAX_MCU_BLOCKS = 10;
+/** The most blocks in an MCU of an interleaved scan: T.81, B.2.3. */
+export const MAX_MCU_BLOCKS = 10;
 const LAST = 63;
 /** The most low bits to leave out that libjpeg accepts for 8-bit samples. */
 const MAX_LOW = 10;

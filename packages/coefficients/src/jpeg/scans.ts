@@ -3,11 +3,9 @@ import { type JpegError, unexpected } from "./errors.js";
 import type { Frame, Headers, ScanHeader } from "./headers.js";
 import { SOS } from "./markers.js";
 import { scanKind } from "./scan-kind.js";
+import { MAX_MCU_BLOCKS } from "./scan-script.js";
 import type { Conditioning } from "./table-segments.js";
 import { type HuffmanTable, standardAcTables, standardDcTables, tableDefect } from "./tables.js";
-
-/** T.81, B.2.3: blocks in an MCU of an interleaved scan. */
-const MAX_BLOCKS_IN_MCU = 10;
 
 /** A scan that can be decoded: its tables are there and its parameters legal. */
 export interface Scan {
@@ -56,8 +54,8 @@ export function prepareScan(headers: Headers, frame: Frame, header: ScanHeader):
     blocks += component.blocksWide * component.blocksHigh;
     mcu += component.horizontalSampling * component.verticalSampling;
   }
-  if (only === undefined && mcu > MAX_BLOCKS_IN_MCU)
-    throw unexpected(header.marker, SOS, `${mcu} blocks in an MCU`, `at most ${MAX_BLOCKS_IN_MCU}`);
+  if (only === undefined && mcu > MAX_MCU_BLOCKS)
+    throw unexpected(header.marker, SOS, `${mcu} blocks in an MCU`, `at most ${MAX_MCU_BLOCKS}`);
 
   const needsDc = !frame.arithmetic && (mode === SEQUENTIAL || mode === DC_FIRST);
   const needsAc = !frame.arithmetic && (mode === SEQUENTIAL || mode === AC_FIRST || mode === AC_REFINE);

@@ -1,7 +1,8 @@
 /** What there is to say about a JPEG file at a glance. */
+import { hasChrominance } from "./color-space.js";
 import type { ColorSpace, JpegDamage, JpegImage } from "./image.js";
 import { APP0, COM } from "./markers.js";
-import { type EstimatedQuality, estimateQuality } from "./quality.js";
+import { distinctTables, type EstimatedQuality, estimateQuality } from "./quality.js";
 import { type HeaderOptions, readBands } from "./read.js";
 import type { Scan } from "./scan-script.js";
 
@@ -70,16 +71,14 @@ export function summarizeJpeg(bytes: Uint8Array, options: HeaderOptions = {}): J
     });
   }
   const { width, height, progressive, arithmetic = false, colorSpace, orientation, iccProfile } = image;
-  const tables: number[][] = [];
+  const { tables, slots } = distinctTables(image.components);
   let [zeros, values] = [0, 0];
-  const components = image.components.map(({ quantization, coefficients: _, ...component }, c) => {
-    const known = tables.findIndex((table) => table.every((entry, k) => entry === quantization[k]));
-    const table = known >= 0 ? known : tables.push(Array.from(quantization)) - 1;
+  const components = image.components.map(({ quantization: _, coefficients: __, ...component }, c) => {
     const own = counts[c] as number;
     const all = component.blocksWide * component.blocksHigh * 64;
     zeros += own;
     values += all;
-    return { ...component, table, zeroShare: own / all };
+    return { ...component, table: slots[c] as number, zeroShare: own / all };
   });
   const subsampling = subsamplingName(components, colorSpace);
   const [luminance, chrominance] = image.components;
@@ -92,7 +91,7 @@ export function summarizeJpeg(bytes: Uint8Array, options: HeaderOptions = {}): J
     colorSpace,
     ...(subsampling !== undefined && { subsampling }),
     components,
-    tables,
+    tables: tables.map((table) => Array.from(table)),
     quality: estimateQuality(
       luminance?.quantization as Uint16Array,
       hasChrominance(colorSpace) ? chrominance?.quantization : undefined,
@@ -109,8 +108,6 @@ export function summarizeJpeg(bytes: Uint8Array, options: HeaderOptions = {}): J
     ...(image.damage?.length && { damage: image.damage }),
   };
 }
-
-const hasChrominance = (colorSpace: ColorSpace) => colorSpace === "ycbcr" || colorSpace === "ycck";
 
 function subsamplingName(
   [y, cb, cr]: readonly ComponentSummary[],

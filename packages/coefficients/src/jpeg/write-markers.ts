@@ -1,8 +1,8 @@
 /** The marker segments of a file, in the order and shape that libjpeg writes them. T.81, B.2 */
-import { colorSpaceOf } from "./color-space.js";
+import { COLOR_SPACES, colorSpaceOf } from "./color-space.js";
 import type { ColorSpace, JpegImage, JpegSegment } from "./image.js";
 import * as marker from "./markers.js";
-import { isExif } from "./metadata.js";
+import { isExif, startsWith } from "./metadata.js";
 import type { Scan } from "./scan-script.js";
 import type { HuffmanTable } from "./tables.js";
 
@@ -22,15 +22,6 @@ function segment(code: number, data: ArrayLike<number>): Uint8Array {
 /** JFIF 1.01, no thumbnail, square pixels of unknown size. Source: JFIF 1.02, p. 5 */
 const JFIF = segment(marker.APP0, [...ascii("JFIF\0"), 1, 1, 0, 0, 1, 0, 1, 0, 0]);
 
-/** Adobe's colour transform: 0 none, 1 YCbCr, 2 YCCK. Source: Adobe TN 5116, section 18 */
-const TRANSFORM: Record<ColorSpace, number | undefined> = {
-  grayscale: undefined,
-  ycbcr: 1,
-  rgb: 0,
-  cmyk: 0,
-  ycck: 2,
-  unknown: undefined,
-};
 const adobe = (transform: number) =>
   segment(marker.APP14, [...ascii("Adobe"), 0, 100, 0, 0, 0, 0, transform]);
 
@@ -45,15 +36,13 @@ export function colorAndKeptSegments(
   ids: readonly number[],
   kept: readonly JpegSegment[],
 ): Uint8Array[] {
-  const transform = TRANSFORM[colorSpace];
   const isJfif = colorSpace === "grayscale" || colorSpace === "ycbcr";
-  const keptJfif = kept.find((one) => startsWith(one, marker.APP0, "JFIF\0"));
+  const { adobe: transform } = COLOR_SPACES[colorSpace];
+  const keptJfif = kept.find(isJfifSegment);
   const keptAdobe = kept.find(
-    (one) => startsWith(one, marker.APP14, "Adobe") && one.data.length >= 12 && one.data[11] === transform,
+    (one) => isAdobeSegment(one) && one.data.length >= 12 && one.data[11] === transform,
   );
-  const others = kept.filter(
-    (one) => !startsWith(one, marker.APP0, "JFIF\0") && !startsWith(one, marker.APP14, "Adobe"),
-  );
+  const others = kept.filter((one) => !isJfifSegment(one) && !isAdobeSegment(one));
   const written = (one: JpegSegment) => segment(one.marker, one.data);
   const hasExif = kept.some((one) => one.marker === marker.APP1 && isExif(one.data));
   const needsJfif = !hasExif || colorSpaceOf(ids, false, keptAdobe && transform) !== colorSpace;
@@ -64,9 +53,10 @@ export function colorAndKeptSegments(
   ];
 }
 
-function startsWith(one: JpegSegment, code: number, text: string): boolean {
-  return one.marker === code && ascii(text).every((character, at) => one.data[at] === character);
-}
+const isJfifSegment = ({ marker: code, data }: JpegSegment) =>
+  code === marker.APP0 && startsWith(data, "JFIF\0");
+const isAdobeSegment = ({ marker: code, data }: JpegSegment) =>
+  code === marker.APP14 && startsWith(data, "Adobe");
 
 /** One segment a table, the entries in 16 bits if one needs them. T.81, B.2.4.1 */
 export function quantizationSegment(slot: number, table: Uint16Array): Uint8Array {

@@ -1,9 +1,11 @@
 /** Quantised coefficients → the bytes of a JPEG file. T.81; laid out as libjpeg does. */
 import { checkImage, mcuGrid } from "./check-image.js";
+import { COLOR_SPACES } from "./color-space.js";
 import { type CodedScan, countSymbols, encodeScan } from "./entropy-encoder.js";
 import { JpegImageError } from "./errors.js";
 import { fillCodes, optimalTable } from "./huffman.js";
-import type { ColorSpace, JpegComponent, JpegImage } from "./image.js";
+import type { JpegComponent, JpegImage } from "./image.js";
+import { distinctTables } from "./quality.js";
 import { checkScript, progressiveScript, type Scan, sequentialScript } from "./scan-script.js";
 import { type HuffmanTable, standardAcTables, standardDcTables } from "./tables.js";
 import {
@@ -43,16 +45,6 @@ const STANDARD = [...standardDcTables, ...standardAcTables];
 const SYMBOLS = 256;
 const MAX_INTERVAL = 65535;
 
-/** Which Huffman tables a colour space's components use, as libjpeg shares them out. */
-const HUFFMAN_TABLES: Record<ColorSpace, readonly (0 | 1)[]> = {
-  grayscale: [0],
-  ycbcr: [0, 1, 1],
-  rgb: [0, 0, 0],
-  cmyk: [0, 0, 0, 0],
-  ycck: [0, 1, 1, 0],
-  unknown: [0, 0],
-};
-
 /**
  * Writes coefficients and tables as a JPEG file. Reading it gives the same coefficients, and decoding it the same
  * pixels, as the file they came from.
@@ -72,7 +64,7 @@ export function writeCoefficients(image: JpegImage, options: WriteOptions = {}):
   checkScript(script, image, progressive);
 
   const frame = withDistinctIds(image.components);
-  const { tables, slots } = quantizationSlots(image);
+  const { tables, slots } = distinctTables(image.components);
   const pieces = [
     START_OF_IMAGE,
     ...colorAndKeptSegments(
@@ -84,6 +76,7 @@ export function writeCoefficients(image: JpegImage, options: WriteOptions = {}):
     frameSegment({ ...image, components: frame }, progressive, slots),
   ];
   const { mcusWide, mcusHigh } = mcuGrid(image);
+  const { chrominance } = COLOR_SPACES[image.colorSpace];
   const scans = script.map(
     (scan): CodedScan => ({
       ...scan,
@@ -92,7 +85,7 @@ export function writeCoefficients(image: JpegImage, options: WriteOptions = {}):
       mcusWide,
       mcusHigh,
       restartInterval,
-      tables: HUFFMAN_TABLES[image.colorSpace],
+      tables: frame.map((_, c) => (chrominance.includes(c) ? 1 : 0)),
     }),
   );
   scans.forEach((scan, index) => {
@@ -145,16 +138,6 @@ function checkOptions(progressive: boolean, huffman: string, restartInterval: nu
     throw new JpegImageError(
       "standard Huffman tables have no codes for progressive scans: leave them optimized, or set progressive to false",
     );
-}
-
-/** The different quantisation tables, and which of them each component uses. */
-function quantizationSlots({ components }: JpegImage): { tables: Uint16Array[]; slots: number[] } {
-  const tables: Uint16Array[] = [];
-  const slots = components.map(({ quantization }) => {
-    const known = tables.findIndex((table) => table.every((entry, k) => entry === quantization[k]));
-    return known >= 0 ? known : tables.push(quantization) - 1;
-  });
-  return { tables, slots };
 }
 
 /** The scan's tables by slot in the order libjpeg sends them, and its codes. */

@@ -6,9 +6,10 @@
  * in floats from the first step to the rounding; nothing else is rounded. Sources: JFIF 1.02, p. 3 (colour);
  * libjpeg, jcsample.c and jcprepct.c (averages, edges), jcdctmgr.c (rounding).
  */
+import { COLOR_SPACES, hasChrominance } from "../jpeg/color-space.js";
 import { JpegImageError } from "../jpeg/errors.js";
 import type { ColorSpace, JpegComponent, JpegSegment } from "../jpeg/image.js";
-import { qualityTable, type TableRole } from "../jpeg/quality.js";
+import { qualityTable } from "../jpeg/quality.js";
 import { type WriteOptions, writeCoefficients } from "../jpeg/write.js";
 import { compress } from "./images.js";
 
@@ -58,15 +59,6 @@ const BLOCK = 8;
 const LEVEL_SHIFT = 128;
 const MAX_SAMPLE = 255;
 
-const IDS: Record<ColorSpace, readonly number[]> = {
-  grayscale: [1],
-  ycbcr: [1, 2, 3],
-  rgb: [82, 71, 66], // "R", "G", "B", as libjpeg has it
-  cmyk: [67, 77, 89, 75], // "C", "M", "Y", "K"
-  ycck: [1, 2, 3, 4],
-  unknown: [1, 2],
-};
-
 /**
  * Encodes an image as a JPEG file.
  *
@@ -88,9 +80,9 @@ export function encodeJpeg(image: PixelPlanes, options: EncodeOptions = {}): Uin
   const colorSpace = target ?? (image.colorSpace === "rgb" ? "ycbcr" : image.colorSpace);
   const readRow = rowReader(image, colorSpace);
   const [across, down] = subsamplingFactors(subsampling ?? "4:2:0", hasChrominance(colorSpace));
-  const components = IDS[colorSpace].map((id, c) => {
-    const role = roleOf(colorSpace, c);
-    const isReduced = role === "chrominance";
+  const { ids, chrominance } = COLOR_SPACES[colorSpace];
+  const components = ids.map((id, c) => {
+    const isReduced = chrominance.includes(c);
     const [boxWidth, boxHeight] = isReduced ? [across, down] : [1, 1];
     const blocksWide = Math.ceil(width / (BLOCK * boxWidth));
     const blocksHigh = Math.ceil(height / (BLOCK * boxHeight));
@@ -100,7 +92,7 @@ export function encodeJpeg(image: PixelPlanes, options: EncodeOptions = {}): Uin
       verticalSampling: down / boxHeight,
       blocksWide,
       blocksHigh,
-      quantization: qualityTable(quality, role, baseline),
+      quantization: qualityTable(quality, isReduced ? "chrominance" : "luminance", baseline),
       coefficients: new Int16Array(blocksWide * blocksHigh * BLOCK * BLOCK),
     };
     quantize(component, {
@@ -135,9 +127,11 @@ export function planesFromPixels(
 }
 
 function checkPlanes({ width, height, colorSpace, planes }: PixelPlanes): void {
-  const ids = IDS[colorSpace];
+  const ids = COLOR_SPACES[colorSpace]?.ids;
   if (ids === undefined)
-    throw new JpegImageError(`colour space "${colorSpace}", expected ${Object.keys(IDS).join(", ")}`);
+    throw new JpegImageError(
+      `colour space "${colorSpace}", expected ${Object.keys(COLOR_SPACES).join(", ")}`,
+    );
   if (planes.length !== ids.length)
     throw new JpegImageError(`${planes.length} planes in ${colorSpace}, expected ${ids.length}`);
   planes.forEach((plane, c) => {
@@ -155,12 +149,6 @@ function checkPlanes({ width, height, colorSpace, planes }: PixelPlanes): void {
         c,
       );
   });
-}
-
-const hasChrominance = (colorSpace: ColorSpace) => colorSpace === "ycbcr" || colorSpace === "ycck";
-
-function roleOf(colorSpace: ColorSpace, c: number): TableRole {
-  return hasChrominance(colorSpace) && (c === 1 || c === 2) ? "chrominance" : "luminance";
 }
 
 function subsamplingFactors(subsampling: Subsampling, wanted: boolean): readonly [number, number] {
