@@ -1,3 +1,3 @@
-/** AssemblyScript's names of numbers, for the layouts in assembly/ that both sides of WebAssembly import. */
+/** AssemblyScript's number types, for the constants in assembly/ that TypeScript imports too. */
 type u32 = number;
 type usize = number;

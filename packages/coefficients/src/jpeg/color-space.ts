@@ -26,7 +26,7 @@ export const hasChrominance = (colorSpace: ColorSpace): boolean =>
  * Adobe marker says which, and without either the identifiers 'R', 'G', 'B' mean RGB.
  *
  * @param ids - the components' identifiers
- * @param jfif - whether a JFIF APP0 segment was seen
+ * @param jfif - whether the file has a JFIF APP0 segment
  * @param adobeTransform - the last byte of the Adobe APP14 segment, if there was one
  */
 export function colorSpaceOf(

@@ -1,20 +1,20 @@
 import type { JpegError } from "./errors.js";
 import type { JpegDamage } from "./image.js";
 
-/** More are counted, but not described: a file of a few megabytes can be damaged in a million places. */
+/** Others are counted, but not described: a file of a few megabytes can be damaged in a million places. */
 const MAX_DESCRIBED = 100;
 
-/** What tolerant reading passed over. */
+/** The damage that tolerant reading found. */
 export interface DamageList {
   described: JpegDamage[];
-  /** All of them. */
+  /** Of all places, described or not. */
   count: number;
 }
 
 export const noDamage = (): DamageList => ({ described: [], count: 0 });
 
 /**
- * Adds what `describe` says of a damaged place, which is not asked once the list is full.
+ * Adds a damaged place. `describe` is not called once the list is full.
  *
  * @param scan - index of the scan it is in
  * @param count - how many places it stands for

@@ -38,7 +38,7 @@ import type { Scan } from "./scans.js";
 import type { Conditioning } from "./table-segments.js";
 import type { HuffmanTable } from "./tables.js";
 
-/** A reading whose scans are known. */
+/** A file whose scans are known, and how to decode it. */
 export interface Decoding {
   bytes: Uint8Array;
   frame: Frame;
@@ -47,7 +47,7 @@ export interface Decoding {
   kept: number;
   tolerant: boolean;
   damage: DamageList;
-  /** Is told how far the last scan's data went. */
+  /** Gets the row in which the last scan's data ended. */
   unfinished: JpegUnfinished | undefined;
   /** Arrays that may be overwritten. */
   reuse: Int16Array[];
@@ -59,12 +59,12 @@ export interface Decoding {
 export interface Band {
   /** The image without coefficients. Its damage is known after the last band. */
   image: JpegImage;
-  /** Rows of whole MCUs: the first, and the one after the last. */
+  /** Rows of whole MCUs: the first one, and the one after the last. */
   from: number;
   to: number;
-  /** For each component its rows of blocks, `[rows, blocksWide, kept]`. The next band uses their memory again. */
+  /** Each component's rows of blocks, `[rows, blocksWide, kept]`. The next band overwrites them. */
   parts: readonly Int16Array[];
-  /** Coefficients of each block. */
+  /** How many coefficients each block has. */
   kept: number;
   /** How many coefficients of a part are zero. */
   countZeros(part: Int16Array): number;
@@ -73,16 +73,16 @@ export interface Band {
 /**
  * Decodes the scans, and returns each component's coefficients, `[blocksHigh, blocksWide, kept]`.
  *
- * The image is decoded band by band: all scans of some rows of blocks, then all scans of the next. Each scan keeps its
- * place in the file meanwhile. So the coefficients that a progressive file's scans build up are in the cache while they
- * do, and memory holds no more than the result, the file and one band. If bands are yielded, the arrays that come back
- * are empty, unless the scans are too many to decode side by side: then all rows are one band.
+ * The image is decoded band by band: all scans of some rows of blocks, then all scans of the next rows. Each scan keeps
+ * its place in the file. So the coefficients stay in the cache while a progressive file's scans build them up, and memory
+ * holds no more than the result, the file and one band. If bands are yielded, the returned arrays are empty. A file with
+ * too many scans to decode side by side yields all rows as one band.
  */
 export function* decodeScans(engine: Engine, decoding: Decoding): Generator<Band, Int16Array[]> {
   const { frame, scans, kept, tolerant, streamed } = decoding;
   const groups = groupScans(scans);
   const streams = streamed !== undefined && groups.length === 1;
-  // Between groups all coefficients are needed, and the band is filled from the result.
+  // The next group goes on from all coefficients of the one before.
   const held = groups.length > 1 ? 64 : kept;
   const results: (Int16Array | undefined)[] = frame.components.map(({ blocksWide, blocksHigh }, index) => {
     const old = decoding.reuse[index];
@@ -126,7 +126,7 @@ const bandOf = (
   kept: number,
 ): Band => ({ image, from, to, parts, kept, countZeros: (part) => countZeros(engine, part) });
 
-/** Scans that are decoded side by side: as many as there is room for, and for their tables. */
+/** Splits the scans into groups that are decoded side by side: as many as there is room for, and for their tables. */
 function groupScans(scans: readonly Scan[]): Scan[][] {
   const groups: Scan[][] = [];
   let group: Scan[] = [];
@@ -212,7 +212,7 @@ function store(
     const part = parts[index] as Int16Array;
     if (part.length === 0) continue;
     const all = blocksWide * blocksHigh * held;
-    // A copy of a whole array need not be filled with zeros first.
+    // A copy of a whole array does not have to be filled with zeros first.
     if (results[index] === undefined && part.length === all) results[index] = new Int16Array(part);
     else {
       results[index] ??= allocate(all);
@@ -257,7 +257,7 @@ function allocate(length: number): Int16Array {
 
 /** Fills in the scans' structures and tables. */
 function beginScans(engine: Engine, { finder }: Decoding, group: readonly Scan[]): void {
-  // Finding a scan's end may load more of the file, which renews the memory.
+  // This comes first: finding a scan's end may load more of the file, and that replaces the engine's arrays.
   const entropyCoded = group.map(({ header }) => finder.addresses(header));
   const { u8, u32, exports } = engine;
   const addresses = new Map<object, number>();
@@ -295,7 +295,7 @@ function beginScans(engine: Engine, { finder }: Decoding, group: readonly Scan[]
   });
 }
 
-/** Gives each slot in use its bins, which the decoder clears, and returns each member's two addresses. */
+/** Gives each slot in use its bins, and returns each member's two addresses. The decoder clears the bins. */
 function placeBins(
   u8: Uint8Array,
   from: number,

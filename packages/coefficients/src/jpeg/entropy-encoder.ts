@@ -16,10 +16,10 @@ import { type Instance, program, reserve } from "./program.js";
 import { scanKind } from "./scan-kind.js";
 import type { Scan } from "./scan-script.js";
 
-/** A scan with all that its coding depends on. */
+/** A scan, with everything that its coding depends on. */
 export interface CodedScan extends Scan {
   sequential: boolean;
-  /** Every component of the image; the scan's own list says which it uses. */
+  /** Every component of the image. The scan's own list says which it uses. */
   frame: readonly JpegComponent[];
   mcusWide: number;
   mcusHigh: number;
@@ -54,7 +54,7 @@ type Coder = Instance<Exports>;
 
 const encoder = program<Exports>("encoder", wasm, 2 ** 20);
 
-/** The largest of 8-bit samples' values. T.81, tables F.1 and F.2 */
+/** The largest values for samples of 8 bits. T.81, tables F.1 and F.2 */
 const [MAX_DIFFERENCE, MAX_AC] = [2047, 1023];
 
 /**
@@ -119,7 +119,7 @@ function begin({ exports }: Coder, scan: CodedScan): void {
   });
 }
 
-/** A block: its component's place in the image, and its number in that component. */
+/** A block: the index of its component in the image, and its own index in the component. */
 interface BlockPlace {
   component: number;
   block: number;
@@ -132,7 +132,7 @@ function feed(coder: Coder, scan: CodedScan, step: Step): void {
   else feedMcus(coder, input, scan, step);
 }
 
-/** One component: an MCU is a block, and there is no padding, so rows do not matter. T.81, A.2.2 */
+/** One component: an MCU is a block and there is no padding, so rows do not matter. T.81, A.2.2 */
 function feedBlocks(coder: Coder, input: Int16Array, scan: CodedScan, step: Step): void {
   const component = scan.components[0] as number;
   const { coefficients } = scan.frame[component] as JpegComponent;
@@ -145,7 +145,7 @@ function feedBlocks(coder: Coder, input: Int16Array, scan: CodedScan, step: Step
   }
 }
 
-/** Interleaved components: as many MCUs of a row as fit. T.81, A.2.3 */
+/** Interleaved components: a batch is as many MCUs of a row as fit. T.81, A.2.3 */
 function feedMcus(coder: Coder, input: Int16Array, scan: CodedScan, step: Step): void {
   const used = scan.components.map((c) => scan.frame[c] as JpegComponent);
   const perMcu = used.reduce((sum, c) => sum + c.horizontalSampling * c.verticalSampling, 0);
@@ -159,9 +159,9 @@ function feedMcus(coder: Coder, input: Int16Array, scan: CodedScan, step: Step):
   }
 }
 
-/** Where a row of a component's blocks lies in the input, and its number in the component. */
+/** Where a row of a component's blocks begins, in the input and in the component. */
 interface Span {
-  /** Place in the scan's list. */
+  /** Index in the scan's list of components. */
   index: number;
   at: number;
   block: number;

@@ -62,7 +62,7 @@ export interface FrameComponent {
   blocksHigh: number;
 }
 
-/** A scan header (T.81, B.2.3), and the byte after it. */
+/** A scan header (T.81, B.2.3), and where its data begins. */
 export interface ScanHeader {
   /** Indices into the frame's components, with the slots of their Huffman tables. */
   members: { component: number; dcSlot: number; acSlot: number }[];
@@ -76,7 +76,7 @@ export interface ScanHeader {
   offset: number;
 }
 
-/** Everything the marker segments have said up to `offset`. */
+/** Everything that the marker segments up to `offset` say. */
 export interface Headers extends Tables {
   tolerant: boolean;
   keepSegments: boolean;
@@ -84,19 +84,19 @@ export interface Headers extends Tables {
   frame?: Frame;
   jfif: boolean;
   adobeTransform?: number;
-  /** What the first EXIF segment says; 0 if it says nothing. Later ones do not count. */
+  /** From the first EXIF segment; 0 if it has none. Later segments do not count. */
   orientation?: number;
   icc: Uint8Array[];
   segments: JpegSegment[];
   segmentCount: number;
-  /** With `tolerant`: what was passed over. */
+  /** With `tolerant`: the damage so far. */
   damage: DamageList;
 }
 
-/** More than any camera writes, and few enough that a file of nothing but segments costs no memory to speak of. */
+/** More than any camera writes, but so few that a file of nothing but segments needs little memory. */
 const MAX_SEGMENTS = 10_000;
 
-/** @throws {JpegError} where the bytes do not begin as a JPEG file does. */
+/** @throws {JpegError} if the bytes do not begin as a JPEG file does. */
 export function startHeaders(bytes: Uint8Array, tolerant: boolean, keepSegments: boolean): Headers {
   if (bytes[0] !== 0xff || bytes[1] !== SOI) {
     const start = Array.from(bytes.subarray(0, 2), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
@@ -125,8 +125,8 @@ export function startHeaders(bytes: Uint8Array, tolerant: boolean, keepSegments:
 }
 
 /**
- * Reads marker segments up to the next scan, and returns its header; undefined at the end of the image.
- * @throws {JpegError} where a segment is damaged; `headers.offset` then stays at the segment's marker.
+ * Reads marker segments up to the next scan, and returns its header, or undefined at the end of the image.
+ * @throws {JpegError} if a segment is damaged. Then `headers.offset` stays at the segment's marker.
  */
 export function nextScan(headers: Headers): ScanHeader | undefined {
   for (;;) {
@@ -149,7 +149,7 @@ export function nextScan(headers: Headers): ScanHeader | undefined {
   }
 }
 
-/** The offset of the next marker's 0xff, fill bytes (T.81, B.1.1.2) passed over. */
+/** Skips fill bytes (T.81, B.1.1.2), and returns the offset of the next marker's 0xff. */
 function findMarker({ bytes, offset, tolerant, damage }: Headers): number {
   let at = offset;
   let sound = true;
@@ -181,7 +181,7 @@ function segmentAt(headers: Headers, marker: number, code: number): Segment {
   if (code === SOI) throw unexpected(marker, code, "a second start of image", "a segment");
   if (marker + 4 > headers.bytes.length) makeUpEnd(headers, code, "the segment's length");
   const length = uint16(headers.bytes, marker + 2);
-  // libjpeg passes over a segment it does not look into, whatever its length, and says nothing of it.
+  // libjpeg skips a segment that it does not read, whatever its length, and does not report it.
   const least = isPassedOver(code) ? 0 : 2;
   if (length < least) throw unexpected(marker + 2, code, `length ${length}`, "at least 2");
   const end = marker + 2 + Math.max(length, 2);
@@ -190,11 +190,11 @@ function segmentAt(headers: Headers, marker: number, code: number): Segment {
   return { marker, code, start: marker + 4, end };
 }
 
-/** More than what is left of any segment, and an EOI marker after it. */
+/** More than the rest of any segment and an EOI marker after it. */
 const MADE_UP_BYTES = 2 ** 17;
 
 /**
- * Where a file ends in a segment, libjpeg goes on with EOI markers, and takes them for the segment's content as well.
+ * If a file ends inside a segment, libjpeg goes on with EOI markers, and reads them as the segment's content too.
  * @throws {JpegError} unless reading is tolerant.
  */
 function makeUpEnd(headers: Headers, code: number, expected: string): void {
@@ -287,7 +287,7 @@ function readFrame(headers: Headers, { code, marker, start, end }: Segment): voi
       blocksHigh: 0,
     });
   }
-  // T.81, A.1.1: a component's size is rounded up, and so is its number of blocks.
+  // T.81, A.1.1: a component's size is rounded up, and its number of blocks too.
   for (const component of components) {
     component.blocksWide = Math.ceil((width * component.horizontalSampling) / (maxHorizontal * 8));
     component.blocksHigh = Math.ceil((height * component.verticalSampling) / (maxVertical * 8));
@@ -306,7 +306,7 @@ function readApplicationSegment(headers: Headers, { code, start, end }: Segment)
   else if (code === APP1) {
     if (isExif(data)) headers.orientation ??= exifOrientation(data) ?? 0;
   } else if (code === APP2) headers.icc.push(data);
-  // Memory of its own: the caller may use the bytes for the next file.
+  // A copy, because the caller may use the memory for the next file.
   if (headers.keepSegments) headers.segments.push({ marker: code, data: new Uint8Array(data) });
 }
 
@@ -330,7 +330,7 @@ function readScanHeader(headers: Headers, { code, marker, start, end }: Segment)
     const id = bytes[at] as number;
     const slots = bytes[at + 1] as number;
     const taken = (component: number) => members.some((member) => member.component === component);
-    // Where components share an identifier, libjpeg-turbo takes the first from the place in the scan on.
+    // If components share an identifier, libjpeg-turbo takes the first one from index i on.
     const component = frame.components.findIndex((candidate, index) => candidate.id === id && index >= i);
     if (component < 0 || taken(component))
       throw unexpected(at, code, `component ${id}`, `one of the frame's, and each once`);

@@ -1,12 +1,12 @@
-/** The best Huffman table for given counts, and a table's codes. */
+/** The shortest Huffman table for given counts, and the codes of a table. */
 import type { HuffmanTable } from "./tables.js";
 
 const MAX_LENGTH = 16;
 const SYMBOLS = 256;
 
 /**
- * The table that codes symbols occurring `counts[symbol]` times in the fewest bits, no code longer than 16 bits and
- * none all ones. The same, ties included, as libjpeg's. Source: T.81, K.2.
+ * The table that codes symbols which occur `counts[symbol]` times in the fewest bits. No code is longer than 16 bits, and
+ * none is all ones. It equals libjpeg's, also if there are ties. Source: T.81, K.2.
  */
 export function optimalTable(counts: ArrayLike<number>): HuffmanTable {
   const size = codeSizes(counts);
@@ -16,13 +16,13 @@ export function optimalTable(counts: ArrayLike<number>): HuffmanTable {
   return { counts: limitedLengths(size), symbols: Uint8Array.from(order) };
 }
 
-/** CODESIZE of figure K.1. Symbol 256 occurs once and reserves a code: the all ones one, since it sorts last. */
+/** CODESIZE of figure K.1. Symbol 256 occurs once and sorts last, so it reserves the code that is all ones. */
 function codeSizes(counts: ArrayLike<number>): Uint16Array {
   const frequency = Float64Array.from({ length: SYMBOLS + 1 }, (_, symbol) =>
     symbol < SYMBOLS ? (counts[symbol] ?? 0) : 1,
   );
   const size = new Uint16Array(SYMBOLS + 1);
-  /** The next symbol of the same subtree, -1 at its end. */
+  /** The next symbol of the same subtree; -1 at its end. */
   const others = new Int16Array(SYMBOLS + 1).fill(-1);
   for (;;) {
     const least = leastFrequent(frequency, -1);
@@ -36,7 +36,7 @@ function codeSizes(counts: ArrayLike<number>): Uint16Array {
   }
 }
 
-/** The symbol, not `except`, with the least frequency above 0, the last of them; -1 if there is none. */
+/** The last symbol, other than `except`, with the least frequency above 0; -1 if there is none. */
 function leastFrequent(frequency: Float64Array, except: number): number {
   let found = -1;
   let least = Number.POSITIVE_INFINITY;
@@ -49,7 +49,7 @@ function leastFrequent(frequency: Float64Array, except: number): number {
   return found;
 }
 
-/** Makes the codes of a subtree longer by one bit; returns its last symbol. */
+/** Makes the codes of a subtree longer by one bit, and returns its last symbol. */
 function deepen(size: Uint16Array, others: Int16Array, first: number): number {
   let symbol = first;
   for (;;) {
@@ -61,8 +61,8 @@ function deepen(size: Uint16Array, others: Int16Array, first: number): number {
 }
 
 /**
- * BITS of figure K.3: two siblings of a length over 16 make room by one of them taking their parent's code, and the
- * other going below a shorter one.
+ * BITS of figure K.3. Of two siblings longer than 16 bits, one takes their parent's code. The other moves below a shorter
+ * code.
  */
 function limitedLengths(size: Uint16Array): Uint8Array {
   const lengths = new Uint16Array(SYMBOLS + 1);
@@ -87,7 +87,7 @@ function limitedLengths(size: Uint16Array): Uint8Array {
 }
 
 /**
- * Sets `codes[symbol]` to `code | length << 16` for each symbol of the table, and to 0 for others. T.81, annex C
+ * Sets `codes[symbol]` to `code | length << 16` for each symbol of the table, and to 0 for the others. T.81, annex C
  * @param codes 256 entries.
  */
 export function fillCodes({ counts, symbols }: HuffmanTable, codes: Uint32Array): void {

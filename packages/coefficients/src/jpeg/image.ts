@@ -4,34 +4,34 @@ export interface JpegImage {
   width: number;
   height: number;
   progressive: boolean;
-  /** Whether the file was arithmetic coded; it is written with Huffman codes. */
+  /** Whether the file was arithmetic coded. Files are written with Huffman codes. */
   arithmetic?: boolean;
   colorSpace: ColorSpace;
   components: JpegComponent[];
-  /** Coefficients held for each block, the first ones in zigzag order: 64 unless fewer were asked for. */
+  /** How many coefficients each block has, the first ones in zigzag order: 64 unless fewer were asked for. */
   coefficientsPerBlock?: number;
   /** MCUs between two restart markers in the last scan read; 0 for none. */
   restartInterval?: number;
   /** The scans that were read, in the order of the file. */
   scans?: JpegScan[];
-  /** EXIF orientation, 1 to 8, if the file gives one. */
+  /** EXIF orientation, 1 to 8, if the file has one. */
   orientation?: number;
   /** The ICC profile, put together from its APP2 segments, if the file has one. */
   iccProfile?: Uint8Array;
   /** Comments and APP segments in the order of the file, if they were asked for. */
   segments?: JpegSegment[];
   /**
-   * With `tolerant`: what was damaged or missing, and read as libjpeg reads it. Empty for a sound file; the first 100
-   * places of one that is damaged in more.
+   * With `tolerant`: what was damaged or missing, and was read as libjpeg reads it. Empty for a sound file. At most the
+   * first 100 places are described.
    */
   damage?: JpegDamage[];
   /** With `tolerant`: how many places were damaged in all. */
   damageCount?: number;
-  /** Of a progressive file that ends before its low frequencies are complete: what libjpeg smooths its pixels by. */
+  /** Present if a progressive file ends before its low frequencies are complete. libjpeg smooths its pixels then. */
   unfinished?: JpegUnfinished;
 }
 
-/** `unknown`: two components, whose meaning no marker tells. */
+/** `unknown`: two components. No marker says what they mean. */
 export type ColorSpace = "grayscale" | "ycbcr" | "rgb" | "cmyk" | "ycck" | "unknown";
 
 export interface JpegComponent {
@@ -80,15 +80,14 @@ export interface JpegDamage {
   scan?: number;
 }
 
-/** How far the scans of a progressive file have come, where they end too early. */
+/** How far the scans of a progressive file come that end too early. */
 export interface JpegUnfinished {
   /**
-   * For each component, the lowest bit that the scans give of its first 10 coefficients, zigzag order; -1 where they
-   * give none.
+   * The lowest bit that the scans give of each component's first 10 coefficients, zigzag order; -1 if they give none.
    */
   bits: Int8Array[];
   /** The same before the component's last scan. */
   before: Int8Array[];
-  /** The row of whole MCUs in which the data of the last scan ended: below it, `before` holds. */
+  /** The row of whole MCUs in which the last scan's data ended. `before` is right for the rows below it. */
   lastRow: number;
 }

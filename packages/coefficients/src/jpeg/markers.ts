@@ -22,7 +22,7 @@ export const APP15 = 0xef;
 export const COM = 0xfe;
 export const TEM = 0x01;
 
-/** Frames and markers this package does not read, by what they announce. */
+/** What this package does not read, by the marker that announces it. */
 export const UNSUPPORTED = new Map([
   [0xc3, "lossless Huffman coding (SOF3)"],
   [0xc5, "hierarchical sequential coding (SOF5)"],

@@ -1,4 +1,4 @@
-/** What APP segments tell: JFIF and Adobe markers, EXIF orientation (TIFF 6.0), ICC profile (ICC.1, annex B.4). */
+/** What APP segments say: JFIF and Adobe markers, EXIF orientation (TIFF 6.0), ICC profile (ICC.1, annex B.4). */
 
 /** Whether the bytes begin with the ASCII text. */
 export function startsWith(data: Uint8Array, text: string): boolean {
@@ -16,8 +16,8 @@ export const isExif = (data: Uint8Array): boolean => startsWith(data, "Exif\0\0"
 type NumberReader = (tiff: DataView, at: number, little: boolean) => number;
 
 /**
- * TIFF's types that a whole number can be stored in (TIFF 6.0, section 2). EXIF says SHORT for the orientation; editors
- * write others too, and PIL and libexif take them. A RATIONAL does not fit in the entry, which says where it is.
+ * TIFF's types that can hold a whole number (TIFF 6.0, section 2). The orientation should be a SHORT, but some editors
+ * write other types, and PIL and libexif read them. A RATIONAL does not fit in the entry, which says where it is.
  */
 const NUMBERS: Record<number, NumberReader | undefined> = {
   1: (tiff, at) => tiff.getUint8(at),
@@ -60,7 +60,7 @@ export function exifOrientation(data: Uint8Array): number | undefined {
 const ICC_SIGNATURE = "ICC_PROFILE\0";
 const ICC_HEADER = ICC_SIGNATURE.length + 2;
 
-/** Puts an ICC profile together from the APP2 segments it is cut into; undefined unless all of them are there. */
+/** Joins the APP2 segments of an ICC profile; undefined unless all of them are there. */
 export function iccProfile(segments: readonly Uint8Array[]): Uint8Array | undefined {
   const parts: Uint8Array[] = [];
   let count: number | undefined;

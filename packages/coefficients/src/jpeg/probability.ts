@@ -34,11 +34,11 @@ const AFTER_MORE = [
 /** The states in which a less probable symbol becomes the more probable one. */
 const EXCHANGING = [0, 14, 36, 64, 80, 88, 95, 105, 110, 112];
 
-/** One word a state: Qe, then what the bin's byte becomes after a less probable symbol, then after a more probable one. */
+/** A state's word: Qe, then what the bin's byte becomes after a less probable symbol, then after a more probable one. */
 const wordOf = (estimate: number, afterLess: number, afterMore: number) =>
   estimate | (afterLess << 16) | (afterMore << 24);
 
-/** The last state stays where it is: it is for decisions that are as likely as not. */
+/** The words of all states. The last one is for even decisions, and never changes. */
 export const probabilityTable = Uint32Array.from([
   ...ESTIMATES.map((estimate, state) => {
     const exchange = EXCHANGING.includes(state) ? 0x80 : 0;

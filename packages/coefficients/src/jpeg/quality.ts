@@ -49,13 +49,13 @@ export function qualityTable(quality: number, role: TableRole = "luminance", bas
 export interface EstimatedQuality {
   /** 1 to 100. */
   quality: number;
-  /** Whether the tables are just those that the formula gives; otherwise it is the nearest quality. */
+  /** Whether the tables equal the formula's. If not, this is the nearest quality. */
   exact: boolean;
 }
 
 /**
- * The quality whose tables are nearest to these: least sum of `|entry - formula's| / formula's`. Several qualities
- * can be as near, such as where all entries are 1 or clamped; the highest is given.
+ * The quality with the nearest tables: the least sum of `|entry - formula's| / formula's`. If several qualities are as
+ * near, as when all entries are 1 or clamped, it is the highest of them.
  * @param tables the first component's table, then the chrominance's if there is one; 64 entries, zigzag order.
  */
 export function estimateQuality(luminance: Uint16Array, chrominance?: Uint16Array): EstimatedQuality {

@@ -21,21 +21,20 @@ import { unfinishedOf } from "./smoothing.js";
 
 export interface ReadOptions {
   /**
-   * How many coefficients of each block to keep, the first ones in zigzag order; 64 by default. Of a progressive file
-   * only the part that carries them is read: with 1, usually the first tenth.
+   * How many coefficients of each block to keep, the first ones in zigzag order; 64 by default. Only the part of a
+   * progressive file that has them is read: with 1, usually the first tenth.
    */
   coefficients?: number;
   /**
-   * Go on after damage, as libjpeg does: what cannot be read is 0, and `damage` of the result says what that was. By
-   * default damage is an error.
+   * Go on after damage, as libjpeg does: what cannot be read is 0, and the image's `damage` says what it was. By default
+   * damage is an error.
    */
   tolerant?: boolean;
   /** Keep comments and APP segments, as `segments` of the result. */
   keepSegments?: boolean;
   /**
-   * An image read before and no longer needed: its coefficient arrays, where they have the right length, are overwritten
-   * and belong to the new image. For a loop over many images: memory that is new to the process can cost more time than
-   * decoding does.
+   * An image that is no longer needed. The new image takes over those of its coefficient arrays that have the right
+   * length, and overwrites them. This helps in a loop over many images: new memory can cost more time than decoding.
    */
   reuse?: JpegImage;
   /** The largest `width * height` to read; {@link MAX_PIXELS} (268 million, as sharp's) by default. */
@@ -75,24 +74,24 @@ export interface HeaderComponent {
   quantization?: Uint16Array;
 }
 
-/** The largest image that is read unless other limits are given: 16383 x 16383, sharp's limitInputPixels. */
+/** The default of `maxPixels`: 16383 x 16383, as sharp's limitInputPixels. */
 export const MAX_PIXELS = 268402689;
 const MAX_SCANS = 1000;
 
 /**
- * How many times a file's scans may pass over a block, in all: a thousand times a photograph of 12 megapixels, 21 times
- * an image of 268 megapixels, and more if the file is large. A few bytes of a progressive scan can cover any number of
- * blocks, so that without this a small file could take hours.
+ * How many blocks all of a file's scans may visit: a photograph of 12 megapixels a thousand times, an image of 268
+ * megapixels 21 times, and more if the file is large. A few bytes of a progressive scan can cover any number of blocks, so
+ * a small file could take hours without this limit.
  */
 const MAX_BLOCK_VISITS = 2 ** 28;
 const BLOCK_VISITS_PER_BYTE = 64;
 
 /**
- * Reads the header segments of a JPEG file up to its first scan; decodes nothing.
+ * Reads the header segments of a JPEG file up to its first scan. Decodes nothing.
  *
  * @param bytes - the file, or as much of its beginning as holds the first scan's header
- * @throws {JpegError} where it is damaged (unless `tolerant`) or larger than `maxPixels`, {@link UnsupportedJpegError}
- * where its coding is not supported
+ * @throws {JpegError} if the file is damaged (unless `tolerant`) or the image larger than `maxPixels`
+ * @throws {UnsupportedJpegError} if its coding is not supported
  */
 export function readHeader(bytes: Uint8Array, options: HeaderOptions = {}): JpegHeader {
   const { headers, frame, first } = readToFirstScan(bytes, options, true);
@@ -106,7 +105,7 @@ interface Start {
   first: ScanHeader;
 }
 
-/** Reads everything before the first scan's data. No other way leads into a file, so that no function lacks the limit. */
+/** Reads everything before the first scan's data. Every reader begins here, so each one has the limit of pixels. */
 function readToFirstScan(
   bytes: Uint8Array,
   { tolerant = false, maxPixels = MAX_PIXELS }: HeaderOptions,
@@ -143,21 +142,21 @@ function headerOf(headers: Headers, frame: Frame, scan: ScanHeader): JpegHeader 
 }
 
 /**
- * Reads the quantised DCT coefficients of a JPEG file: sequential or progressive, by Huffman codes or arithmetic coding, 8 bits a sample, one to
- * four components of any sampling. They are those of libjpeg's `jpeg_read_coefficients`, in zigzag order.
+ * Reads the quantised DCT coefficients of a JPEG file: sequential or progressive, Huffman or arithmetic coded, 8 bits a
+ * sample, one to four components of any sampling. They equal those of libjpeg's `jpeg_read_coefficients`, in zigzag order.
  *
  * @param bytes - the file
- * @throws {JpegError} where the file is damaged (unless `tolerant`) or beyond a limit
- * @throws {UnsupportedJpegError} where its coding is not supported
+ * @throws {JpegError} if the file is damaged (unless `tolerant`) or beyond a limit
+ * @throws {UnsupportedJpegError} if its coding is not supported
  */
 export function readCoefficients(bytes: Uint8Array, options: ReadOptions = {}): JpegImage {
-  // Without bands to yield, the first step is the whole way.
+  // There are no bands to yield, so the first step returns the image.
   return read(bytes, options).next().value as JpegImage;
 }
 
 /**
- * Reads a JPEG file band by band, for a caller that needs each row of blocks only once: the memory that all of them
- * would take is saved. A caller that stops early gives the decoder back, as `for … of` does.
+ * Reads a JPEG file band by band, for a caller that needs each row of blocks only once. That saves the memory for all
+ * rows. A caller that stops early must call `return`, as `for … of` does, to give the decoder back.
  *
  * @param coefficients says how many coefficients of each block to keep, the first ones in zigzag order
  * @returns after the last band, the image without coefficients
@@ -190,7 +189,7 @@ function* read(
     if (options.tolerant) image.damageCount = decoding.damage.count;
     return image;
   } catch (error) {
-    // What else than the file went wrong may have left the engine in any state.
+    // After any other error, the engine may be in any state.
     isSound = error instanceof JpegError;
     throw error;
   } finally {
@@ -245,7 +244,7 @@ function checkKept(kept: number): void {
     throw new RangeError(`coefficients: found ${kept}, expected a whole number from 1 to 64`);
 }
 
-/** Walks through the file, from scan to scan, as far as the coefficients asked for need it. */
+/** Goes through the file from scan to scan, as far as is needed for the coefficients asked for. */
 function collectScans(
   headers: Headers,
   frame: Frame,
@@ -261,7 +260,7 @@ function collectScans(
   const progress: Progress = frame.components.map(() => new Int8Array(64).fill(-1));
   const before: Progress = frame.components.map(() => new Int8Array(64).fill(-1));
   let isEnough = false;
-  // libjpeg decides by the first scan whether it expects others.
+  // libjpeg decides by the first scan whether to expect others.
   const several = frame.progressive || first.members.length < frame.components.length;
   let header: ScanHeader | undefined = first;
   while (header !== undefined) {
@@ -272,7 +271,7 @@ function collectScans(
       const defect = () =>
         unexpected(place, SOS, "another scan", "the end: the first scan had every component");
       if (!tolerant) throw defect();
-      // The picture is complete: whoever takes libjpeg's rows has them all before its error.
+      // The image is complete. libjpeg gives all of its rows before this error.
       note(damage, defect);
       break;
     }
@@ -308,7 +307,7 @@ function collectScans(
     quantization[component] = headers.quantization[quantizationSlot]?.slice() ?? new Uint16Array(64).fill(1);
   });
   const tables = quantization as Uint16Array[];
-  // One scan has none before it.
+  // A single scan has no scan before it.
   if (scans.length === 1) for (const bits of before) bits.fill(-1);
   const unfinished = frame.progressive && !isEnough ? unfinishedOf(progress, before, tables) : undefined;
   const needed = frame.progressive && unfinished === undefined ? neededScans(scans, kept) : scans;
@@ -323,7 +322,7 @@ function collectScans(
   return { scans: needed, quantization: tables, unfinished };
 }
 
-/** The table a component has in its first scan holds for the whole image (T.81, B.2.4.1), whatever comes later. */
+/** The component's table in its first scan is the one for the whole image (T.81, B.2.4.1), whatever comes later. */
 function quantizationTable(headers: Headers, frame: Frame, scan: ScanHeader, component: number): Uint16Array {
   const slot = frame.components[component]?.quantizationSlot ?? 0;
   const table = headers.quantization[slot];

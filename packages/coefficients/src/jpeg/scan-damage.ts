@@ -1,4 +1,4 @@
-/** The decoder's notes of a scan's damage, as an error. */
+/** What the decoder notes of a scan's damage becomes an error. */
 import { DAMAGE, SCAN_BYTES, SCANS } from "./assembly/decode-layout.js";
 import type { Engine } from "./engine.js";
 import { type JpegError, unexpected } from "./errors.js";
@@ -18,7 +18,7 @@ const DEFECTS: [found: string, expected: string][] = [
   ["a value of more than 15 bits", "at most 15"],
 ];
 
-/** What the scan's structure says of its first damage. */
+/** The scan's first damage, and how many places there are. */
 export function scanDamage(
   engine: Engine,
   { bytes, frame, finder }: { bytes: Uint8Array; frame: Frame; finder: ScanFinder },
@@ -52,7 +52,7 @@ export function scanDamage(
   };
 }
 
-/** Where in the file a segment's byte stands, whose stuffed zeros are not counted. */
+/** The offset in the file of a segment's byte. The byte's index does not count stuffed zeros. */
 function fileOffset(bytes: Uint8Array, segment: number, byte: number): number {
   let at = segment;
   for (let left = byte; left > 0 && at < bytes.length; left--) {

@@ -3,25 +3,25 @@ import type { Engine } from "./engine.js";
 import type { Frame, Headers, ScanHeader } from "./headers.js";
 import { reserve } from "./program.js";
 
-/** Rows of blocks that are decoded together, all scans of them, so that they stay in the processor's cache. */
+/** The size of a band. All scans of its rows are decoded together, so it should fit in the processor's cache. */
 const BAND_BYTES = 2 ** 18;
-/** The file goes into the engine's memory piece by piece, as far as it is needed. */
+/** The file is loaded into the engine's memory in pieces of this size, as far as it is needed. */
 const PIECE = 2 ** 19;
 
 /**
- * Brings the file's bytes into the engine's memory, after the band, and finds where each scan ends.
+ * Loads the file's bytes into the engine's memory, after the band, and finds where each scan ends.
  */
 export class ScanFinder {
-  /** Rows of whole MCUs (8 · largest vertical sampling pixels high) in the band. */
+  /** Rows of whole MCUs in the band, each 8 · the largest vertical sampling pixels high. */
   readonly rowsInBand: number;
-  /** Rows in the image. */
+  /** The same in the image. */
   readonly rows: number;
-  /** Address of the file's byte 0, if it were in memory: it is from the first scan on. */
+  /** The address that byte 0 of the file would have. Only the bytes from the first scan on are in memory. */
   readonly base: number;
   readonly #engine: Engine;
   readonly #headers: Headers;
   readonly #ends = new Map<number, number>();
-  /** How far the file is in memory, counted in the file. */
+  /** The offset in the file up to which it is in memory. */
   #loaded: number;
 
   constructor(engine: Engine, headers: Headers, start: number, frame: Frame) {

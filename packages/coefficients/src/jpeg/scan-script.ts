@@ -1,8 +1,8 @@
-/** Which scans a file has: libjpeg's choices, and what makes a script legal. T.81, B.2.3 and G.1.1 */
+/** The scans of a file to write: libjpeg's scripts, and what makes a script legal. T.81, B.2.3 and G.1.1 */
 import { JpegImageError } from "./errors.js";
 import type { JpegImage, JpegScan } from "./image.js";
 
-/** One scan: a band of frequencies of some components, at some precision. A file's own, as read, will do. */
+/** One scan: a band of frequencies of some components, at some precision. The scans of an image that was read fit too. */
 export type Scan = Omit<JpegScan, "offset">;
 
 /** The most blocks in an MCU of an interleaved scan: T.81, B.2.3. */
@@ -13,7 +13,7 @@ const MAX_LOW = 10;
 
 type Shape = Pick<JpegImage, "components" | "colorSpace">;
 
-/** One scan of all components, or, where their MCU would be too large, one each. */
+/** One scan of all components; or one scan each, if their MCU would be too large. */
 export function sequentialScript({ components }: Shape): Scan[] {
   return interleaved(components).map((some) => scan(some, 0, LAST, 0, 0));
 }
@@ -78,7 +78,7 @@ function mcuBlocks(components: Shape["components"], some: number[]): number {
  * @throws {JpegImageError} that names the scan and what it should be.
  */
 export function checkScript(script: readonly Scan[], { components }: Shape, progressive: boolean): void {
-  /** How many low bits of each coefficient have not been sent; -1: nothing has. */
+  /** How many low bits of each coefficient have not been sent yet; -1 if none have been. */
   const unsent = components.map(() => new Int8Array(LAST + 1).fill(-1));
   script.forEach((entry, index) => {
     const problem =

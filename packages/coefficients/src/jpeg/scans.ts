@@ -7,7 +7,7 @@ import { MAX_MCU_BLOCKS } from "./scan-script.js";
 import type { Conditioning } from "./table-segments.js";
 import { type HuffmanTable, standardAcTables, standardDcTables, tableDefect } from "./tables.js";
 
-/** A scan that can be decoded: its tables are there and its parameters legal. */
+/** A scan that can be decoded: its tables exist, and its parameters are legal. */
 export interface Scan {
   mode: number;
   members: { component: number; dc: HuffmanTable | undefined; ac: HuffmanTable | undefined }[];
@@ -16,16 +16,16 @@ export interface Scan {
   conditioning: Conditioning | undefined;
   restartInterval: number;
   mcusPerRow: number;
-  /** What decoding takes: one for each block that the scan passes over, and more where all its coefficients may be busy. */
+  /** The cost of decoding: one for each block of the scan, or more if each block may need work on all its coefficients. */
   work: number;
 }
 
-/** How far each coefficient of each component has come: the lowest bit read, or -1 before its first scan. */
+/** The lowest bit read of each coefficient of each component; -1 before its first scan. */
 export type Progress = Int8Array[];
 
 /**
- * Checks a scan header against the frame and the tables at hand.
- * @throws {JpegError} where libjpeg would not decode the scan.
+ * Checks a scan header against the frame and the tables so far.
+ * @throws {JpegError} if libjpeg would not decode the scan.
  */
 export function prepareScan(headers: Headers, frame: Frame, header: ScanHeader): Scan {
   const { members, spectralStart: ss, spectralEnd: se, approximationHigh: ah, approximationLow: al } = header;
@@ -87,13 +87,13 @@ export function prepareScan(headers: Headers, frame: Frame, header: ScanHeader):
 }
 
 /**
- * After an arithmetic scan's last byte come zeros without end, and can mean any coefficients: a block costs its whole
- * band, however short the file is. A Huffman coded block costs little where no bytes are.
+ * After an arithmetic scan's last byte, the decoder reads zeros without end, and they can mean any coefficients. So a block
+ * costs its whole band, however short the file is. A Huffman coded block costs little without bytes.
  */
 const arithmeticWork = ({ progressive }: Frame, { spectralStart, spectralEnd }: ScanHeader): number =>
   progressive ? 1 + ((spectralEnd - spectralStart) >> 2) : 16;
 
-/** Of each scan its own: a DAC segment may come before the next. */
+/** Each scan needs its own, because a DAC segment may come before the next scan. */
 const copyOf = ({ dcLower, dcUpper, acLimit }: Conditioning): Conditioning => ({
   dcLower: dcLower.slice(),
   dcUpper: dcUpper.slice(),
@@ -101,8 +101,8 @@ const copyOf = ({ dcLower, dcUpper, acLimit }: Conditioning): Conditioning => ({
 });
 
 /**
- * Enters a progressive scan in the record, and returns the defect of the script (T.81, G.1.1.1), if this scan does not
- * follow on those before it. libjpeg only warns of that.
+ * Adds a progressive scan to the progress. Returns the script's defect (T.81, G.1.1.1) if the scan does not go on from
+ * those before it. libjpeg only warns of that.
  */
 export function follow(progress: Progress, { header }: Scan): JpegError | undefined {
   let defect: JpegError | undefined;
@@ -132,8 +132,8 @@ export function follow(progress: Progress, { header }: Scan): JpegError | undefi
 }
 
 /**
- * Notes how far the scan's components have come before it, as libjpeg does for block smoothing: before the file's first
- * scan as if all were complete.
+ * Keeps the progress of the scan's components before it, as libjpeg does for block smoothing. Before the file's first scan,
+ * all count as complete.
  */
 export function noteBefore(before: Progress, progress: Progress, { header }: Scan, isFirst: boolean): void {
   for (const { component } of header.members) {
@@ -149,8 +149,9 @@ export function isComplete(progress: Progress, kept: number): boolean {
 }
 
 /**
- * The scans of a progressive file that the first `kept` coefficients need: those that code them, and, since a refinement
- * of AC coefficients can only be read by who knows which of its band are zero, those before it that code the others.
+ * The scans of a progressive file that are needed for the first `kept` coefficients. These are the scans that code them.
+ * A refinement of AC coefficients also needs the scans before it that code the rest of its band: it can only be read if it
+ * is known which coefficients are zero.
  */
 export function neededScans(scans: readonly Scan[], kept: number): Scan[] {
   if (kept === 64) return [...scans];

@@ -1,12 +1,12 @@
 /**
- * Block smoothing, which libjpeg does by default (jdcoefct.c, `smoothing_ok` and `decompress_smooth_data`): where the
- * scans of a progressive file leave the lowest AC coefficients out, or coarse, those that are still 0 are estimated from
- * the DC coefficients of the 5 x 5 blocks around.
+ * Block smoothing, which libjpeg does by default (jdcoefct.c, `smoothing_ok` and `decompress_smooth_data`). If the scans of
+ * a progressive file leave out the lowest AC coefficients, or their low bits, those that are still 0 are estimated from the
+ * DC coefficients of the 5 x 5 blocks around.
  *
  *   estimate(k) = round(Q_0 · Σ_ij W_k[i j] · DC[i j] / (256 · Q_k))
  *
- * with the quantisation table Q, and less than the lowest bit that is known of k. This is libjpeg-turbo 2.1 to 3.0.3;
- * later ones take other neighbours at the edges of some images.
+ * with the quantisation table Q, and smaller than the lowest known bit of k. This is libjpeg-turbo 2.1 to 3.0.3. Later
+ * versions use other neighbours at the edges of some images.
  */
 import type { JpegComponent, JpegImage, JpegUnfinished } from "./image.js";
 import type { Progress } from "./scans.js";
@@ -14,7 +14,7 @@ import type { Progress } from "./scans.js";
 /** The coefficients that take part: DC and the first nine after it, zigzag order. */
 export const SMOOTHED = 10;
 
-/** How a coefficient is estimated: what of the 5 x 5 blocks takes part, row by row, with which weights. */
+/** How a coefficient is estimated: which of the 5 x 5 blocks take part, row by row, and their weights. */
 interface Estimate {
   k: number;
   places: Uint8Array;
@@ -28,7 +28,7 @@ const estimatesOf = (table: readonly number[][], first: number): Estimate[] =>
     return { k: first + index, places: Uint8Array.from(places), weights };
   });
 
-/** Where nothing but DC is known; DC itself is changed too. */
+/** If only DC is known. DC itself changes too. */
 const FROM_DC = estimatesOf(
   [
     [-2, -6, -8, -6, -2, -6, 6, 42, 6, -6, -8, 42, 152, 42, -8, -6, 6, 42, 6, -6, -2, -6, -8, -6, -2],
@@ -45,7 +45,7 @@ const FROM_DC = estimatesOf(
   0,
 );
 
-/** Where some AC coefficients are known. */
+/** If some AC coefficients are known. */
 const FROM_MORE = estimatesOf(
   [
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -7, 50, 0, -50, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
@@ -58,7 +58,7 @@ const FROM_MORE = estimatesOf(
 );
 
 /**
- * What there is to smooth in an image whose scans end where they do; undefined where libjpeg would not.
+ * What there is to smooth in an image after its last scan; undefined if libjpeg would not smooth it.
  * @param progress the lowest bit known of each coefficient, and the same before each component's last scan
  */
 export function unfinishedOf(
@@ -76,7 +76,7 @@ export function unfinishedOf(
 
 type Part = Pick<JpegComponent, "blocksWide" | "blocksHigh" | "verticalSampling" | "quantization">;
 
-/** What of an image smoothing needs. */
+/** The part of an image that smoothing needs. */
 export interface Smoothable {
   height: number;
   components: readonly Part[];
@@ -115,7 +115,7 @@ export function smootherOf({ height, components }: Smoothable, unfinished: JpegU
 interface Surroundings {
   values: Int16Array;
   stride: number;
-  /** For each block, whether the 25 around it are alike: then there is nothing to estimate. */
+  /** For each block, whether the 25 around it are equal. Then there is nothing to estimate. */
   isFlat: Uint8Array;
 }
 
@@ -162,12 +162,12 @@ function smoothCoefficient(
   }
 }
 
-/** The rows of blocks two above to two below; beyond the edges, the last one that libjpeg looks at. */
+/** The rows of blocks from two above to two below. Beyond an edge it is the last row that libjpeg reads. */
 function neighbours(blockRow: number, { blocksHigh, verticalSampling }: Part, mcuRows: number): number[] {
   const mcuRow = Math.floor(blockRow / verticalSampling);
   const within = blockRow % verticalSampling;
   const last = mcuRows - 1;
-  // Of the last row of MCUs, only the rows of blocks that hold pixels.
+  // In the last row of MCUs, only the rows of blocks that hold pixels count.
   const high = mcuRow < last ? verticalSampling : blocksHigh - mcuRow * verticalSampling;
   const above = within > 0 || mcuRow > 0 ? blockRow - 1 : blockRow;
   const below = within < high - 1 || mcuRow < last ? blockRow + 1 : blockRow;

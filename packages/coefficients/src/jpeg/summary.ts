@@ -1,4 +1,4 @@
-/** What there is to say about a JPEG file at a glance. */
+/** A JPEG file at a glance. */
 import { hasChrominance } from "./color-space.js";
 import type { ColorSpace, JpegDamage, JpegImage } from "./image.js";
 import { APP0, COM } from "./markers.js";
@@ -22,7 +22,7 @@ export interface JpegSummary {
   tables: number[][];
   /** Estimated from the tables. */
   quality: EstimatedQuality;
-  /** The share of all coefficients that are zero, 0 to 1. */
+  /** The share of coefficients that are zero, 0 to 1. */
   zeroShare: number;
   scans: Scan[];
   /** MCUs between restart markers, 0 for none. */
@@ -42,12 +42,12 @@ export interface ComponentSummary {
   verticalSampling: number;
   blocksWide: number;
   blocksHigh: number;
-  /** Its place in `tables`. */
+  /** The index of its table in `tables`. */
   table: number;
   zeroShare: number;
 }
 
-/** The names of the chrominance's reductions, across and down. */
+/** The names of the ratios of luminance to chrominance samples, across and down. */
 const SUBSAMPLINGS: Record<string, string> = {
   "1x1": "4:4:4",
   "2x1": "4:2:2",
@@ -59,7 +59,8 @@ const SUBSAMPLINGS: Record<string, string> = {
 
 /**
  * Reads a whole file and sums it up.
- * @throws {JpegError} where it is damaged (unless `tolerant`) or larger than `maxPixels`, {@link UnsupportedJpegError} where its coding is not supported.
+ * @throws {JpegError} if the file is damaged (unless `tolerant`) or the image larger than `maxPixels`
+ * @throws {UnsupportedJpegError} if its coding is not supported
  */
 export function summarizeJpeg(bytes: Uint8Array, options: HeaderOptions = {}): JpegSummary {
   const counts: number[] = [];

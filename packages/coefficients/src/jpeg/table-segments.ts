@@ -2,16 +2,16 @@
 import { unexpected } from "./errors.js";
 import type { HuffmanTable } from "./tables.js";
 
-/** What DAC segments say of each slot (T.81, B.2.4.3): the bounds L and U of DC differences, Kx of AC coefficients. */
+/** What DAC segments say of each slot (T.81, B.2.4.3): the bounds L and U for DC differences, Kx for AC coefficients. */
 export interface Conditioning {
   dcLower: Uint8Array;
   dcUpper: Uint8Array;
   acLimit: Uint8Array;
 }
 
-/** What the segments of tables have said so far. */
+/** What the segments of tables so far say. */
 export interface Tables {
-  /** The file; with `tolerant`, one that ends in a segment gets a longer end. */
+  /** The file. With `tolerant`, a file that ends inside a segment is made longer. */
   bytes: Uint8Array;
   quantization: (Uint16Array | undefined)[];
   dcTables: (HuffmanTable | undefined)[];
@@ -20,7 +20,7 @@ export interface Tables {
   restartInterval: number;
 }
 
-/** A marker segment: its content lies from `start` to `end`. */
+/** A marker segment. Its content is from `start` to `end`. */
 export interface Segment {
   marker: number;
   code: number;
@@ -28,7 +28,7 @@ export interface Segment {
   end: number;
 }
 
-/** Conditioning has as many slots as a scan header has numbers; T.81 uses the first four. */
+/** As many as a scan header can name. T.81 uses the first four. */
 export const SLOTS = 16;
 
 /** T.81, B.2.4.2. */

@@ -1,4 +1,4 @@
-/** A Huffman table as a DHT segment gives it (T.81, B.2.4.2). */
+/** A Huffman table, as in a DHT segment (T.81, B.2.4.2). */
 export interface HuffmanTable {
   /** How many codes there are of 1 to 16 bits: 16 entries. */
   counts: Uint8Array;
@@ -6,13 +6,13 @@ export interface HuffmanTable {
   symbols: Uint8Array;
 }
 
-/** What is wrong with a table, if it is no legal prefix code (T.81, annex C); `dc` symbols are lengths up to 15. */
+/** What is wrong with a table that is not a legal prefix code (T.81, annex C). `dc` symbols are lengths up to 15. */
 export function tableDefect(table: HuffmanTable, dc: boolean): string | undefined {
   let code = 0;
   for (let length = 1; length <= 16; length++) {
     const count = table.counts[length - 1] as number;
     code += count;
-    // The code of all ones is reserved, except where there is no code of this length at all.
+    // The code that is all ones is reserved, unless there is no code of this length.
     if (count > 0 && code >= 1 << length) return `too many codes of ${length} bits`;
     code *= 2;
   }
@@ -28,8 +28,8 @@ const bytes = (hex: string): Uint8Array =>
 const dcSymbols = bytes("000102030405060708090a0b");
 
 /**
- * The tables of T.81, annex K.3, which libjpeg assumes where a sequential file brings none, as the frames of Motion
- * JPEG do: 0 for luminance, 1 for chrominance.
+ * The tables of T.81, annex K.3: 0 for luminance, 1 for chrominance. libjpeg uses them if a sequential file has none, as
+ * the frames of Motion JPEG do.
  */
 export const standardDcTables: readonly HuffmanTable[] = [
   { counts: bytes("00010501010101010100000000000000"), symbols: dcSymbols },

@@ -1,4 +1,4 @@
-/** As much of the WebAssembly JavaScript interface as this package uses: the `dom` types would bring a whole browser. */
+/** The part of the WebAssembly JavaScript interface that this package uses. The `dom` types would add a whole browser. */
 declare namespace WebAssembly {
   class Module {
     constructor(bytes: Uint8Array);

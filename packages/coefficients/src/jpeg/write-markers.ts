@@ -26,10 +26,10 @@ const adobe = (transform: number) =>
   segment(marker.APP14, [...ascii("Adobe"), 0, 100, 0, 0, 0, 0, transform]);
 
 /**
- * What tells the colour space, then the other segments. Grayscale and YCbCr are JFIF's, the others Adobe's; two
- * components have neither. Kept JFIF and Adobe segments are used where they say the same, so that a JFIF's pixel
- * density stays; otherwise they are dropped, since they would change the colours. A file that has EXIF in place of JFIF
- * gets no JFIF segment, as with jpegtran, unless its components' `ids` alone would mean other colours.
+ * The segments that say the colour space, then the other ones. Grayscale and YCbCr have a JFIF segment, the others an
+ * Adobe segment, and two components neither. Kept JFIF and Adobe segments that say the same are used, so a JFIF's pixel
+ * density stays. The others are dropped, because they would change the colours. A file that has EXIF instead of JFIF gets
+ * no JFIF segment, as with jpegtran, unless its components' `ids` alone would mean other colours.
  */
 export function colorAndKeptSegments(
   colorSpace: ColorSpace,
@@ -58,7 +58,7 @@ const isJfifSegment = ({ marker: code, data }: JpegSegment) =>
 const isAdobeSegment = ({ marker: code, data }: JpegSegment) =>
   code === marker.APP14 && startsWith(data, "Adobe");
 
-/** One segment a table, the entries in 16 bits if one needs them. T.81, B.2.4.1 */
+/** One segment for each table. Its entries have 16 bits if one of them needs that. T.81, B.2.4.1 */
 export function quantizationSegment(slot: number, table: Uint16Array): Uint8Array {
   const wide = table.some((entry) => entry > 255);
   const entries = Array.from(table);

@@ -1,4 +1,4 @@
-/** Quantised coefficients → the bytes of a JPEG file. T.81; laid out as libjpeg does. */
+/** Quantised coefficients → the bytes of a JPEG file (T.81), in libjpeg's layout. */
 import { checkImage, mcuGrid } from "./check-image.js";
 import { COLOR_SPACES } from "./color-space.js";
 import { type CodedScan, countSymbols, encodeScan } from "./entropy-encoder.js";
@@ -20,11 +20,11 @@ import {
 } from "./write-markers.js";
 
 export interface WriteOptions {
-  /** Whether to write a progressive file; by default what the image says it came from. */
+  /** Whether to write a progressive file. By default the image's own `progressive` decides. */
   progressive?: boolean;
   /**
-   * The scans; by default one of all components, or the progressive script of libjpeg's `jpeg_simple_progression`.
-   * They must send every bit of every coefficient.
+   * The scans. By default one of all components, or the progressive script of libjpeg's `jpeg_simple_progression`. They
+   * must send every bit of every coefficient.
    */
   script?: readonly Scan[];
   /**
@@ -51,8 +51,8 @@ const MAX_INTERVAL = 65535;
  *
  * The file is baseline (SOF0), extended sequential (SOF1) where a quantisation table needs 16 bits, or progressive
  * (SOF2); Huffman coded, 8 bits a sample. Segments, tables and padding are those of libjpeg: for the same coefficients
- * and choices `jpegtran` writes the same bytes, but for quantisation tables that are equal, which are written once.
- * @param image its `components` as the contract of {@link JpegImage} says; nothing of it is changed.
+ * and options `jpegtran` writes the same bytes, except that equal quantisation tables are written once here.
+ * @param image as {@link JpegImage} says. It is not changed.
  * @throws {JpegImageError} if the image or an option is not what a JPEG file can hold: DC values that differ by more
  * than 2047 from the block before, AC values beyond ±1023, wrong sizes, an incomplete script.
  */
@@ -95,8 +95,8 @@ export function writeCoefficients(image: JpegImage, options: WriteOptions = {}):
 }
 
 /**
- * Some files give several components the same identifier. That can be read where one scan has them all, but a scan of
- * one component could not say which it means: the later ones get numbers that are free.
+ * Some files give several components the same identifier. They can be read if one scan has all components. But a scan of
+ * one component could not say which one it means. So the later ones get identifiers that are free.
  */
 function withDistinctIds(components: readonly JpegComponent[]): JpegComponent[] {
   const taken = new Set(components.map(({ id }) => id));
@@ -109,7 +109,7 @@ function withDistinctIds(components: readonly JpegComponent[]): JpegComponent[] 
   });
 }
 
-/** A scan with what has to stand before it. */
+/** A scan, with the segments that must come before it. */
 function scanPieces(
   scan: CodedScan,
   huffman: "optimized" | "standard",
@@ -118,7 +118,7 @@ function scanPieces(
   const { codes, found } = huffmanTables(scan, huffman);
   const pieces: Uint8Array[] = [];
   for (const [slot, table] of found) {
-    // Standard tables do not change, so the first scan that uses one sends it for all.
+    // Standard tables do not change, so the first scan that uses one writes it for all.
     const isKnown = huffman === "standard" && before.some((earlier) => slotsOf(earlier).includes(slot));
     if (!isKnown) pieces.push(huffmanSegment(slot, table));
   }
@@ -140,7 +140,7 @@ function checkOptions(progressive: boolean, huffman: string, restartInterval: nu
     );
 }
 
-/** The scan's tables by slot in the order libjpeg sends them, and its codes. */
+/** The scan's tables by slot, in the order in which libjpeg writes them, and its codes. */
 function huffmanTables(
   scan: CodedScan,
   huffman: "optimized" | "standard",
@@ -161,7 +161,7 @@ function huffmanTables(
   return { codes, found };
 }
 
-/** Of each component in turn, the DC and the AC slot, if the scan has such values. */
+/** The DC and the AC slot of each component in turn, if the scan has such values. */
 function slotsOf({ components, spectralStart, spectralEnd, tables }: CodedScan): Slot[] {
   return components.flatMap((c) => {
     const dc = tables[c] === 0 ? SLOTS[0] : SLOTS[1];

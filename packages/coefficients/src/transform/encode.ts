@@ -3,7 +3,7 @@
  *
  *   RGB → YCbCr → box averages → compress (the transform J) → rounding to whole numbers → writeCoefficients
  *
- * in floats from the first step to the rounding; nothing else is rounded. Sources: JFIF 1.02, p. 3 (colour);
+ * Everything before the rounding is in floats, and nothing else is rounded. Sources: JFIF 1.02, p. 3 (colour);
  * libjpeg, jcsample.c and jcprepct.c (averages, edges), jcdctmgr.c (rounding).
  */
 import { COLOR_SPACES, hasChrominance } from "../jpeg/color-space.js";
@@ -20,15 +20,15 @@ export interface PixelPlanes {
   height: number;
   colorSpace: ColorSpace;
   /**
-   * One a component in the colour space's order, each `[height, width]` in 0 to 255; 1 for grayscale, 3 for YCbCr and
-   * RGB, 4 for CMYK and YCCK (which JPEG files hold inverted: 255 is no ink). Values outside are taken as 0 or 255.
+   * One for each component in the colour space's order, `[height, width]`, 0 to 255: 1 for grayscale, 3 for YCbCr and
+   * RGB, 4 for CMYK and YCCK (JPEG files hold these inverted: 255 is no ink). Values outside count as 0 or 255.
    */
   planes: readonly Plane[];
 }
 
 export type Plane = Uint8Array | Uint8ClampedArray | Float32Array | Float64Array;
 
-/** How much fewer samples than pixels the chrominance has, across and down: J:a:b notation, or the two factors. */
+/** How many pixels share a sample of the chrominance, across and down: J:a:b notation, or the two factors. */
 export type Subsampling = keyof typeof SUBSAMPLINGS | readonly [horizontal: number, vertical: number];
 
 const SUBSAMPLINGS = {
@@ -43,15 +43,15 @@ export interface EncodeOptions extends Omit<WriteOptions, "segments"> {
   /** 1 to 100, as `cjpeg -quality` counts it; 75 by default. */
   quality?: number;
   /**
-   * Keeps the tables' entries to 255, as `cjpeg -baseline` does; only qualities under 25 have larger ones, which give
-   * an extended sequential file.
+   * Limits the tables' entries to 255, as `cjpeg -baseline` does. Only qualities under 25 have larger ones, and then the
+   * file is extended sequential.
    */
   baseline?: boolean;
-  /** Of the chrominance in YCbCr and YCCK, by default 4:2:0, as cjpeg does; other colour spaces have none. */
+  /** Of the chrominance in YCbCr and YCCK, by default 4:2:0, as in cjpeg. Other colour spaces have none. */
   subsampling?: Subsampling;
   /** Segments to put into the file, such as a comment, EXIF or an ICC profile. */
   segments?: readonly JpegSegment[];
-  /** The file's colour space: the planes' own, except that RGB is converted to YCbCr unless this says `rgb`. */
+  /** The file's colour space. By default the planes' own, but YCbCr for RGB. */
   colorSpace?: ColorSpace;
 }
 
@@ -108,7 +108,7 @@ export function encodeJpeg(image: PixelPlanes, options: EncodeOptions = {}): Uin
   return writeCoefficients(encoded, write);
 }
 
-/** Splits rows of pixels, such as a canvas's `ImageData`, into planes; an alpha channel is dropped. */
+/** Splits rows of pixels, such as a canvas's `ImageData`, into planes. Drops an alpha channel. */
 export function planesFromPixels(
   pixels: Uint8Array | Uint8ClampedArray,
   width: number,
@@ -140,7 +140,7 @@ function checkPlanes({ width, height, colorSpace, planes }: PixelPlanes): void {
         `plane ${c} has ${plane.length} values, expected ${width * height} for ${width}x${height} pixels`,
         c,
       );
-    // Only floats can: every comparison with NaN is false.
+    // Only floats can be NaN. Without this check it would pass: every comparison with NaN is false.
     const bad =
       plane instanceof Float32Array || plane instanceof Float64Array ? plane.findIndex(Number.isNaN) : -1;
     if (bad >= 0)
@@ -163,7 +163,7 @@ function subsamplingFactors(subsampling: Subsampling, wanted: boolean): readonly
   return wanted ? factors : [1, 1];
 }
 
-/** Writes a pixel row of a component of the file, less the level shift, to `into`. */
+/** Writes a row of pixels of a component of the file to `into`, with 128 subtracted. */
 type RowReader = (c: number, row: number, into: Float32Array) => void;
 
 function rowReader({ width, colorSpace, planes }: PixelPlanes, target: ColorSpace): RowReader {
@@ -181,7 +181,7 @@ function rowReader({ width, colorSpace, planes }: PixelPlanes, target: ColorSpac
       const green = clamp(greens[at] as number);
       const blue = clamp(blues[at] as number);
       const y = 0.299 * red + 0.587 * green + 0.114 * blue;
-      // The centre of Cb and Cr is 128, which the level shift takes away again.
+      // The centre of Cb and Cr is 128. The level shift would subtract it again, so it is left out.
       into[x] = c === 0 ? y - LEVEL_SHIFT : c === 1 ? (blue - y) / 1.772 : (red - y) / 1.402;
     }
   };
@@ -192,13 +192,13 @@ const clamp = (value: number) => Math.min(MAX_SAMPLE, Math.max(0, value));
 interface Reduction {
   width: number;
   height: number;
-  /** Pixels that are averaged to one sample. */
+  /** The pixels that are averaged to one sample. */
   boxWidth: number;
   boxHeight: number;
   readRow: (row: number, into: Float32Array) => void;
 }
 
-/** Fills in the coefficients, a row of blocks at a time, so that no second image is held. */
+/** Fills in the coefficients, one row of blocks at a time. So no second image is in memory. */
 function quantize(component: JpegComponent, reduction: Reduction): void {
   const { blocksWide, blocksHigh, quantization, coefficients } = component;
   const columns = blocksWide * BLOCK;
@@ -213,7 +213,7 @@ function quantize(component: JpegComponent, reduction: Reduction): void {
   }
 }
 
-/** Writes a row of samples, each the mean over its box; beyond the image's edge, its last column and row go on. */
+/** Writes a row of samples, each the mean of its box. Beyond the image's edge, the last column and row repeat. */
 function rowAverager({ width, height, boxWidth, boxHeight, readRow }: Reduction) {
   const pixels = new Float32Array(width);
   const sums = new Float64Array(width);

@@ -6,12 +6,12 @@
  */
 import { JpegDomainError } from "../errors.js";
 
-/** A request to the transform that cannot be carried out. */
+/** The transform cannot do what was asked. */
 export class TransformError extends JpegDomainError {
   override name = "TransformError";
 }
 
-/** `ZIGZAG[k] = 8 * alpha + beta`: walks the anti-diagonals alpha + beta = 0, 1, …, 14, turning at each end. */
+/** `ZIGZAG[k] = 8 * alpha + beta`: goes along the anti-diagonals alpha + beta = 0, 1, …, 14, and turns at each end. */
 export const ZIGZAG: readonly number[] = Array.from({ length: 15 }, (_, sum) => {
   const down = Array.from({ length: 8 }, (_, alpha) => alpha).filter((a) => sum - a >= 0 && sum - a < 8);
   const order = sum % 2 === 0 ? down.reverse() : down;

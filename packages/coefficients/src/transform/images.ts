@@ -23,7 +23,7 @@ const HALF = Float64Array.from({ length: 32 }, (_, at) => cosine(at & 3, at >> 2
  * @param planes `[N, C, H, W]` row-major, any range.
  * @param shape `[N, C, H, W]`; H and W must be multiples of 8.
  * @returns `[N, C, H/8, W/8, 64]`, zigzag order, divided by the table.
- * @throws {TransformError} where sides do not give whole blocks or the sizes disagree.
+ * @throws {TransformError} if the sides are not whole blocks, or the sizes disagree.
  */
 export function compress(
   planes: Float32Array,
@@ -47,8 +47,8 @@ export function compress(
 }
 
 /**
- * Planes with their last row and column repeated until both sides are whole blocks, as {@link compress} needs them; the
- * same planes where they are.
+ * Repeats the last row and column of planes until both sides are whole blocks, as {@link compress} needs them. Planes of
+ * whole blocks come back as they are.
  * @param shape `[N, C, H, W]`.
  */
 export function toWholeBlocks(planes: Float32Array, shape: readonly number[]): Tensor {
@@ -69,7 +69,7 @@ export function toWholeBlocks(planes: Float32Array, shape: readonly number[]): T
  * Decompresses a coefficient tensor to planes: `Ji`, the inverse of {@link compress}.
  * @param coefficients `[N, C, X, Y, 64]`.
  * @returns `[N, C, 8X, 8Y]`.
- * @throws {TransformError} where the shape is not a coefficient tensor's or the sizes disagree.
+ * @throws {TransformError} if the shape is not a coefficient tensor's, or the sizes disagree.
  */
 export function decompress(coefficients: Tensor, options: TransformOptions = {}): Tensor {
   const { data, shape } = coefficients;

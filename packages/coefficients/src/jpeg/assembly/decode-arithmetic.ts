@@ -1,10 +1,10 @@
 /**
- * Scans that are arithmetic coded: the binary decisions (T.81, D.2), the values they make up (F.1.4 and F.2.4), and one
- * row of MCUs of each kind of scan (also G.1.3). A bin is one byte, its more probable symbol in the top bit, the index into
- * QM_TABLE below; ./decode-layout.ts says where the bins lie.
+ * Arithmetic coded scans: the binary decisions (T.81, D.2), the values that they make up (F.1.4 and F.2.4), and one row of
+ * MCUs of each kind of scan (also G.1.3). A bin is one byte: its top bit is the more probable symbol, the other bits are
+ * the index into QM_TABLE. ./decode-layout.ts says where the bins lie.
  *
- * A segment that ends too early is no damage here: zeros follow it, which the encoder may have left away. Damage, as in
- * libjpeg, is a value or a run that cannot be; the decoder then leaves everything as it is up to the next restart.
+ * A segment that ends early is not damage here: the encoder may have left out zeros at its end. As in libjpeg, only an
+ * impossible value or run is damage. The decoder then changes nothing more up to the next restart.
  */
 import {
   AC_BINS,
@@ -43,7 +43,7 @@ import { mcusUntilRestart } from "./decode-rows";
 import { damaged, load64 } from "./decode-segments";
 import { AC_FIRST, AC_REFINE, DC_FIRST, DC_REFINE, SEQUENTIAL } from "./scan-kinds";
 
-// The decoder at work. Of `code`, the bits above the lowest `spare` ones are the register Cx of the standard.
+// The state of decoding. The bits of `code` above the lowest `spare` ones are the standard's register Cx.
 let code: u64 = 0;
 let interval: u32 = 0;
 let spare: u32 = 0;
@@ -51,10 +51,10 @@ let next: u32 = 0;
 let end: u32 = 0;
 /** The bin of decisions that are as likely as not. */
 let even: u32 = 0;
-/** What is wrong with the block, 0 for nothing. */
+/** What is wrong with the block; 0 if nothing is. */
 let damage: u32 = 0;
 
-/** Makes bins and predictions new, and takes the segment's first two bytes (T.81, D.2.7 and F.2.4.4). */
+/** Resets bins and predictions, and reads the segment's first two bytes (T.81, D.2.7 and F.2.4.4). */
 export function beginArithmetic(scan: u32): void {
   for (let member: u32 = 0; member < load<u32>(scan + SCAN_COMPONENTS); member++) {
     const at = scan + MEMBERS + member * MEMBER_BYTES;
@@ -90,7 +90,7 @@ function suspend(scan: u32): void {
   store<u32>(scan + INTERVAL, interval);
 }
 
-/** Takes in bytes; after the segment's end they are zeros. */
+/** Reads bytes into `code`. After the segment's end they are zeros. */
 function fill(bytes: u32): void {
   const bits = bytes << 3;
   if (next + 8 <= end) {
@@ -99,7 +99,7 @@ function fill(bytes: u32): void {
   } else
     for (let i: u32 = 0; i < bytes; i++) {
       code = (code << 8) | (next < end ? u64(load<u8>(next)) : 0);
-      // As if the zeros were there: bytes that were taken in and not used up are counted back from here.
+      // NEXT counts the zeros too: whoever wants the place in the segment counts the unused bytes back from it.
       if (next < end + 8) next++;
     }
   spare += bits;
@@ -119,7 +119,7 @@ function decide(bin: u32): u32 {
   interval -= estimate;
   const top = u64(interval) << u64(spare);
   let symbol = state >> 7;
-  // The less probable symbol's part is the upper one, unless it is the larger one.
+  // The upper part belongs to the less probable symbol, unless that part is the larger one.
   if (code >= top) {
     code -= top;
     const exchanged = interval < estimate;
@@ -139,7 +139,7 @@ function decide(bin: u32): u32 {
   return symbol;
 }
 
-/** Figures F.23 and F.24: a magnitude less 1, from `size` on, whose bins of the size begin at `bin`. */
+/** Figures F.23 and F.24: a magnitude less 1. Its size is at least `size`; the bins of the size begin at `bin`. */
 function magnitude(bin: u32, size: u32): u32 {
   while (decide(bin) != 0) {
     size <<= 1;
@@ -155,7 +155,7 @@ function magnitude(bin: u32, size: u32): u32 {
   return value;
 }
 
-/** Figure F.19: the difference to the block before; `context` tells how large the last one was (F.1.4.4.1.2). */
+/** Figure F.19: the difference from the block before. `context` holds how large the last one was (F.1.4.4.1.2). */
 function dcDifference(bins: u32, context: u32): i32 {
   const first = bins + load<u32>(context);
   if (decide(first) == 0) {
@@ -211,7 +211,7 @@ function acBlock(bins: u32, block: u32, k: u32, se: u32, al: u32): void {
   }
 }
 
-/** G.1.3.3: one more bit of coefficients `k` to `se`. Up to the last one that is not zero, no EOB can come. */
+/** G.1.3.3: one more bit of coefficients `k` to `se`. No EOB can come before the last coefficient that is not zero. */
 function acRefineBlock(bins: u32, block: u32, k: u32, se: u32, al: u32): void {
   const one: i32 = 1 << al;
   let last = se;

@@ -65,7 +65,7 @@ function decodeRow(scan: u32, row: u32, blocks: u32, kind: u32): u32 {
   const se: u32 = isAc ? load<u32>(scan + SE) : 63;
   // The scan's coefficients, as bits.
   const band = (~u64(0) << u64(ss)) & (~u64(0) >> u64(63 - se));
-  // Where only DC coefficients are kept, blocks are 2 bytes, and the others go where nobody reads them.
+  // If only DC coefficients are kept, blocks have 2 bytes, and AC coefficients go where nobody reads them.
   const keepsAc = isAc || load<u32>(BLOCK_BYTES_AT) != 2;
   for (let column: u32 = 0; column < columns; ) {
     const count = mcusUntilRestart(scan, row, column);
@@ -75,7 +75,7 @@ function decodeRow(scan: u32, row: u32, blocks: u32, kind: u32): u32 {
     let bits = load<u32>(scan + BITS);
     let next = load<u32>(scan + NEXT);
     let safe = load<u32>(scan + SAFE);
-    // What NEXT points to, loaded before it is needed.
+    // The bytes at NEXT, loaded before they are needed.
     let ahead = load64(next);
     let run: u32 = isAc ? load<u32>(scan + EOB_RUN) : 0;
     for (; column < end && load<u32>(scan + OUT_OF_DATA) == 0; column++) {
@@ -123,7 +123,7 @@ function decodeRow(scan: u32, row: u32, blocks: u32, kind: u32): u32 {
             buffer <<= 1;
             bits--;
           } else {
-            // The difference to the component's block before.
+            // The difference from the component's block before.
             const table = load<u32>(record + 12);
             let entry = load<u32>(table + (u32(buffer >> 52) & 0xffc));
             if (i32(entry) < 0) {
@@ -144,11 +144,11 @@ function decodeRow(scan: u32, row: u32, blocks: u32, kind: u32): u32 {
         if (isAc || isSequential) {
           const table = load<u32>(record + 16);
           const target = keepsAc ? block : TRASH;
-          // Refinement: what was not zero before this block began, and lies after the place reached.
+          // Refinement: the coefficients after k that were not zero before this scan, as bits.
           let old: u64 = kind == AC_REFINE ? nonZero(block) & band : 0;
           let k = ss - 1;
           do {
-            // How far the next coefficient is; up to the block's end where a run of end-of-bands has begun.
+            // The distance to the next coefficient; in a run of end-of-bands, beyond the block's end.
             let step: u32 = 64;
             let value: i32 = 0;
             if (kind != AC_REFINE || run == 0) {
@@ -191,7 +191,7 @@ function decodeRow(scan: u32, row: u32, blocks: u32, kind: u32): u32 {
                 bits -= entry & 63;
                 const sign = <u64>~(<i64>coded >> 63);
                 if (k > se) {
-                  // As in libjpeg, whose order of coefficients has 16 more entries, all of them the last coefficient.
+                  // As in libjpeg, whose zigzag table ends with 16 more entries for the last coefficient.
                   damage = RUN_TOO_LONG;
                   k = min(k, 63);
                 }
@@ -208,7 +208,7 @@ function decodeRow(scan: u32, row: u32, blocks: u32, kind: u32): u32 {
               }
             }
             if (kind == AC_REFINE) {
-              // A run counts only zeros. What is not zero on the way has a bit that corrects it.
+              // A run counts only zeros. Each other coefficient on the way has a correction bit.
               while (old != 0) {
                 const at = u32(ctz(old));
                 if (step < at - k) break;

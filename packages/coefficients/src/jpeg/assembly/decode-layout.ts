@@ -1,24 +1,24 @@
 /**
- * Where everything lies in the decoder's memory. There is no allocator: the host fills in the structures below, byte for
- * byte; it imports this file too (../decode.ts), so that it may hold nothing but constants.
+ * Where everything lies in the decoder's memory. There is no allocator: the host fills in the structures below. It imports
+ * this file too (../decode.ts), so the file may hold nothing but constants.
  *
  *   0          COMPONENTS: up to 4 of COMPONENT_BYTES
  *   TRASH      a block nobody reads, where the padding blocks of an MCU go
- *   STAGING    a Huffman table on its way in: 16 counts, 256 symbols
+ *   STAGING    the Huffman table to build next: 16 counts, 256 symbols
  *   SCANS      up to 64 of SCAN_BYTES: one for each scan that is being decoded
  *   TABLES     TABLE_BYTES each: a Huffman table, or the bins of a scan that is arithmetic coded
  *   QM_TABLE   the estimates of arithmetic coding: a word for each state
  *   …          the band: some rows of blocks of each component; then the file's bytes
  */
 
-/** base address in the band, blocksWide, blocksHigh, horizontal sampling, vertical sampling: u32 each. */
+/** Base address in the band, blocksWide, blocksHigh, horizontal sampling, vertical sampling: u32 each. */
 export const COMPONENTS: u32 = 0;
 export const COMPONENT_BYTES: u32 = 32;
 export const TRASH: u32 = 128;
 export const STAGING: u32 = 256;
-/** Bytes between two blocks of the band: 128, or 2 where only DC coefficients are kept. */
+/** Bytes from one block of the band to the next: 128, or 2 if only DC coefficients are kept. */
 export const BLOCK_BYTES_AT: u32 = 640;
-/** Not 0: a scan goes on after damage, as libjpeg does. */
+/** Not 0: decoding goes on after damage, as libjpeg does. */
 export const TOLERANT_AT: u32 = 644;
 export const SCANS: u32 = 1024;
 export const MAX_SCANS: u32 = 64;
@@ -38,7 +38,7 @@ export const BITS: u32 = 40;
 export const NEXT: u32 = 44;
 /** Beyond this address a block might run over the segment's end. */
 export const SAFE: u32 = 48;
-/** The segment (the entropy-coded bytes between two markers), byte stuffing removed. */
+/** The segment: the entropy-coded bytes between two markers, without byte stuffing. */
 export const SEGMENT: u32 = 52;
 export const SEGMENT_END: u32 = 56;
 /** Where the segment begins in the raw bytes. */
@@ -50,11 +50,11 @@ export const RAW_END: u32 = 68;
 export const MARKER: u32 = 72;
 export const NEXT_RESTART: u32 = 76;
 export const EOB_RUN: u32 = 80;
-/** Set when the segment's bits ran out; what follows up to the next restart is left as it is. */
+/** Not 0 once the segment's bits have run out. MCUs up to the next restart are left as they are. */
 export const OUT_OF_DATA: u32 = 84;
 /** Not 0 while reading the segment's last bytes from TAIL, where zeros follow them. */
 export const IN_TAIL: u32 = 88;
-/** The first damage that is not yet reported: kind, block row, block column, component of the scan, byte in segment. */
+/** The scan's first damage: kind, block row, block column, component of the scan, byte in segment. */
 export const DAMAGE: u32 = 92;
 export const DAMAGE_ROW: u32 = 96;
 export const DAMAGE_COLUMN: u32 = 100;
@@ -67,7 +67,7 @@ export const END_ROW: u32 = 120;
 /** Each component of the scan: index, DC table, AC table, DC prediction. */
 export const MEMBERS: u32 = 128;
 export const MEMBER_BYTES: u32 = 16;
-/** Each block of an MCU: address, step from MCU to MCU, MCUs in which it is real, DC table, AC table, member's address. */
+/** Each block of an MCU: address, bytes to the next MCU's, MCUs with a real block there, DC table, AC table, prediction. */
 export const BLOCKS: u32 = 192;
 export const BLOCK_RECORD: u32 = 24;
 export const TAIL: u32 = 448;
@@ -75,8 +75,8 @@ export const TAIL: u32 = 448;
 export const TAIL_BYTES: u32 = 272;
 export const SCAN_BYTES: u32 = 448 + 2 * 272 + 32;
 
-// What arithmetic coding has there in place of the tail: each member's context, at this distance from the member; the bin
-// of even decisions; the register A; not 0 once damage was met, up to the next restart.
+// Arithmetic coding uses the tail's place for: each member's context, at this distance from the member; the bin of even
+// decisions; the register A; and whether damage was found since the last restart.
 export const CONTEXTS: u32 = TAIL - MEMBERS;
 export const EVEN_BIN: u32 = TAIL + 64;
 export const INTERVAL: u32 = TAIL + 68;
@@ -96,12 +96,12 @@ export const BAD_REFINEMENT: u32 = 6;
 export const VALUE_TOO_LARGE: u32 = 7;
 
 /**
- * Bytes after a segment's last Huffman code that are no damage. libjpeg fills its buffer of 64 bits ahead, and says nothing of
- * whole bytes that it finds there and does not need.
+ * The most unused bytes after a segment's last Huffman code that are not damage. libjpeg reads 64 bits ahead, and does not
+ * report whole bytes that it has read and does not need.
  */
 export const SPARE_BYTES: u32 = 7;
 
-// One Huffman table: the first LOOKUP_BITS of the stream lead to an entry; longer codes are searched by length.
+// One Huffman table. The first LOOKUP_BITS of the stream are the index of an entry. Longer codes are searched by length.
 export const LOOKUP_BITS: u32 = 10;
 export const LIMITS: u32 = 4096;
 export const OFFSETS: u32 = 4096 + 80;
@@ -121,8 +121,8 @@ export const AC_AREA: u32 = 256;
 export const TABLES: u32 = SCANS + MAX_SCANS * SCAN_BYTES;
 export const MAX_TABLES: u32 = 96;
 export const QM_TABLE: u32 = TABLES + MAX_TABLES * TABLE_BYTES;
-/** The state of even decisions, the last one. */
+/** The state for even decisions, the table's last one. */
 export const EVEN: u32 = 113;
 export const BAND: u32 = QM_TABLE + 512;
-/** What may be read beyond the file's bytes. */
+/** How many bytes beyond the file's may be read. */
 export const SLACK: u32 = 64;

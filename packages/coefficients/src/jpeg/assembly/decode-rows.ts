@@ -1,4 +1,4 @@
-/** What the rows of all kinds of scans have in common: restarts, the end of the data, MCUs that are passed over. */
+/** What rows of every kind of scan share: restarts, the end of the data, MCUs that are skipped. */
 import {
   BITS,
   BLOCK_RECORD,
@@ -18,8 +18,8 @@ import {
 import { damaged, nearEnd, restart } from "./decode-segments";
 
 /**
- * How many of the row's MCUs from `column` on come before the next restart, which is carried out if it is due.
- * 0: damage was found, and decoding stops.
+ * Restarts if that is due. Returns how many of the row's MCUs, from `column` on, come before the next restart; or 0 if
+ * decoding stops because of damage.
  */
 export function mcusUntilRestart(scan: u32, row: u32, column: u32): u32 {
   const count = load<u32>(scan + MCUS_PER_ROW) - column;
@@ -40,7 +40,7 @@ export function save(scan: u32, buffer: u64, bits: u32, next: u32): void {
   store<u32>(scan + NEXT, next);
 }
 
-/** Says that the segment ended too early. Not 0 if decoding stops. */
+/** Notes that the segment ended too early. Returns not 0 if decoding stops. */
 export function ranOut(scan: u32, row: u32, column: u32, member: u32): u32 {
   damaged(scan, DATA_ENDS, row, column, member);
   store<u32>(scan + OUT_OF_DATA, 1);
@@ -48,13 +48,13 @@ export function ranOut(scan: u32, row: u32, column: u32, member: u32): u32 {
   return load<u32>(TOLERANT_AT) == 0 ? 1 : 0;
 }
 
-/** The check after a row's or an interval's last block. Not 0 if decoding stops. */
+/** Checks the end of the data after the last block of a row or interval. Returns not 0 if decoding stops. */
 export function finish(scan: u32, row: u32, column: u32, member: u32): u32 {
   if (load<u32>(scan + OUT_OF_DATA) != 0 || load<u32>(scan + NEXT) <= load<u32>(scan + SAFE)) return 0;
   return nearEnd(scan) != 0 ? ranOut(scan, row, column, member) : 0;
 }
 
-/** The records have to keep up with MCUs that are left as they are. */
+/** Moves the block records past MCUs that are left as they are. */
 export function passOver(scan: u32, blocksEnd: u32, count: u32): void {
   for (let record = scan + BLOCKS; record < blocksEnd; record += BLOCK_RECORD)
     store<u32>(record, load<u32>(record) + load<u32>(record + 4) * count);

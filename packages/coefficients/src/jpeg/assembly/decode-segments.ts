@@ -1,6 +1,6 @@
 /**
  * Segments: the entropy-coded bytes between two markers (T.81, B.1.1.5 and E.2.4), their byte stuffing, and what to do
- * where a restart marker is missing or wrong (as libjpeg's jpeg_resync_to_restart).
+ * if a restart marker is missing or wrong (as libjpeg's jpeg_resync_to_restart).
  */
 import {
   ARITHMETIC,
@@ -39,7 +39,7 @@ import {
   WRONG_RESTART,
 } from "./decode-layout";
 
-/** Eight bytes, the first one on top. */
+/** Eight bytes, big-endian. */
 export function load64(address: u32): u64 {
   const bytes = v128.load64_zero(address);
   return i64x2.extract_lane(
@@ -48,7 +48,7 @@ export function load64(address: u32): u64 {
   );
 }
 
-/** The address of the first marker, at or after `from`, that ends a scan: not a restart, not below SOF0; or `end`. */
+/** The address of the first marker from `from` on that ends a scan (no restart marker, not below SOF0), or `end`. */
 export function findScanEnd(from: u32, end: u32): u32 {
   let at = from;
   const ff = i8x16.splat(-1);
@@ -71,7 +71,7 @@ export function findScanEnd(from: u32, end: u32): u32 {
   return end;
 }
 
-/** Takes the raw bytes up to the next marker as the scan's segment, and removes their byte stuffing, in place. */
+/** Makes the raw bytes up to the next marker the scan's segment. Removes their byte stuffing in place. */
 export function nextSegment(scan: u32): void {
   let from = load<u32>(scan + RAW);
   const end = load<u32>(scan + RAW_END);
@@ -121,7 +121,7 @@ function startReading(scan: u32): void {
   store<u32>(scan + IN_TAIL, 0);
 }
 
-/** Moves reading to a copy of the segment's last bytes, after which zeros follow. */
+/** Goes on reading in a copy of the segment's last bytes, which has zeros after them. */
 function enterTail(scan: u32): void {
   const position = (u64(load<u32>(scan + NEXT)) << 3) - load<u32>(scan + BITS);
   const at = u32(position >> 3);
@@ -133,7 +133,7 @@ function enterTail(scan: u32): void {
   store<u64>(scan + BUFFER, load64(tail) << skip);
   store<u32>(scan + BITS, 56 - skip);
   store<u32>(scan + NEXT, tail + 7);
-  // SEGMENT moves along, so that the distance to it stays the position in the segment.
+  // SEGMENT moves too: the distance from it stays the position in the segment.
   store<u32>(scan + SEGMENT, tail - (at - load<u32>(scan + SEGMENT)));
   store<u32>(scan + SEGMENT_END, tail + left);
   store<u32>(scan + SAFE, 0);
@@ -141,8 +141,8 @@ function enterTail(scan: u32): void {
 }
 
 /**
- * Called between blocks once NEXT is beyond SAFE. Returns 1 if more bits were used than the segment had; then, as in
- * libjpeg, zeros are read until the MCU is complete.
+ * Called between blocks once NEXT is beyond SAFE. Returns 1 if more bits were used than the segment had. Then zeros are
+ * read until the MCU is complete, as in libjpeg.
  */
 export function nearEnd(scan: u32): u32 {
   if (load<u32>(scan + IN_TAIL) == 0) {
@@ -162,7 +162,7 @@ export function nearEnd(scan: u32): u32 {
   return 1;
 }
 
-/** Notes damage; only the first of a scan keeps its place. Not 0 if decoding must stop. */
+/** Counts damage, and notes the place of the scan's first. */
 export function damaged(scan: u32, kind: u32, row: u32, column: u32, member: u32): void {
   const count = load<u32>(scan + DAMAGE_COUNT);
   store<u32>(scan + DAMAGE_COUNT, count + 1);
@@ -179,8 +179,8 @@ export function damaged(scan: u32, kind: u32, row: u32, column: u32, member: u32
 }
 
 /**
- * Whether the segment has bytes that nothing has read; after codes a few do no harm. Zeros do not count: some cameras
- * fill up with them.
+ * Whether the segment has unread bytes. A few after Huffman codes do no harm. Zeros do not count: some cameras write them
+ * as padding.
  */
 export function hasBytesLeft(scan: u32, afterCodes: bool): bool {
   const spare = afterCodes && (load<u32>(scan + MODE) & ARITHMETIC) == 0 ? SPARE_BYTES : 0;
@@ -190,7 +190,7 @@ export function hasBytesLeft(scan: u32, afterCodes: bool): bool {
   return false;
 }
 
-/** T.81, F.2.1.3.1 and figure F.12 of the standard's restart: the predictions begin anew. */
+/** Begins the next restart interval, with predictions of 0: T.81, F.2.1.3.1. */
 export function restart(scan: u32, row: u32, column: u32): void {
   if (hasBytesLeft(scan, true) && load<u32>(scan + OUT_OF_DATA) == 0)
     damaged(scan, EXTRA_BYTES, row, column, 0);
@@ -201,7 +201,7 @@ export function restart(scan: u32, row: u32, column: u32): void {
   } else {
     damaged(scan, WRONG_RESTART, row, column, 0);
     if (load<u32>(scan + MARKER) == END_MARKER && load<u32>(scan + OUT_OF_DATA) != 0) {
-      // Nothing can come any more: the rest of the scan is passed over without a look at its intervals.
+      // No data is left. The rest of the scan is skipped as one interval.
       store<u32>(scan + RESTART_INTERVAL, 0);
       store<u32>(scan + MCUS_TO_RESTART, 0xffffffff);
       return;
@@ -227,7 +227,7 @@ function resynchronise(scan: u32, wanted: u32): void {
       return;
     }
     nextSegment(scan);
-    // Below SOF0 it is no marker, and one or two behind it is an old one: go on to the next. Otherwise trust the data.
+    // A code below SOF0 is not a marker, and a restart that is one or two behind is old: go on. Otherwise trust the data.
     if (marker < 0xc0 || ahead >= 6) continue;
     store<u32>(scan + OUT_OF_DATA, 0);
     return;

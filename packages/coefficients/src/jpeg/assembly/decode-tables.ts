@@ -1,9 +1,9 @@
 /**
- * Huffman tables (T.81, annex C and F.2.2.3), each entry saying at once how many bits code and value take together.
+ * Huffman tables (T.81, annex C and F.2.2.3). An entry holds the length of the code and of the value after it.
  *
  * AC entry: bits 0-5  length of code and value    8-13  length of the code
  *               16-21 64 - length of the value    24-30 zeros before the coefficient, plus 1
- *   without a value (EOB, ZRL, EOBn), bit 31 is set and bits 16-19 are the run; LONG: the code is longer than the index.
+ *   Without a value (EOB, ZRL, EOBn), bit 31 is set and bits 16-19 are the run. LONG: the code is longer than the index.
  * DC entry: the same, with 63 - length of the value in bits 16-21, so that a length of 0 gives 0.
  */
 import { LIMITS, LOOKUP_BITS, OFFSETS, STAGING, SYMBOLS } from "./decode-layout";
@@ -25,7 +25,7 @@ function entry(symbol: u32, length: u32, dc: u32): u32 {
   return dc != 0 ? dcEntry(symbol, length) : acEntry(symbol, length);
 }
 
-/** Builds the table at `table` from the counts and symbols in STAGING, which the host has found to be a legal code. */
+/** Builds the table at `table` from the counts and symbols in STAGING. The host has checked that they are a legal code. */
 export function buildTable(table: u32, dc: u32): void {
   memory.copy(table + SYMBOLS, STAGING + 16, 256);
   let code: u32 = 0;
@@ -54,8 +54,8 @@ export function buildTable(table: u32, dc: u32): void {
 }
 
 /**
- * The entry of a code longer than LOOKUP_BITS. Bits that are no code count as symbol 0 of 17 bits, as in libjpeg;
- * the length of 17 tells.
+ * The entry of a code longer than LOOKUP_BITS. Bits that are no code count as symbol 0 of 17 bits, as in libjpeg. The
+ * caller knows them by that length.
  */
 export function longEntry(table: u32, buffer: u64, dc: u32): u32 {
   const bits = u32(buffer >> 48);

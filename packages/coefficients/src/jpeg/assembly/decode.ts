@@ -1,4 +1,4 @@
-/** The entropy decoder: what the host (../engine.ts) calls. */
+/** The entropy decoder's functions for the host (../engine.ts). */
 
 import { arithmeticRow, beginArithmetic } from "./decode-arithmetic";
 import { acFirstRow, acRefineRow, dcFirstRow, dcRefineRow, sequentialRow } from "./decode-huffman";
@@ -29,7 +29,7 @@ import { AC_FIRST, AC_REFINE, DC_FIRST, DC_REFINE } from "./scan-kinds";
 export { findScanEnd } from "./decode-segments";
 export { buildTable } from "./decode-tables";
 
-/** Makes ready the scan at `scan`, of which the host has filled in everything up to RESTART_INTERVAL, RAW and MEMBERS. */
+/** Begins the scan at `scan`. The host has filled in what comes before MCUS_TO_RESTART, RAW, RAW_END and MEMBERS. */
 export function beginScan(scan: u32): void {
   store<u32>(scan + MCUS_TO_RESTART, load<u32>(scan + RESTART_INTERVAL));
   store<u32>(scan + NEXT_RESTART, 0);
@@ -40,13 +40,13 @@ export function beginScan(scan: u32): void {
   if ((load<u32>(scan + MODE) & ARITHMETIC) != 0) beginArithmetic(scan);
 }
 
-/** Decodes what the scan holds of the band, rows `from` to `to` of whole MCUs (8 · vertical sampling pixels and so on). */
+/** Decodes the scan's part of a band: rows `from` to `to` of whole MCUs. Returns 0 if decoding stops. */
 export function decodeBand(scan: u32, from: u32, to: u32): u32 {
   const members = load<u32>(scan + SCAN_COMPONENTS);
   const mode = load<u32>(scan + MODE);
   const blockBytes = load<u32>(BLOCK_BYTES_AT);
   if (members == 1) {
-    // T.81, A.2.2: not interleaved, one block is an MCU, and there are no padding blocks.
+    // T.81, A.2.2: in a scan of one component, a block is an MCU, and there are no padding blocks.
     const component = COMPONENTS + load<u32>(scan + MEMBERS) * COMPONENT_BYTES;
     const wide = load<u32>(component + 4);
     const vertical = load<u32>(component + 16);
@@ -59,7 +59,7 @@ export function decodeBand(scan: u32, from: u32, to: u32): u32 {
     return 1;
   }
   for (let row = from; row < to; row++) {
-    // T.81, A.2.3.
+    // T.81, A.2.3: interleaved.
     let blocks: u32 = 0;
     for (let member: u32 = 0; member < members; member++) {
       const component = COMPONENTS + load<u32>(scan + MEMBERS + member * MEMBER_BYTES) * COMPONENT_BYTES;
@@ -106,13 +106,13 @@ function decodeRow(scan: u32, mode: u32, row: u32, blocks: u32): u32 {
   return sequentialRow(scan, row, blocks);
 }
 
-/** After the last row: bytes of the scan that no block needed are damage too. */
+/** Called after the last row. Bytes of the scan that no block needed are damage too. */
 export function endScan(scan: u32, rows: u32): void {
   if (load<u32>(scan + OUT_OF_DATA) == 0 && hasBytesLeft(scan, true)) {
     damaged(scan, EXTRA_BYTES, rows, load<u32>(scan + MCUS_PER_ROW), 0);
     return;
   }
-  // A restart marker after the last interval does no harm (libjpeg passes over it); data after it would.
+  // A restart marker after the last interval does no harm: libjpeg skips it. Data after that is damage.
   for (let passed = 0; load<u32>(scan + MARKER) < 0x100; passed++) {
     const marker = load<u32>(scan + MARKER);
     nextSegment(scan);
@@ -124,8 +124,8 @@ export function endScan(scan: u32, rows: u32): void {
 }
 
 /**
- * Keeps the first `kept` coefficients of each of `blocks` blocks at `band`, side by side. Whole vectors are moved: what
- * one of them has too much, the next block covers.
+ * Moves the first `kept` coefficients of each of `blocks` blocks at `band` together. It copies whole vectors; the next
+ * block overwrites what is too much.
  */
 export function compact(band: u32, blocks: u32, kept: u32): void {
   const bytes = kept << 1;

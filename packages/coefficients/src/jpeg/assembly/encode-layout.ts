@@ -21,7 +21,7 @@ export const MAX_CORRECTIONS: u32 = 1000;
  * batch), every byte stuffed, and a restart marker before it.
  */
 const WORST_BLOCK: u32 = 2 * ((64 * 32) / 8) + 8;
-/** A run of end-of-bands may be left over from the batch before. */
+/** The most bytes of a run of end-of-bands from the batch before. */
 const WORST_PENDING: u32 = 512;
 
 export const COMPONENTS: u32 = 64;

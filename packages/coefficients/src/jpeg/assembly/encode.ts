@@ -1,14 +1,14 @@
 /**
- * Huffman coding of blocks: counts the symbols a scan needs, and writes it. T.81, F.1.2 (sequential) and G.1.2
- * (progressive).
+ * Huffman coding of blocks: counts the symbols that a scan needs, and writes the scan. T.81, F.1.2 (sequential) and G.1.2
+ * (progressive). ./encode-layout.ts says where everything lies.
  *
- * A scan comes in batches of MCUs. The caller copies the blocks of a batch to INPUT, describes each component's share
- * with `place`, and calls `gather` (counts, into COUNTS) or `emit` (bytes, into OUTPUT, by the codes in CODES). What
- * passes from one batch to the next (DC prediction, pending bits, the run of end-of-bands) is kept here from `begin`
- * to `finishGather` or `finishEmit`.
+ * A scan comes in batches of MCUs. The host copies the blocks of a batch to INPUT, says with `place` where each
+ * component's blocks are, and calls `gather` (counts, into COUNTS) or `emit` (bytes, into OUTPUT, by the codes in CODES).
+ * DC predictions, pending bits and the run of end-of-bands stay here between batches, from `begin` to `finishGather` or
+ * `finishEmit`.
  *
- * `gather` and `emit` are the same code: every function they share is inlined, so that `emitting` is a constant in each.
- * That makes it 1.3 to 1.8 times as fast; biome cannot parse the decorator for it, and leaves this file out.
+ * `gather` and `emit` are the same code. Every function that they share is inlined, so `emitting` is a constant in each.
+ * That is 1.3 to 1.8 times as fast. biome cannot parse the decorators, and leaves this file out.
  */
 
 import {
@@ -35,7 +35,7 @@ import {
 import { atLeast, nonZero } from "./masks";
 import { AC_FIRST, AC_REFINE, DC_FIRST, DC_REFINE, SEQUENTIAL } from "./scan-kinds";
 
-/** The largest sizes of 8-bit samples' DC differences and AC values. T.81, tables F.1 and F.2. */
+/** The most bits of a DC difference and of an AC value, for samples of 8 bits. T.81, tables F.1 and F.2 */
 const MAX_DC_SIZE: i32 = 11;
 const MAX_AC_SIZE: i32 = 10;
 
@@ -58,11 +58,11 @@ let pending: u64 = 0;
 let pendingBits: i32 = 0;
 let out: u32 = 0;
 
-/** Where in INPUT the block lies that cannot be coded, 0 if none. */
+/** The address of the first block that cannot be coded; 0 if there is none. */
 let failed: u32 = 0;
 
 /**
- * Starts a pass over a scan of the frequencies `start` to `end`, values shifted by `al`.
+ * Begins a pass over a scan of the coefficients `start` to `end`, whose values are shifted by `al`.
  * `interval`: MCUs between restart markers, 0 for none.
  */
 export function begin(kind: u32, count: i32, start: i32, end: i32, al: i32, interval: i32): void {
@@ -82,7 +82,7 @@ export function begin(kind: u32, count: i32, start: i32, end: i32, al: i32, inte
   for (let c = 0; c < 4; c++) store<i32>(componentAt(c) + PREDICTION, 0);
 }
 
-/** Which DC and AC table the scan's component `c` uses, 0 or 1. */
+/** Says which DC and AC table the scan's component `c` uses, 0 or 1. */
 export function assign(c: i32, dc: i32, ac: i32): void {
   const component = componentAt(c);
   store<i32>(component + DC_TABLE, dc);
@@ -90,8 +90,8 @@ export function assign(c: i32, dc: i32, ac: i32): void {
 }
 
 /**
- * Where the batch's blocks of component `c` lie: at block `at` of INPUT, rows of `stride` blocks. An MCU takes
- * `wide * high` of them; of the batch's, `columns * rows` are there, the rest is padding.
+ * Says where the batch's blocks of component `c` lie: from block `at` of INPUT on, in rows of `stride` blocks. An MCU has
+ * `wide * high` of them. The batch has `columns * rows` real ones; the rest is padding.
  */
 export function place(c: i32, at: i32, wide: i32, high: i32, columns: i32, rows: i32, stride: i32): void {
   const component = componentAt(c);
@@ -108,24 +108,24 @@ export function gather(mcus: i32): void {
   walk(mcus, false);
 }
 
-/** -1, or the block of INPUT, as of the last batch, that holds a value too large to be coded. */
+/** Which block of the last batch has a value that is too large to code; -1 if none has. */
 export function failure(): i32 {
   return failed === 0 ? -1 : <i32>((failed - INPUT) >> 7);
 }
 
-/** Counts what is pending at the end of a scan. */
+/** Counts what is still pending at the end of a scan. */
 export function finishGather(): void {
   endOfBands(false);
 }
 
-/** Writes a batch. Returns how many bytes lie at OUTPUT. */
+/** Writes a batch. Returns how many bytes are at OUTPUT. */
 export function emit(mcus: i32): i32 {
   out = OUTPUT;
   walk(mcus, true);
   return <i32>(out - OUTPUT);
 }
 
-/** Writes what is pending at the end of a scan. Returns how many bytes lie at OUTPUT. */
+/** Writes what is still pending at the end of a scan. Returns how many bytes are at OUTPUT. */
 export function finishEmit(): i32 {
   out = OUTPUT;
   endOfBands(true);
@@ -152,7 +152,7 @@ function walk(mcus: i32, emitting: bool): void {
   else walkMcus(mcus, emitting, DC_REFINE);
 }
 
-/** An AC scan: one component, a block an MCU, nothing padded. */
+/** An AC scan: it has one component, a block is an MCU, and there is no padding. */
 @inline
 function walkBlocks(mcus: i32, emitting: bool, refining: bool): void {
   const first = INPUT + (load<i32>(COMPONENTS + AT) << 7);
@@ -206,13 +206,13 @@ function tableOffset(component: u32, which: u32): u32 {
   return <u32>load<i32>(component + which) * TABLE_BYTES;
 }
 
-/** The bits that hold the absolute value. */
+/** How many bits the absolute value has. */
 @inline
 function sizeOf(value: i32): i32 {
   return 32 - clz(abs(value));
 }
 
-/** T.81, F.1.2.1: the difference to the component's DC before. */
+/** T.81, F.1.2.1: the difference from the component's DC before. */
 @inline
 function dcValue(block: u32, value: i32, component: u32, table: u32, emitting: bool): void {
   const difference = value - load<i32>(component + PREDICTION);
@@ -267,8 +267,8 @@ function runAndValue(block: u32, table: u32, run: i32, value: i32, emitting: boo
 }
 
 /**
- * T.81, G.1.2.3: values that become 1 or -1 are coded like those of a first scan; a value already there needs a
- * correction bit, which follows the next code of its block, or waits with the block's end-of-band.
+ * T.81, G.1.2.3: a value that becomes 1 or -1 is coded as in a first scan. A value that was already there needs a
+ * correction bit. It follows the next code of its block, or waits for the code of the block's end-of-band.
  */
 @inline
 function acRefine(block: u32, table: u32, emitting: bool): void {
@@ -313,7 +313,7 @@ function acRefine(block: u32, table: u32, emitting: bool): void {
   }
 }
 
-/** Codes the run of end-of-bands so far and the corrections that wait with it. T.81, table G.1 */
+/** Codes the run of end-of-bands so far, and the corrections that wait for it. T.81, table G.1 */
 function endOfBands(emitting: bool): void {
   if (eobRun === 0) return;
   const size = 31 - clz(eobRun);
@@ -362,7 +362,7 @@ function symbol(table: u32, value: i32, emitting: bool): void {
   }
 }
 
-/** Appends the low `size` bits of `value`, at most 32; higher ones must be 0. */
+/** Appends the low `size` bits of `value`, at most 32. The higher ones must be 0. */
 @inline
 function put(value: u32, size: i32): void {
   pending = (pending << size) | value;
@@ -370,11 +370,11 @@ function put(value: u32, size: i32): void {
   if (pendingBits >= 32) drain();
 }
 
-/** Writes 32 bits, a 0 byte after each of 255. T.81, F.1.2.3 */
+/** Writes 32 bits, with a 0 byte after each byte of 255. T.81, F.1.2.3 */
 function drain(): void {
   pendingBits -= 32;
   const word = <u32>(pending >> pendingBits);
-  // A byte of 255 is one that loses its top bit when 1 is added.
+  // Only a byte of 255 loses its top bit when 1 is added.
   if ((word & 0x80808080 & ~(word + 0x01010101)) === 0) {
     store<u32>(out, bswap(word));
     out += 4;
