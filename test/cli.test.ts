@@ -369,7 +369,9 @@ describe.concurrent("work that cannot be done: one line, exit status 1:", () => 
 });
 
 test("help and version", LIMIT, async () => {
-  const { version } = JSON.parse(await readFile(path("../packages/cli/package.json"), "utf8")) as { version: string };
+  const { version } = JSON.parse(await readFile(path("../packages/cli/package.json"), "utf8")) as {
+    version: string;
+  };
   expect(await jpegDomain(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
   const help = await jpegDomain(["help"]);
   expect(help).toMatchObject({ code: 0, stderr: "" });
