@@ -208,9 +208,9 @@ function store(
   row: number,
   held: number,
 ): void {
-  for (const [index, { blocksWide, blocksHigh, verticalSampling }] of components.entries()) {
+  components.forEach(({ blocksWide, blocksHigh, verticalSampling }, index) => {
     const part = parts[index] as Int16Array;
-    if (part.length === 0) continue;
+    if (part.length === 0) return;
     const all = blocksWide * blocksHigh * held;
     // A copy of a whole array does not have to be filled with zeros first.
     if (results[index] === undefined && part.length === all) results[index] = new Int16Array(part);
@@ -218,7 +218,7 @@ function store(
       results[index] ??= allocate(all);
       results[index].set(part, row * verticalSampling * blocksWide * held);
     }
-  }
+  });
 }
 
 function endGroup(engine: Engine, decoding: Decoding, group: readonly Scan[]): void {

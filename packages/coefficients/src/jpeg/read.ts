@@ -215,8 +215,13 @@ function prepare(
     progressive: frame.progressive,
     ...(frame.arithmetic && { arithmetic: true }),
     colorSpace: colorSpace(headers, frame),
-    components: frame.components.map(({ quantizationSlot: _, ...component }, index) => ({
-      ...component,
+    // Field by field: copying the rest of an object makes one that is slow to write to.
+    components: frame.components.map((component, index) => ({
+      id: component.id,
+      horizontalSampling: component.horizontalSampling,
+      verticalSampling: component.verticalSampling,
+      blocksWide: component.blocksWide,
+      blocksHigh: component.blocksHigh,
       quantization: quantization[index] as Uint16Array,
       coefficients: NONE,
     })),
