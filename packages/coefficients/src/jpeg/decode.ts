@@ -94,15 +94,9 @@ export function* decodeScans(engine: Engine, decoding: Decoding): Generator<Band
   const blockBytes = held === 1 && dcOnly ? 2 : 128;
   u32[BLOCK_BYTES_AT / 4] = blockBytes;
   const { rows, rowsInBand } = decoding.finder;
-  for (const [index, group] of groups.entries()) {
-    const decodeRows = groupDecoder(
-      engine,
-      decoding,
-      group,
-      index > 0 ? results : undefined,
-      blockBytes,
-      held,
-    );
+  for (const group of groups) {
+    const before = group === groups[0] ? undefined : results;
+    const decodeRows = groupDecoder(engine, decoding, group, before, blockBytes, held);
     for (let row = 0; row < rows; row += rowsInBand) {
       const to = Math.min(rows, row + rowsInBand);
       const parts = decodeRows(row, to);

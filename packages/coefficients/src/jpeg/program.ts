@@ -62,9 +62,9 @@ const views = ({ buffer }: WebAssembly.Memory) => ({
  * @throws {JpegError} where the machine has no more memory
  */
 export function reserve(instance: Instance<unknown>, bytes: number): void {
-  const { memory } = instance.exports;
-  const lacking = bytes - memory.buffer.byteLength;
+  const lacking = bytes - instance.u8.length;
   if (lacking <= 0) return;
+  const { memory } = instance.exports;
   try {
     memory.grow(Math.ceil(lacking / PAGE));
   } catch {
