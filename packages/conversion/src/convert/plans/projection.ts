@@ -8,36 +8,26 @@
 
 import { ZIGZAG } from "@jpeg-domain/coefficients";
 import { cosine, isKept } from "@jpeg-domain/coefficients/internal";
-import { float, type GraphBuilder } from "../../onnx/builder.js";
+import type { GraphBuilder } from "../../onnx/builder.js";
 import { pad } from "../domain/padding.js";
 import type { Transforms } from "../domain/transforms.js";
 import { blockwide, isWholeBlocks, type Size } from "../layers.js";
 
 /**
- * A block's pixels lie 8 to a row of the image, between those of its neighbours. Either they are brought together,
- * which takes two transpositions, or a whole strip of 8 rows is projected as one vector, with a matrix that is zero
- * between blocks. Each zero costs a multiplication; a pair of transpositions takes as long as about this many
- * multiplications for each pixel (measured: equal at 80 to 110).
+ * A block's pixels lie 8 to a row of the image, between those of its neighbours. Either a whole strip of 8 rows is made
+ * as one vector, with a matrix that is zero between blocks, or each block alone, and a transposition puts their rows side
+ * by side. Each zero costs a multiplication; a transposition takes as long as about this many multiplications for each
+ * pixel (measured: 40 to 55).
  */
-const TRANSPOSE_COST = 100;
+const TRANSPOSE_COST = 50;
 
 /** x_n of planes `[N, C, H, W]`. Beyond a map that is not whole blocks are zeros. */
 export function lowFrequencies(transforms: Transforms, n: number, x: string, size: Size): string {
   const { g } = transforms;
-  const whole = blockwide(size);
-  const { channels, height, width } = whole;
-  const beyond = [0, 0, 0, 0, 0, 0, height - size.height, width - size.width];
-  const planes = isWholeBlocks(size) ? x : pad(g, x, beyond);
-  const blocksWide = width / 8;
-  const isInStrips = projectionCost(n) * blocksWide <= TRANSPOSE_COST;
-  const strips = [-1, (channels * height) / 8];
-  const lines = isInStrips ? planes : transforms.swapRuns(planes, strips, [8, blocksWide]);
-  const blocks = isInStrips ? blocksWide : 1;
-  const flat = g.node("Reshape", [lines, g.ints([-1, 64 * blocks])]);
-  transforms.count(projectionCost(n) * blocks, whole);
-  const low = project(transforms, flat, n, blocks);
-  const back = isInStrips ? low : transforms.swapRuns(low, strips, [blocksWide, 8]);
-  return transforms.crop(g.node("Reshape", [back, g.ints([-1, channels, height, width])], {}, "low"), size);
+  const { kept, dropped } = frequencyVectors(n);
+  const vectors = takesAway(n) ? dropped : kept;
+  const part = partOf(transforms, takesAway(n) ? `V_above_${n}` : `V_${n}`, vectors, x, size);
+  return takesAway(n) ? g.node("Sub", [x, part], {}, "low") : part;
 }
 
 /**
@@ -47,48 +37,58 @@ export function lowFrequencies(transforms: Transforms, n: number, x: string, siz
  */
 const takesAway = (n: number) => n >= 4;
 
-/** Multiplications a pixel to project one block. */
-const projectionCost = (n: number) => (takesAway(n) ? 2 * frequencyVectors(n).dropped.length : 64);
-
-/** x_n of rows of `blocks` blocks each, their pixels row by row: `[-1, 64 blocks]` → the same. */
-function project(transforms: Transforms, x: string, n: number, blocks: number): string {
+/** The part of planes `[N, C, H, W]` that some frequencies make: Σ v vᵀ x. */
+function partOf(
+  transforms: Transforms,
+  name: string,
+  vectors: readonly number[][],
+  x: string,
+  size: Size,
+): string {
   const { g } = transforms;
-  const { kept, dropped } = frequencyVectors(n);
-  if (!takesAway(n)) {
-    const entry = (p: number, q: number) =>
-      kept.reduce((sum, v) => sum + (v[p] as number) * (v[q] as number), 0);
-    const matrix = transforms.matrix(`P_${n}`, [64, 64], entry);
-    const wide = alongStrip(g, matrix, blocks, [8, 1, 8, 8, 1, 8], [64 * blocks, 64 * blocks]);
-    return g.node("MatMul", [x, wide], {}, "low");
+  const rank = vectors.length;
+  const whole = blockwide(size);
+  const { channels, height, width } = whole;
+  const planes = isWholeBlocks(size)
+    ? x
+    : pad(g, x, [0, 0, 0, 0, 0, 0, height - size.height, width - size.width]);
+  const matrix = transforms.matrix(name, [rank, 64], (f, pixel) => (vectors[f] as number[])[pixel] as number);
+  const blocksWide = width / 8;
+  const isInStrips = rank * (blocksWide - 1) <= TRANSPOSE_COST;
+  const blocks = isInStrips ? blocksWide : 1;
+  transforms.count(rank * (1 + blocks), whole);
+  const parts = analyse(g, matrix, rank, planes, whole);
+  const rows = g.node("Reshape", [parts, g.ints([0, -1, rank * blocks])]);
+  const made = g.node("MatMul", [rows, alongStrip(g, matrix, blocks)]);
+  const lines = isInStrips ? made : transforms.swapRuns(made, [0, (channels * height) / 8], [blocksWide, 8]);
+  return transforms.crop(g.node("Reshape", [lines, g.ints([0, channels, height, width])]), size);
+}
+
+/** vᵀ x of each block, its vectors last: `[N, …, rank]`. */
+function analyse(g: GraphBuilder, matrix: string, rank: number, planes: string, size: Size): string {
+  const { channels, height, width } = size;
+  // Blocks that fill a map's width are vectors already.
+  if (width === 8) {
+    const blocks = g.node("Reshape", [planes, g.ints([0, -1, 64])]);
+    return g.node("MatMul", [blocks, g.node("Transpose", [matrix], { perm: [1, 0] })], {}, "parts");
   }
-  const rank = dropped.length;
-  const vectors = transforms.matrix(
-    `V_${n}`,
-    [64, rank],
-    (pixel, f) => (dropped[f] as number[])[pixel] as number,
-  );
-  const wide = alongStrip(g, vectors, blocks, [8, 1, 8, 1, rank], [64 * blocks, rank * blocks]);
-  const high = g.node("MatMul", [x, wide], {}, "high");
-  return g.node("Gemm", [high, wide, x], { alpha: float(-1), transB: 1 }, "low");
+  // [N, C, H, W] and its view [N, 1, C H, W] have the same blocks, and the second has one kernel for all of them.
+  const view = g.node("Reshape", [planes, g.ints([0, 1, channels * height, width])]);
+  const kernel = g.node("Reshape", [matrix, g.ints([rank, 1, 8, 8])]);
+  const parts = g.node("Conv", [view, kernel], { kernel_shape: [8, 8], strides: [8, 8] }, "parts");
+  return g.node("Transpose", [parts], { perm: [0, 2, 3, 1] });
 }
 
 /**
- * A block's matrix repeated for each block of a strip, zero between blocks. `axes` is the matrix's shape taken apart; the
- * second and the last but one count blocks, and there the graph multiplies by the identity, once, when ONNX Runtime
- * loads the model.
+ * A matrix `[rank, 64]` repeated for each block of a strip, zero between blocks: `[blocks rank, 8 blocks 8]`. The graph
+ * multiplies by the identity, once, when ONNX Runtime loads the model.
  */
-function alongStrip(
-  g: GraphBuilder,
-  matrix: string,
-  blocks: number,
-  axes: number[],
-  shape: number[],
-): string {
+function alongStrip(g: GraphBuilder, matrix: string, blocks: number): string {
   if (blocks === 1) return matrix;
   const identity = Array.from({ length: blocks * blocks }, (_, at) => Number(at % (blocks + 1) === 0));
-  const counted = axes.map((_, axis) => (axis === 1 || axis === axes.length - 2 ? blocks : 1));
-  const spread = g.node("Reshape", [matrix, g.ints(axes)]);
-  return g.node("Reshape", [g.node("Mul", [spread, g.floats(identity, counted)]), g.ints(shape)]);
+  const spread = g.node("Reshape", [matrix, g.ints([1, -1, 8, 1, 8])]);
+  const repeated = g.node("Mul", [spread, g.floats(identity, [blocks, 1, 1, blocks, 1])]);
+  return g.node("Reshape", [repeated, g.ints([-1, 64 * blocks])]);
 }
 
 const FREQUENCIES = Array.from({ length: 64 }, (_, k) => frequency(k));
