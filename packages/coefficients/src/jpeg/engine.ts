@@ -5,6 +5,7 @@ import { type Instance, program } from "./program.js";
 interface Exports {
   findScanEnd(from: number, end: number): number;
   buildTable(table: number, dc: number): void;
+  buildSkips(table: number, skips: number): void;
   beginScan(scan: number): void;
   decodeBand(scan: number, from: number, to: number): number;
   endScan(scan: number, rows: number): void;

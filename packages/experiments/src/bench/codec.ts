@@ -92,6 +92,13 @@ const CLAIMS: Claim[] = [
     required: 5,
     files: (row) => row.progressive && photographs(row),
   },
+  {
+    name: "DC only of a baseline file of 12 MP against all of it, arrays reused",
+    over: REUSING,
+    under: DC_ONLY,
+    floor: 1.9,
+    files: (row) => !row.progressive && row.megapixels > 10,
+  },
 ];
 
 /** Length of a peer's turn, unless one call is longer. */

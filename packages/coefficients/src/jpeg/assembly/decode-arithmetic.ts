@@ -11,7 +11,6 @@ import {
   AC_LIMIT,
   AL,
   BITS,
-  BLOCK_BYTES_AT,
   BLOCK_RECORD,
   BLOCKS,
   BUFFER,
@@ -248,7 +247,6 @@ export function arithmeticRow(scan: u32, mode: u32, row: u32, blocks: u32): u32 
   const al = sequential ? 0 : load<u32>(scan + AL);
   const ss = sequential ? 1 : load<u32>(scan + SS);
   const se = sequential ? 63 : load<u32>(scan + SE);
-  const keepsAc = load<u32>(BLOCK_BYTES_AT) != 2;
   for (let column: u32 = 0; column < columns; ) {
     const isDue = load<u32>(scan + RESTART_INTERVAL) != 0 && load<u32>(scan + MCUS_TO_RESTART) == 0;
     const count = mcusUntilRestart(scan, row, column);
@@ -267,8 +265,7 @@ export function arithmeticRow(scan: u32, mode: u32, row: u32, blocks: u32): u32 
         } else if (mode == AC_REFINE) acRefineBlock(load<u32>(record + 16), block, ss, se, al);
         else {
           if (mode != AC_FIRST) dcBlock(record, block, al);
-          if (mode != DC_FIRST && damage == 0)
-            acBlock(load<u32>(record + 16), keepsAc ? block : TRASH, ss, se, al);
+          if (mode != DC_FIRST && damage == 0) acBlock(load<u32>(record + 16), block, ss, se, al);
         }
         if (damage == 0) continue;
         suspend(scan);

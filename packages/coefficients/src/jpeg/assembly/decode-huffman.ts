@@ -3,7 +3,7 @@
  *
  * `decodeRow` is inlined once for each kind of scan. There `kind` is a constant, and only that kind's steps remain. Each
  * kind has a function of its own, because one function with all of them is a tenth slower. The bit buffer lives in local
- * variables: ./decode-tables.ts explains the entries. biome cannot parse the decorators, and leaves this file out.
+ * variables: ./decode-tables.ts and ./skip-tables.ts explain the entries. biome cannot parse the decorators, and leaves this file out.
  */
 import {
   AL,
@@ -11,6 +11,7 @@ import {
   BAD_REFINEMENT,
   BITS,
   BLOCK_BYTES_AT,
+  BLOCK_ENDS,
   BLOCK_RECORD,
   BLOCKS,
   BUFFER,
@@ -21,6 +22,7 @@ import {
   RUN_TOO_LONG,
   SAFE,
   SE,
+  SKIP_TABLE,
   SS,
   TOLERANT_AT,
   TRASH,
@@ -32,28 +34,33 @@ import { nonZero } from "./masks";
 import { AC_FIRST, AC_REFINE, DC_FIRST, DC_REFINE, SEQUENTIAL } from "./scan-kinds";
 
 export function sequentialRow(scan: u32, row: u32, blocks: u32): u32 {
-  return decodeRow(scan, row, blocks, SEQUENTIAL);
+  return decodeRow(scan, row, blocks, SEQUENTIAL, false);
+}
+
+/** Decodes only the first coefficients of each block, as many as there is room for, and skips the others. */
+export function firstCoefficientsRow(scan: u32, row: u32, blocks: u32): u32 {
+  return decodeRow(scan, row, blocks, SEQUENTIAL, true);
 }
 
 export function dcFirstRow(scan: u32, row: u32, blocks: u32): u32 {
-  return decodeRow(scan, row, blocks, DC_FIRST);
+  return decodeRow(scan, row, blocks, DC_FIRST, false);
 }
 
 export function dcRefineRow(scan: u32, row: u32, blocks: u32): u32 {
-  return decodeRow(scan, row, blocks, DC_REFINE);
+  return decodeRow(scan, row, blocks, DC_REFINE, false);
 }
 
 export function acFirstRow(scan: u32, row: u32): u32 {
-  return decodeRow(scan, row, 1, AC_FIRST);
+  return decodeRow(scan, row, 1, AC_FIRST, false);
 }
 
 export function acRefineRow(scan: u32, row: u32): u32 {
-  return decodeRow(scan, row, 1, AC_REFINE);
+  return decodeRow(scan, row, 1, AC_REFINE, false);
 }
 
 /** Decodes one row of MCUs, whose block records are in place. Returns 0 if it must stop there. */
 @inline
-function decodeRow(scan: u32, row: u32, blocks: u32, kind: u32): u32 {
+function decodeRow(scan: u32, row: u32, blocks: u32, kind: u32, skips: bool): u32 {
   // T.81, A.2.2: a scan of AC coefficients has one component, and a block is an MCU.
   const isAc = kind == AC_FIRST || kind == AC_REFINE;
   const isSequential = kind == SEQUENTIAL;
@@ -65,8 +72,8 @@ function decodeRow(scan: u32, row: u32, blocks: u32, kind: u32): u32 {
   const se: u32 = isAc ? load<u32>(scan + SE) : 63;
   // The scan's coefficients, as bits.
   const band = (~u64(0) << u64(ss)) & (~u64(0) >> u64(63 - se));
-  // If only DC coefficients are kept, blocks have 2 bytes, and AC coefficients go where nobody reads them.
-  const keepsAc = isAc || load<u32>(BLOCK_BYTES_AT) != 2;
+  // The last coefficient that is kept.
+  const last: u32 = skips ? (load<u32>(BLOCK_BYTES_AT) >> 1) - 1 : 63;
   for (let column: u32 = 0; column < columns; ) {
     const count = mcusUntilRestart(scan, row, column);
     if (count == 0) return 0;
@@ -143,7 +150,7 @@ function decodeRow(scan: u32, row: u32, blocks: u32, kind: u32): u32 {
 
         if (isAc || isSequential) {
           const table = load<u32>(record + 16);
-          const target = keepsAc ? block : TRASH;
+          const skipTable: u32 = skips ? load<u32>(table + SKIP_TABLE) : 0;
           // Refinement: the coefficients after k that were not zero before this scan, as bits.
           let old: u64 = kind == AC_REFINE ? nonZero(block) & band : 0;
           let k = ss - 1;
@@ -157,6 +164,16 @@ function decodeRow(scan: u32, row: u32, blocks: u32, kind: u32): u32 {
                 next += (63 - bits) >> 3;
                 bits |= 56;
                 ahead = load64(next);
+              }
+              if (skips && k >= last) {
+                const skip = <u32>load<u16>(skipTable + (u32(buffer >> 50) & 0x3ffe));
+                const to = k + ((skip >> 8) & 127);
+                if (to < 64) {
+                  buffer <<= u64(skip);
+                  bits -= skip & 63;
+                  k = to + (skip & BLOCK_ENDS);
+                  continue;
+                }
               }
               let entry = load<u32>(table + (u32(buffer >> 52) & 0xffc));
               if (i32(entry) < 0) {
@@ -195,6 +212,7 @@ function decodeRow(scan: u32, row: u32, blocks: u32, kind: u32): u32 {
                   damage = RUN_TOO_LONG;
                   k = min(k, 63);
                 }
+                const target = !skips || k <= last ? block : TRASH;
                 store<i16>(target + (k << 1), i16(u32((((coded ^ sign) >> u64(entry >> 16)) ^ sign) - sign) << al));
               } else if (i32(entry) >= 0) {
                 step = entry >> 24;

@@ -8,6 +8,7 @@
  *   SCANS      up to 64 of SCAN_BYTES: one for each scan that is being decoded
  *   TABLES     TABLE_BYTES each: a Huffman table, or the bins of a scan that is arithmetic coded
  *   QM_TABLE   the estimates of arithmetic coding: a word for each state
+ *   SKIP_AREA  SKIP_BYTES each: the skip tables
  *   …          the band: some rows of blocks of each component; then the file's bytes
  */
 
@@ -16,7 +17,7 @@ export const COMPONENTS: u32 = 0;
 export const COMPONENT_BYTES: u32 = 32;
 export const TRASH: u32 = 128;
 export const STAGING: u32 = 256;
-/** Bytes from one block of the band to the next: 128, or 2 if only DC coefficients are kept. */
+/** Bytes from one block of the band to the next: 128, or 2 for each coefficient that is kept, if no scan needs others. */
 export const BLOCK_BYTES_AT: u32 = 640;
 /** Not 0: decoding goes on after damage, as libjpeg does. */
 export const TOLERANT_AT: u32 = 644;
@@ -64,6 +65,8 @@ export const DAMAGE_RAW: u32 = 112;
 export const DAMAGE_COUNT: u32 = 116;
 /** The row in which the segment's bits ran out last. */
 export const END_ROW: u32 = 120;
+/** Not 0: the coefficients that are not kept are skipped. Each AC table then has a skip table. */
+export const SKIPS: u32 = 124;
 /** Each component of the scan: index, DC table, AC table, DC prediction. */
 export const MEMBERS: u32 = 128;
 export const MEMBER_BYTES: u32 = 16;
@@ -106,7 +109,15 @@ export const LOOKUP_BITS: u32 = 10;
 export const LIMITS: u32 = 4096;
 export const OFFSETS: u32 = 4096 + 80;
 export const SYMBOLS: u32 = 4096 + 160;
+/** The address of the AC table's skip table. */
+export const SKIP_TABLE: u32 = 4096 + 416;
 export const TABLE_BYTES: u32 = 4096 + 512;
+
+// Skip tables: ./skip-tables.ts.
+export const SKIP_BITS: u32 = 13;
+export const MAX_SKIP_TABLES: u32 = 4;
+export const SKIP_BYTES: u32 = 2 << SKIP_BITS;
+export const BLOCK_ENDS: u32 = 0x8000;
 
 // The bins of one scan: for each slot in use the DC bins (T.81, table F.4), then the AC bins (table F.5), with the
 // conditioning values of DAC behind them.
@@ -123,6 +134,9 @@ export const MAX_TABLES: u32 = 96;
 export const QM_TABLE: u32 = TABLES + MAX_TABLES * TABLE_BYTES;
 /** The state for even decisions, the table's last one. */
 export const EVEN: u32 = 113;
-export const BAND: u32 = QM_TABLE + 512;
+export const SKIP_AREA: u32 = QM_TABLE + 512;
+/** Where a skip table is built. */
+export const SKIP_STAGING: u32 = SKIP_AREA + MAX_SKIP_TABLES * SKIP_BYTES;
+export const BAND: u32 = SKIP_STAGING + SKIP_BYTES;
 /** How many bytes beyond the file's may be read. */
 export const SLACK: u32 = 64;

@@ -1,7 +1,14 @@
 /** The entropy decoder's functions for the host (../engine.ts). */
 
 import { arithmeticRow, beginArithmetic } from "./decode-arithmetic";
-import { acFirstRow, acRefineRow, dcFirstRow, dcRefineRow, sequentialRow } from "./decode-huffman";
+import {
+  acFirstRow,
+  acRefineRow,
+  dcFirstRow,
+  dcRefineRow,
+  firstCoefficientsRow,
+  sequentialRow,
+} from "./decode-huffman";
 import {
   ARITHMETIC,
   BLOCK_BYTES_AT,
@@ -22,12 +29,14 @@ import {
   OUT_OF_DATA,
   RESTART_INTERVAL,
   SCAN_COMPONENTS,
+  SKIPS,
 } from "./decode-layout";
 import { damaged, hasBytesLeft, nextSegment } from "./decode-segments";
 import { AC_FIRST, AC_REFINE, DC_FIRST, DC_REFINE } from "./scan-kinds";
 
 export { findScanEnd } from "./decode-segments";
 export { buildTable } from "./decode-tables";
+export { buildSkips } from "./skip-tables";
 
 /** Begins the scan at `scan`. The host has filled in what comes before MCUS_TO_RESTART, RAW, RAW_END and MEMBERS. */
 export function beginScan(scan: u32): void {
@@ -103,6 +112,7 @@ function decodeRow(scan: u32, mode: u32, row: u32, blocks: u32): u32 {
   if (mode == DC_REFINE) return dcRefineRow(scan, row, blocks);
   if (mode == AC_FIRST) return acFirstRow(scan, row);
   if (mode == AC_REFINE) return acRefineRow(scan, row);
+  if (load<u32>(scan + SKIPS) != 0) return firstCoefficientsRow(scan, row, blocks);
   return sequentialRow(scan, row, blocks);
 }
 
