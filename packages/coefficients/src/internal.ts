@@ -2,7 +2,8 @@
 
 export type { Band } from "./jpeg/decode.js";
 export { type Instance, type Program, program, reserve } from "./jpeg/program.js";
-export { MAX_PIXELS, readBands } from "./jpeg/read.js";
+export { findRowStarts, MAX_PIXELS, readBands, readRows } from "./jpeg/read.js";
+export type { RowRange, RowStart } from "./jpeg/row-starts.js";
 export { copyMeans, type SmoothRow, smoothed, smootherOf } from "./jpeg/smoothing.js";
 export { isKept, MAX_FREQUENCIES } from "./transform/frequency.js";
 export { toWholeBlocks } from "./transform/images.js";

@@ -16,6 +16,7 @@ import {
   MCUS_PER_ROW,
   MEMBER_BYTES,
   MEMBERS,
+  NEXT_RESTART,
   OUT_OF_DATA,
   QM_TABLE,
   RAW,
@@ -37,6 +38,7 @@ import { JpegError } from "./errors.js";
 import type { Frame, ScanHeader } from "./headers.js";
 import type { JpegImage, JpegUnfinished } from "./image.js";
 import { probabilityTable } from "./probability.js";
+import type { RowRange } from "./row-starts.js";
 import { scanDamage } from "./scan-damage.js";
 import type { ScanFinder } from "./scan-finder.js";
 import type { Scan } from "./scans.js";
@@ -58,6 +60,8 @@ export interface Decoding {
   reuse: Int16Array[];
   /** The image whose bands are yielded, if no result arrays are wanted. */
   streamed: JpegImage | undefined;
+  /** The rows to decode, if not all. There is one scan then. */
+  range: RowRange | undefined;
 }
 
 /** Some rows of an image's blocks. */
@@ -84,7 +88,7 @@ export interface Band {
  * too many scans to decode side by side yields all rows as one band.
  */
 export function* decodeScans(engine: Engine, decoding: Decoding): Generator<Band, Int16Array[]> {
-  const { frame, scans, kept, tolerant, streamed } = decoding;
+  const { frame, scans, kept, tolerant, streamed, range } = decoding;
   const groups = groupScans(scans);
   const streams = streamed !== undefined && groups.length === 1;
   // The next group goes on from all coefficients of the one before.
@@ -101,8 +105,9 @@ export function* decodeScans(engine: Engine, decoding: Decoding): Generator<Band
   for (const group of groups) {
     const before = group === groups[0] ? undefined : results;
     const decodeRows = groupDecoder(engine, decoding, group, before, layout);
-    for (let row = 0; row < rows; row += rowsInBand) {
-      const to = Math.min(rows, row + rowsInBand);
+    const end = range?.endRow ?? rows;
+    for (let row = range?.from.row ?? 0; row < end; row += rowsInBand) {
+      const to = Math.min(end, row + rowsInBand);
       const parts = decodeRows(row, to);
       if (streams) yield bandOf(engine, streamed, row, to, parts, held);
       else store(results, parts, frame, row, held);
@@ -244,7 +249,10 @@ function endGroup(engine: Engine, decoding: Decoding, group: readonly Scan[]): v
     const scan = SCANS + index * SCAN_BYTES;
     if (decoding.unfinished && scanOffset + index === decoding.scans.length - 1)
       decoding.unfinished.lastRow = lastRow(engine, decoding, group[index] as Scan, scan);
-    engine.exports.endScan(scan, decoding.finder.rows);
+    const { rows } = decoding.finder;
+    const { endRow = rows } = decoding.range ?? {};
+    if (endRow < rows) engine.exports.endPart(scan, endRow);
+    else engine.exports.endScan(scan, rows);
     if (engine.u32[(scan + DAMAGE_COUNT) / 4] === 0) continue;
     const { error, count } = scanDamage(engine, decoding, group, index, scanOffset);
     if (!decoding.tolerant) throw error;
@@ -273,7 +281,12 @@ function allocate(length: number): Int16Array {
 }
 
 /** Fills in the scans' structures and tables. */
-function beginScans(engine: Engine, { finder }: Decoding, group: readonly Scan[], skips: boolean): void {
+function beginScans(
+  engine: Engine,
+  { finder, range }: Decoding,
+  group: readonly Scan[],
+  skips: boolean,
+): void {
   // This comes first: finding a scan's end may load more of the file, and that replaces the engine's arrays.
   const entropyCoded = group.map(({ header }) => finder.addresses(header));
   const { u8, u32, exports } = engine;
@@ -309,13 +322,14 @@ function beginScans(engine: Engine, { finder }: Decoding, group: readonly Scan[]
     const bins = conditioning && placeBins(u8, room(conditioning), header, conditioning);
     u32.set([mode + coding, spectralStart, spectralEnd, approximationLow, members.length], scan / 4);
     u32.set([mcusPerRow, restartInterval], (scan + MCUS_PER_ROW) / 4);
-    u32.set(entropyCoded[index] as [number, number], (scan + RAW) / 4);
+    u32.set(entropyCoded[index] as readonly [number, number], (scan + RAW) / 4);
     u32[(scan + SKIPS) / 4] = skips ? 1 : 0;
     members.forEach(({ component, dc, ac }, member) => {
       const at = (scan + MEMBERS + member * MEMBER_BYTES) / 4;
       u32.set([component, ...(bins?.[member] ?? [place(dc, true), place(ac, false)]), 0], at);
     });
     exports.beginScan(scan);
+    if (range) u32[(scan + NEXT_RESTART) / 4] = range.from.interval & 7;
   });
 }
 

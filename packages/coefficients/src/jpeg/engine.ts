@@ -4,10 +4,12 @@ import { type Instance, program } from "./program.js";
 /** The functions of assembly/decode.ts. Addresses come back as signed numbers. */
 interface Exports {
   findScanEnd(from: number, end: number): number;
+  passRestarts(from: number, end: number, until: number): number;
   buildTable(table: number, dc: number): void;
   buildSkips(table: number, skips: number): void;
   beginScan(scan: number): void;
   decodeBand(scan: number, from: number, to: number): number;
+  endPart(scan: number, row: number): void;
   endScan(scan: number, rows: number): void;
   compact(band: number, blocks: number, kept: number): void;
   countZeros(from: number, count: number): number;

@@ -7,6 +7,7 @@ import { type Frame, type Headers, nextScan, type ScanHeader, startHeaders } fro
 import type { ColorSpace, JpegComponent, JpegImage, JpegScan, JpegSegment, JpegUnfinished } from "./image.js";
 import { SOS } from "./markers.js";
 import { iccProfile } from "./metadata.js";
+import { passRestarts, type RowRange, type RowStart } from "./row-starts.js";
 import { ScanFinder } from "./scan-finder.js";
 import {
   follow,
@@ -169,10 +170,54 @@ export function readBands(
   return read(bytes, options, coefficients);
 }
 
+/**
+ * {@link readBands} for some rows of a file that {@link findRowStarts} knows. Any damage in them is an error.
+ */
+export function readRows(
+  bytes: Uint8Array,
+  coefficients: (header: JpegHeader) => number,
+  range: RowRange,
+): Generator<Band, JpegImage> {
+  return read(bytes, { maxPixels: Number.POSITIVE_INFINITY }, coefficients, range);
+}
+
+/**
+ * Finds the rows at which a file's decoding can begin: those that begin with a restart interval.
+ *
+ * @returns the file's header and these rows, and the end of the scan as a last one; undefined if there is only row 0, or
+ *   anything about the file is unusual: another coding than Huffman codes in one scan, or damage to its markers
+ * @throws {JpegError} if the file's headers are damaged (unless `tolerant`) or the image larger than `maxPixels`
+ */
+export function findRowStarts(
+  bytes: Uint8Array,
+  options: HeaderOptions,
+): { header: JpegHeader; starts: RowStart[] } | undefined {
+  const { headers, frame, first } = readToFirstScan(bytes, options, false);
+  const { restartInterval, damage } = headers;
+  const isOneScan = !frame.progressive && first.members.length === frame.components.length;
+  if (!isOneScan || frame.arithmetic || restartInterval === 0 || damage.count > 0) return undefined;
+  const header = headerOf(headers, frame, first);
+  const starts = passRestarts(headers, frame, first);
+  if (starts === undefined) return undefined;
+  headers.offset = (starts.at(-1) as RowStart).offset;
+  return endsHere(headers) ? { header, starts } : undefined;
+}
+
+/** Whether no scan follows, and no damage. */
+function endsHere(headers: Headers): boolean {
+  try {
+    return nextScan(headers) === undefined && headers.damage.count === 0;
+  } catch (error) {
+    if (error instanceof JpegError) return false;
+    throw error;
+  }
+}
+
 function* read(
   bytes: Uint8Array,
   options: ReadOptions,
   coefficients?: (header: JpegHeader) => number,
+  range?: RowRange,
 ): Generator<Band, JpegImage> {
   if (options.coefficients !== undefined) checkKept(options.coefficients);
   const start = readToFirstScan(bytes, options, options.keepSegments ?? false);
@@ -181,7 +226,7 @@ function* read(
   const engine = decoder.take();
   let isSound = true;
   try {
-    const { image, decoding } = prepare(engine, start, kept, options, coefficients !== undefined);
+    const { image, decoding } = prepare(engine, start, kept, options, coefficients !== undefined, range);
     const arrays = yield* decodeScans(engine, decoding);
     arrays.forEach((array, index) => {
       (image.components[index] as JpegComponent).coefficients = array;
@@ -204,11 +249,21 @@ function prepare(
   kept: number,
   options: ReadOptions,
   streams: boolean,
+  range: RowRange | undefined,
 ): { image: JpegImage; decoding: Decoding } {
   const { tolerant = false, keepSegments = false } = options;
   const { damage } = headers;
-  const finder = new ScanFinder(engine, headers, first.offset, frame);
-  const { scans, quantization, unfinished } = collectScans(headers, frame, first, finder, kept, options);
+  const finder = new ScanFinder(engine, headers, first.offset, frame, range);
+  const only = range !== undefined;
+  const { scans, quantization, unfinished } = collectScans(
+    headers,
+    frame,
+    first,
+    finder,
+    kept,
+    only,
+    options,
+  );
   const image: JpegImage = {
     width: frame.width,
     height: frame.height,
@@ -238,7 +293,7 @@ function prepare(
   const { bytes } = headers;
   return {
     image,
-    decoding: { bytes, frame, scans, finder, kept, tolerant, damage, unfinished, reuse, streamed },
+    decoding: { bytes, frame, scans, finder, kept, tolerant, damage, unfinished, reuse, streamed, range },
   };
 }
 
@@ -249,13 +304,17 @@ function checkKept(kept: number): void {
     throw new RangeError(`coefficients: found ${kept}, expected a whole number from 1 to 64`);
 }
 
-/** Goes through the file from scan to scan, as far as is needed for the coefficients asked for. */
+/**
+ * Goes through the file from scan to scan, as far as is needed for the coefficients asked for.
+ * @param isOnly - whether the first scan is known to be the only one
+ */
 function collectScans(
   headers: Headers,
   frame: Frame,
   first: ScanHeader,
   finder: ScanFinder,
   kept: number,
+  isOnly: boolean,
   options: ReadOptions,
 ): { scans: Scan[]; quantization: Uint16Array[]; unfinished: JpegUnfinished | undefined } {
   const { tolerant = false, maxScans = MAX_SCANS } = options;
@@ -293,7 +352,7 @@ function collectScans(
     }
     scans.push(scan);
     isEnough = frame.progressive && kept < 64 && isComplete(progress, kept);
-    if (isEnough) break;
+    if (isEnough || isOnly) break;
     headers.offset = finder.endOf(header);
     try {
       header = nextScan(headers);

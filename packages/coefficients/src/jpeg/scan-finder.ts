@@ -2,6 +2,7 @@ import { BAND, SLACK } from "./assembly/decode-layout.js";
 import type { Engine } from "./engine.js";
 import type { Frame, Headers, ScanHeader } from "./headers.js";
 import { reserve } from "./program.js";
+import type { RowRange } from "./row-starts.js";
 
 /** The size of a band. All scans of its rows are decoded together, so it should fit in the processor's cache. */
 const BAND_BYTES = 2 ** 18;
@@ -20,13 +21,21 @@ export class ScanFinder {
   readonly base: number;
   readonly #engine: Engine;
   readonly #headers: Headers;
+  /** What is read of the only scan's bytes, if not all. */
+  readonly #range: readonly [from: number, to: number] | undefined;
   readonly #ends = new Map<number, number>();
   /** The offset in the file up to which it is in memory. */
   #loaded: number;
 
-  constructor(engine: Engine, headers: Headers, start: number, frame: Frame) {
+  /**
+   * @param first - the offset of the first scan's entropy-coded bytes
+   * @param range - the rows that are decoded of the only scan, if not all
+   */
+  constructor(engine: Engine, headers: Headers, first: number, frame: Frame, range?: RowRange) {
+    const start = range?.from.offset ?? first;
     this.#engine = engine;
     this.#headers = headers;
+    this.#range = range && [start, range.to.offset];
     this.#loaded = start;
     this.rows = Math.ceil(frame.height / (8 * frame.maxVertical));
     let rowBytes = 0;
@@ -35,12 +44,17 @@ export class ScanFinder {
     this.rowsInBand = Math.min(this.rows, Math.max(1, Math.floor(BAND_BYTES / rowBytes)));
     const band = this.rowsInBand * rowBytes;
     this.base = BAND + ((band + 63) & ~63) - start;
-    reserve(engine, this.base + start + Math.min(PIECE, headers.bytes.length - start) + SLACK);
+    reserve(engine, this.base + start + Math.min(PIECE, this.#end - start) + SLACK);
+  }
+
+  /** The offset after the last byte that may be read. Reading the headers can make the file longer. */
+  get #end(): number {
+    return this.#range?.[1] ?? this.#headers.bytes.length;
   }
 
   /** Where in the file the scan's entropy-coded bytes end. */
   endOf(scan: ScanHeader): number {
-    const { length } = this.#headers.bytes;
+    const length = this.#end;
     let from = scan.offset;
     for (;;) {
       if (this.#loaded < length && from + 1 >= this.#loaded) this.#load();
@@ -56,14 +70,19 @@ export class ScanFinder {
   }
 
   /** Addresses of the scan's entropy-coded bytes. */
-  addresses(scan: ScanHeader): [from: number, to: number] {
+  addresses(scan: ScanHeader): readonly [from: number, to: number] {
+    if (this.#range) {
+      const [from, to] = this.#range;
+      while (this.#loaded < to) this.#load();
+      return [this.base + from, this.base + to];
+    }
     const end = this.#ends.get(scan.offset) ?? this.endOf(scan);
     return [this.base + scan.offset, this.base + end];
   }
 
   #load(): void {
     const { bytes } = this.#headers;
-    const to = Math.min(bytes.length, this.#loaded + PIECE);
+    const to = Math.min(this.#end, this.#loaded + PIECE);
     reserve(this.#engine, this.base + to + SLACK);
     this.#engine.u8.set(bytes.subarray(this.#loaded, to), this.base + this.#loaded);
     this.#loaded = to;

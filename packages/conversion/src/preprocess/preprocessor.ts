@@ -1,13 +1,14 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** JPEG files → the planes that a network takes. */
 import type { JpegDamage, JpegHeader, JpegImage, ReadOptions } from "@jpeg-domain/coefficients";
-import { smoothed } from "@jpeg-domain/coefficients/internal";
+import { findRowStarts, type RowStart, readRows, smoothed } from "@jpeg-domain/coefficients/internal";
 import { smoothedBands } from "./bands.js";
 import { PreprocessError } from "./errors.js";
 import { jobOf, needed } from "./job.js";
+import { type PlanePart, partsOf } from "./parts.js";
 import { channelCount, checkPreprocess, type PlaneSize, type Preprocess } from "./preprocess.js";
 import { type Engine, engines, isSmall } from "./wasm/engine.js";
-import { PlaneWriter } from "./wasm/planes.js";
+import { arrange, isArranged, madeLength, PlaneWriter } from "./wasm/planes.js";
 import { Program } from "./wasm/program.js";
 
 /** How files are read. */
@@ -25,6 +26,17 @@ export interface Filled {
    * end. Absent if there is no damage.
    */
   damage?: JpegDamage[];
+}
+
+/** How several threads can share one file. */
+export interface FileSplit {
+  parts: PlanePart[];
+  /** A part needs the file's first bytes, so many, and those of its rows. */
+  headerBytes: number;
+  /** The floats of the planes in which {@link Preprocessor.fillPart} puts its lines. */
+  length: number;
+  /** Makes the network's planes of these, once they are complete. */
+  finish(made: Float32Array, out: Float32Array): Filled;
 }
 
 /** How many plans are kept. The files of a folder tend to be of few kinds, and a plan takes up to 0.1 ms. */
@@ -83,6 +95,57 @@ export class Preprocessor {
         writer.add(band);
       }
       return finish(writer as PlaneWriter, image, program as Program, out);
+    } finally {
+      this.#keepSmall();
+    }
+  }
+
+  /**
+   * Splits a file with restart markers into at most `most` parts, which several threads can make at the same time.
+   * Undefined if the file cannot be split, or one thread has to read it because something about it is unusual.
+   * @internal
+   */
+  split(bytes: Uint8Array, most: number, options: FillOptions = {}): FileSplit | undefined {
+    const found = findRowStarts(bytes, options);
+    if (found === undefined) return undefined;
+    const { header, starts } = found;
+    const program = this.#programFor(header);
+    const parts = partsOf(program, starts, most);
+    if (parts === undefined) return undefined;
+    return {
+      parts,
+      headerBytes: (starts[0] as RowStart).offset,
+      length: madeLength(program),
+      finish: (made, out) => {
+        this.#checkOut(out);
+        if (isArranged(program)) out.set(made);
+        else arrange(program, made, out);
+        return { width: header.width, height: header.height, scale: program.job.scale };
+      },
+    };
+  }
+
+  /**
+   * Makes one of the parts of {@link split}, on any thread.
+   * @throws {JpegError} if anything in it is damaged. Then one thread has to read the whole file.
+   * @internal
+   */
+  fillPart(bytes: Uint8Array, { line, endLine, rows }: PlanePart, made: Float32Array): void {
+    let whole: Program | undefined;
+    let writer: PlaneWriter | undefined;
+    const plan = (header: JpegHeader) => {
+      whole = this.#programFor(header);
+      return whole.job.kept;
+    };
+    try {
+      for (const band of readRows(bytes, plan, rows)) {
+        if (writer === undefined) {
+          const program = (whole as Program).forLines(line, endLine);
+          writer = new PlaneWriter(this.#engineFor(program), program, band.image.components);
+        }
+        writer.add(band);
+      }
+      writer?.copyTo(made, line, (whole as Program).job.rows.first.length);
     } finally {
       this.#keepSmall();
     }

@@ -8,6 +8,7 @@ import type { InferenceSession } from "onnxruntime-node";
 import { type Batcher, batcher } from "./batcher.js";
 import { checkMemory, freeBytes } from "./classifier.js";
 import { describeFailure } from "./failure.js";
+import { openHelpers } from "./helpers.js";
 import { type OpenedNetwork, openNetwork } from "./network.js";
 import type { OutputInfo } from "./outputs.js";
 import {
@@ -134,10 +135,13 @@ export async function loadModel(model: Uint8Array | string, options: ModelOption
       () => pipeline.run(items, fill),
       () => items.map(() => ({ error: closedError() })),
     );
-  const preprocessor = preprocessorFor(network);
-  const runFiles = (files: readonly JpegSource[]) => run(files, fromFiles(preprocessor, network));
-  const onThisThread = errorPerItem(batcher(batch, runFiles));
   const pool = threads > 1 ? lazyPool(shareModel(network), settings, onCpu) : undefined;
+  const preprocessor = preprocessorFor(network);
+  const { preprocess, planes } = network;
+  const isBusy = () => pool?.isBusy() ?? false;
+  const helpers = openHelpers(preprocessor, { preprocess, planes, threads, isBusy });
+  const runFiles = (files: readonly JpegSource[]) => run(files, fromFiles(helpers, network));
+  const onThisThread = errorPerItem(batcher(batch, runFiles));
   const runPlanes = errorPerItem(batcher(batch, (images: PlanesResult[]) => run(images, fromPlanes)));
   const submit = pool ? submitter(pool, runPlanes) : onThisThread;
   const checkOpen = (name: string, files: unknown) => {
@@ -146,7 +150,7 @@ export async function loadModel(model: Uint8Array | string, options: ModelOption
   };
   let closing: Promise<void> | undefined;
   const close = async () => {
-    await Promise.all([tasks.close(), pool?.close()]);
+    await Promise.all([tasks.close(), pool?.close(), helpers.close()]);
     // The threads' last planes may still be on their way to the network.
     await tasks.close();
     await pipeline.close();
@@ -243,12 +247,15 @@ function replicas(network: OpenedNetwork, threads: number): number {
 
 interface LazyPool extends Pick<Pool, "close"> {
   isOpen(): boolean;
+  /** Whether its threads have files. */
+  isBusy(): boolean;
   submit(source: JpegSource): Promise<PoolResult>;
 }
 
 /** A pool that starts with its first file. */
 function lazyPool(network: OpenedNetwork, { batch, threads, session }: Settings, onCpu: boolean): LazyPool {
   let pool: Pool | undefined;
+  let files = 0;
   const open = () => {
     const { metadata, assumed, labels, ...plain } = network;
     if (!onCpu) return openPool({ network: plain, batch: 1, session: undefined, threads });
@@ -263,9 +270,15 @@ function lazyPool(network: OpenedNetwork, { batch, threads, session }: Settings,
   };
   return {
     isOpen: () => pool !== undefined,
-    submit(source) {
+    isBusy: () => files > 0,
+    async submit(source) {
       pool ??= open();
-      return pool.submit(source);
+      files++;
+      try {
+        return await pool.submit(source);
+      } finally {
+        files--;
+      }
     },
     close: async () => pool?.close(),
   };

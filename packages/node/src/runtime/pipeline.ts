@@ -27,6 +27,9 @@ export type PlanesResult =
 /** What {@link Fill} says about a file: its damage, or why it has no planes. */
 export type FillResult = { damage?: JpegDamage[]; error?: never } | { damage?: never; error: Error };
 
+/** Makes planes of files: a preprocessor, or one with helpers. */
+export type Filler = Pick<Preprocessor, "fill">;
+
 /** The preprocessor for a network's files. Each thread has its own. */
 export const preprocessorFor = ({ preprocess, planes }: Network): Preprocessor =>
   new Preprocessor(preprocess, planes);
@@ -34,7 +37,7 @@ export const preprocessorFor = ({ preprocess, planes }: Network): Preprocessor =
 /** Reads a file and writes its planes to `out`. */
 export function fillFromFile(
   source: JpegSource,
-  preprocessor: Preprocessor,
+  preprocessor: Filler,
   { reading }: Network,
   out: Float32Array,
 ): FillResult {
@@ -67,7 +70,7 @@ export type Fill<T> = (image: T, planes: Float32Array) => FillResult | undefined
 
 /** Fills planes from files, on this thread. */
 export const fromFiles =
-  (preprocessor: Preprocessor, network: Network): Fill<JpegSource> =>
+  (preprocessor: Filler, network: Network): Fill<JpegSource> =>
   (source, planes) =>
     fillFromFile(source, preprocessor, network, planes);
 

@@ -21,6 +21,8 @@ export const STAGING: u32 = 256;
 export const BLOCK_BYTES_AT: u32 = 640;
 /** Not 0: decoding goes on after damage, as libjpeg does. */
 export const TOLERANT_AT: u32 = 644;
+/** Of the host's search for restart markers. */
+export const RESTARTS_PASSED: u32 = 648;
 export const SCANS: u32 = 1024;
 export const MAX_SCANS: u32 = 64;
 

@@ -29,6 +29,7 @@ import {
   RAW,
   RAW_END,
   RESTART_INTERVAL,
+  RESTARTS_PASSED,
   SAFE,
   SEGMENT,
   SEGMENT_END,
@@ -48,27 +49,46 @@ export function load64(address: u32): u64 {
   );
 }
 
-/** The address of the first marker from `from` on that ends a scan (no restart marker, not below SOF0), or `end`. */
-export function findScanEnd(from: u32, end: u32): u32 {
+/** The address of the first marker from `from` on whose code is not below SOF0's, or `end`. */
+function nextMarker(from: u32, end: u32): u32 {
   let at = from;
   const ff = i8x16.splat(-1);
-  while (at + 1 < end) {
-    if (at + 16 < end) {
-      const found = i8x16.bitmask(i8x16.eq(v128.load(at), ff));
-      if (found == 0) {
-        at += 16;
-        continue;
-      }
-      at += ctz(found);
-    } else if (load<u8>(at) != 0xff) {
-      at++;
-      continue;
-    }
-    const code = load<u8>(at + 1);
-    if (code >= 0xc0 && code != 0xff && (code & 0xf8) != 0xd0) return at;
-    at += code == 0xff ? 1 : 2;
+  const sof0 = i8x16.splat(-64);
+  const codes = i8x16.splat(0x3f);
+  for (; at + 17 <= end; at += 16) {
+    // Bytes 0xff before a code from 0xc0 to 0xfe. More bytes 0xff may stand before a marker.
+    const isCode = i8x16.lt_u(i8x16.sub(v128.load(at, 1), sof0), codes);
+    const found = v128.and(i8x16.eq(v128.load(at), ff), isCode);
+    if (v128.any_true(found)) return at + ctz(i8x16.bitmask(found));
+  }
+  for (; at + 1 < end; at++) {
+    const code = load<u8>(at, 1);
+    if (load<u8>(at) == 0xff && code >= 0xc0 && code != 0xff) return at;
   }
   return end;
+}
+
+/** The address of the first marker from `from` on that ends a scan (no restart marker, not below SOF0), or `end`. */
+export function findScanEnd(from: u32, end: u32): u32 {
+  let at = nextMarker(from, end);
+  while (at < end && (load<u8>(at, 1) & 0xf8) == 0xd0) at = nextMarker(at + 2, end);
+  return at;
+}
+
+/**
+ * Passes restart markers until RESTARTS_PASSED is `until`, and returns the address after the last of them. Stops at any
+ * other marker, and at a restart marker whose number does not follow, and returns its address; or `end`.
+ */
+export function passRestarts(from: u32, end: u32, until: u32): u32 {
+  let at = from;
+  let passed = load<u32>(RESTARTS_PASSED);
+  for (; passed < until; passed++) {
+    at = nextMarker(at, end);
+    if (at >= end || load<u8>(at, 1) != 0xd0 + (passed & 7)) break;
+    at += 2;
+  }
+  store<u32>(RESTARTS_PASSED, passed);
+  return at;
 }
 
 /** Makes the raw bytes up to the next marker the scan's segment. Removes their byte stuffing in place. */

@@ -31,10 +31,10 @@ import {
   SCAN_COMPONENTS,
   SKIPS,
 } from "./decode-layout";
-import { damaged, hasBytesLeft, nextSegment } from "./decode-segments";
+import { damaged, hasBytesLeft, nextSegment, restart } from "./decode-segments";
 import { AC_FIRST, AC_REFINE, DC_FIRST, DC_REFINE } from "./scan-kinds";
 
-export { findScanEnd } from "./decode-segments";
+export { findScanEnd, passRestarts } from "./decode-segments";
 export { buildTable } from "./decode-tables";
 export { buildSkips } from "./skip-tables";
 
@@ -114,6 +114,11 @@ function decodeRow(scan: u32, mode: u32, row: u32, blocks: u32): u32 {
   if (mode == AC_REFINE) return acRefineRow(scan, row);
   if (load<u32>(scan + SKIPS) != 0) return firstCoefficientsRow(scan, row, blocks);
   return sequentialRow(scan, row, blocks);
+}
+
+/** Called after the last row of a part of the image, if the scan goes on. An interval that ends there must be whole. */
+export function endPart(scan: u32, row: u32): void {
+  if (load<u32>(scan + MCUS_TO_RESTART) == 0) restart(scan, row, 0);
 }
 
 /** Called after the last row. Bytes of the scan that no block needed are damage too. */

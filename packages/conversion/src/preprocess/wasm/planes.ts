@@ -66,29 +66,41 @@ export class PlaneWriter {
 
   /** Writes the network's planes `[C, H, W]`. */
   finish(out: Float32Array): void {
-    const { job, preprocess, outputs } = this.#program;
-    const isMixed = preprocess.channels === "grayscale" && outputs.length === 3;
-    if (job.orientation === 1 && !isMixed && !isPadded(job.geometry)) {
-      this.#copy(out);
-      return;
-    }
-    const { crop } = job.geometry;
-    const made = new Float32Array(outputs.length * crop.height * crop.width);
-    this.#copy(made);
-    if (isPadded(job.geometry)) surround(job.geometry, preprocess, out);
-    turn(mixed(made, outputs.length, preprocess), job, out);
+    const made = isArranged(this.#program) ? out : new Float32Array(madeLength(this.#program));
+    this.copyTo(made);
+    if (made !== out) arrange(this.#program, made, out);
   }
 
-  /** Copies the crop's planes out of the engine. */
-  #copy(out: Float32Array): void {
-    const { job, outputs } = this.#program;
-    const { address, stride } = this.#program.out;
-    const lines = job.rows.first.length * outputs.length;
+  /** Copies what was made out of the engine, to planes of `lines` lines of the crop, from `line` on. */
+  copyTo(made: Float32Array, line = 0, lines = this.#program.job.rows.first.length): void {
+    const { job, outputs, out } = this.#program;
+    const { stride } = out;
+    const { f32 } = this.#engine;
     const width = job.columns.first.length;
-    const made = this.#engine.f32.subarray(address / 4, address / 4 + lines * stride);
-    if (width === stride) out.set(made);
-    else
-      for (let line = 0; line < lines; line++)
-        out.set(made.subarray(line * stride, line * stride + width), line * width);
+    const count = job.rows.first.length;
+    for (let plane = 0; plane < outputs.length; plane++) {
+      const from = out.address / 4 + plane * count * stride;
+      const to = (plane * lines + line) * width;
+      if (width === stride) made.set(f32.subarray(from, from + count * width), to);
+      else
+        for (let y = 0; y < count; y++)
+          made.set(f32.subarray(from + y * stride, from + y * stride + width), to + y * width);
+    }
   }
+}
+
+/** The floats of the crop's planes as the engine makes them. */
+export const madeLength = ({ outputs, job }: Program): number =>
+  outputs.length * job.rows.first.length * job.columns.first.length;
+
+/** Whether what the engine makes is the network's planes already. */
+export function isArranged({ job, preprocess, outputs }: Program): boolean {
+  const isMixed = preprocess.channels === "grayscale" && outputs.length === 3;
+  return job.orientation === 1 && !isMixed && !isPadded(job.geometry);
+}
+
+/** From the crop's planes as the engine makes them to the network's. */
+export function arrange({ job, preprocess, outputs }: Program, made: Float32Array, out: Float32Array): void {
+  if (isPadded(job.geometry)) surround(job.geometry, preprocess, out);
+  turn(mixed(made, outputs.length, preprocess), job, out);
 }

@@ -78,11 +78,9 @@ export class Program {
   ) {
     const { components } = image;
     const { scale, layout, rows } = job;
-    const [top, bottom] = extent(rows);
     this.rowHeight = Math.max(...components.map(({ verticalSampling }) => verticalSampling)) * scale;
-    this.top = top;
-    this.firstRow = Math.floor(Math.max(0, top - 2) / this.rowHeight);
-    this.endRow = Math.ceil(Math.min(layout.height, bottom + 2) / this.rowHeight);
+    this.top = extent(rows)[0];
+    [this.firstRow, this.endRow] = this.rowsFor(0, rows.first.length);
     this.outputs = madeOf(preprocess, components.length);
     let end = HEAP;
     const take = (bytes: number): number => {
@@ -117,6 +115,28 @@ export class Program {
       };
     });
     memory.end = end;
+  }
+
+  /** The rows of whole MCUs that some lines of the crop need: the first, and the one after the last. */
+  rowsFor(line: number, endLine: number): [firstRow: number, endRow: number] {
+    const { layout, rows } = this.job;
+    const top = rows.first[line] as number;
+    const bottom = (rows.first[endLine - 1] as number) + rows.count;
+    return [
+      Math.floor(Math.max(0, top - 2) / this.rowHeight),
+      Math.ceil(Math.min(layout.height, bottom + 2) / this.rowHeight),
+    ];
+  }
+
+  /** The program for some lines of the crop alone. */
+  forLines(line: number, endLine: number): Program {
+    const { first, count, weights } = this.job.rows;
+    const rows = {
+      first: first.subarray(line, endLine),
+      count,
+      weights: weights.subarray(line * count, endLine * count),
+    };
+    return new Program({ ...this.job, rows }, this.preprocess, this.image);
   }
 
   /** The address of the planes that come out, and the floats from row to row. */
