@@ -7,7 +7,7 @@ import { type Frame, type Headers, nextScan, type ScanHeader, startHeaders } fro
 import type { ColorSpace, JpegComponent, JpegImage, JpegScan, JpegSegment, JpegUnfinished } from "./image.js";
 import { SOS } from "./markers.js";
 import { iccProfile } from "./metadata.js";
-import { passRestarts, type RowRange, type RowStart } from "./row-starts.js";
+import { type RowRange, type RowStart, rowStarts } from "./row-starts.js";
 import { ScanFinder } from "./scan-finder.js";
 import {
   follow,
@@ -182,35 +182,22 @@ export function readRows(
 }
 
 /**
- * Finds the rows at which a file's decoding can begin: those that begin with a restart interval.
+ * Finds the rows at which a file's decoding can begin: those that begin with a restart interval. They are searched for as
+ * they are asked for.
  *
- * @returns the file's header and these rows, and the end of the scan as a last one; undefined if there is only row 0, or
- *   anything about the file is unusual: another coding than Huffman codes in one scan, or damage to its markers
+ * @returns the file's header and these rows; undefined if the file is not a single scan with Huffman codes and restart
+ *   markers, or its header is damaged
  * @throws {JpegError} if the file's headers are damaged (unless `tolerant`) or the image larger than `maxPixels`
  */
 export function findRowStarts(
   bytes: Uint8Array,
   options: HeaderOptions,
-): { header: JpegHeader; starts: RowStart[] } | undefined {
+): { header: JpegHeader; starts: Generator<RowStart, void> } | undefined {
   const { headers, frame, first } = readToFirstScan(bytes, options, false);
-  const { restartInterval, damage } = headers;
   const isOneScan = !frame.progressive && first.members.length === frame.components.length;
-  if (!isOneScan || frame.arithmetic || restartInterval === 0 || damage.count > 0) return undefined;
-  const header = headerOf(headers, frame, first);
-  const starts = passRestarts(headers, frame, first);
-  if (starts === undefined) return undefined;
-  headers.offset = (starts.at(-1) as RowStart).offset;
-  return endsHere(headers) ? { header, starts } : undefined;
-}
-
-/** Whether no scan follows, and no damage. */
-function endsHere(headers: Headers): boolean {
-  try {
-    return nextScan(headers) === undefined && headers.damage.count === 0;
-  } catch (error) {
-    if (error instanceof JpegError) return false;
-    throw error;
-  }
+  if (!isOneScan || frame.arithmetic || headers.restartInterval === 0 || headers.damage.count > 0)
+    return undefined;
+  return { header: headerOf(headers, frame, first), starts: rowStarts(headers, frame, first) };
 }
 
 function* read(
@@ -254,7 +241,7 @@ function prepare(
   const { tolerant = false, keepSegments = false } = options;
   const { damage } = headers;
   const finder = new ScanFinder(engine, headers, first.offset, frame, range);
-  const only = range !== undefined;
+  const only = range?.to !== undefined;
   const { scans, quantization, unfinished } = collectScans(
     headers,
     frame,

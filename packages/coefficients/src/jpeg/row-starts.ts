@@ -18,22 +18,23 @@ export interface RowRange {
   from: RowStart;
   /** The row after the last. */
   endRow: number;
-  /** At or after `endRow`. */
-  to: RowStart;
+  /** A start at or after `endRow`; undefined for the end of the scan. */
+  to: RowStart | undefined;
 }
 
 /** The file goes through the engine's memory in pieces of this size. */
 const PIECE = 2 ** 18;
 
 /**
- * Finds all such rows of a file's only scan, and its end. The numbers of its restart markers are checked.
- * @returns undefined if a number is wrong, or row 0 is the only such row
+ * Yields all such rows of a file's only scan, from row 0 on. Stops early at a restart marker with a wrong number, and at
+ * the end of the file.
  */
-export function passRestarts(
+export function* rowStarts(
   { bytes, restartInterval }: Headers,
   { components, width, height, maxHorizontal, maxVertical }: Frame,
   { members, offset }: ScanHeader,
-): RowStart[] | undefined {
+): Generator<RowStart, void> {
+  yield { row: 0, offset, interval: 0 };
   const rows = Math.ceil(height / (8 * maxVertical));
   const [only] = components;
   const mcusInRow =
@@ -41,36 +42,33 @@ export function passRestarts(
       ? only.blocksWide * only.verticalSampling
       : Math.ceil(width / (8 * maxHorizontal));
   const step = restartInterval / greatestDivisor(mcusInRow, restartInterval);
-  if (step >= rows) return undefined;
+  if (step >= rows) return;
   const engine = decoder.take();
-  reserve(engine, BAND + PIECE + SLACK);
-  const { u8, u32, exports } = engine;
-  const passed = RESTARTS_PASSED / 4;
-  u32[passed] = 0;
-  const starts: RowStart[] = [{ row: 0, offset, interval: 0 }];
-  const intervals = (row: number) => (row * mcusInRow) / restartInterval;
-  let end = -1;
-  for (let from = offset; end < 0 && from < bytes.length; ) {
-    const piece = bytes.subarray(from, from + PIECE);
-    const pieceEnd = BAND + piece.length;
-    u8.set(piece, BAND);
-    let at = BAND;
-    for (;;) {
-      const row = starts.length * step;
-      const until = row < rows ? intervals(row) : 2 ** 32 - 1;
-      at = exports.passRestarts(at, pieceEnd, until) >>> 0;
-      if (u32[passed] === until) starts.push({ row, offset: from + at - BAND, interval: until });
-      else break;
+  try {
+    reserve(engine, BAND + PIECE + SLACK);
+    const { u8, u32, exports } = engine;
+    const passed = RESTARTS_PASSED / 4;
+    u32[passed] = 0;
+    let row = step;
+    // The last byte of a piece may be the 0xff of a marker, and comes again in the next piece.
+    for (let from = offset; from + 1 < bytes.length; from += PIECE - 1) {
+      const piece = bytes.subarray(from, from + PIECE);
+      const end = BAND + piece.length;
+      u8.set(piece, BAND);
+      for (let at = BAND; at < end; row += step) {
+        const interval = (row * mcusInRow) / restartInterval;
+        at = exports.passRestarts(at, end, interval) >>> 0;
+        if (u32[passed] !== interval) {
+          if (at < end) return;
+          break;
+        }
+        yield { row, offset: from + at - BAND, interval };
+        if (row + step >= rows) return;
+      }
     }
-    if (at < pieceEnd) end = from + at - BAND;
-    // The last byte may be the 0xff of a marker.
-    else from += piece.length > 1 && from + piece.length < bytes.length ? piece.length - 1 : piece.length;
+  } finally {
+    decoder.giveBack(engine);
   }
-  const interval = u32[passed] as number;
-  decoder.giveBack(engine);
-  const isRestart = ((bytes[end + 1] as number) & 0xf8) === 0xd0;
-  if (end < 0 || isRestart || starts.length * step < rows) return undefined;
-  return [...starts, { row: rows, offset: end, interval }];
 }
 
 function greatestDivisor(a: number, b: number): number {

@@ -21,8 +21,8 @@ export class ScanFinder {
   readonly base: number;
   readonly #engine: Engine;
   readonly #headers: Headers;
-  /** What is read of the only scan's bytes, if not all. */
-  readonly #range: readonly [from: number, to: number] | undefined;
+  /** What is read of the only scan, if not all. */
+  readonly #range: RowRange | undefined;
   readonly #ends = new Map<number, number>();
   /** The offset in the file up to which it is in memory. */
   #loaded: number;
@@ -35,7 +35,7 @@ export class ScanFinder {
     const start = range?.from.offset ?? first;
     this.#engine = engine;
     this.#headers = headers;
-    this.#range = range && [start, range.to.offset];
+    this.#range = range;
     this.#loaded = start;
     this.rows = Math.ceil(frame.height / (8 * frame.maxVertical));
     let rowBytes = 0;
@@ -49,13 +49,13 @@ export class ScanFinder {
 
   /** The offset after the last byte that may be read. Reading the headers can make the file longer. */
   get #end(): number {
-    return this.#range?.[1] ?? this.#headers.bytes.length;
+    return this.#range?.to?.offset ?? this.#headers.bytes.length;
   }
 
   /** Where in the file the scan's entropy-coded bytes end. */
   endOf(scan: ScanHeader): number {
     const length = this.#end;
-    let from = scan.offset;
+    let from = this.#range?.from.offset ?? scan.offset;
     for (;;) {
       if (this.#loaded < length && from + 1 >= this.#loaded) this.#load();
       const found = this.#engine.exports.findScanEnd(this.base + from, this.base + this.#loaded) >>> 0;
@@ -71,13 +71,10 @@ export class ScanFinder {
 
   /** Addresses of the scan's entropy-coded bytes. */
   addresses(scan: ScanHeader): readonly [from: number, to: number] {
-    if (this.#range) {
-      const [from, to] = this.#range;
-      while (this.#loaded < to) this.#load();
-      return [this.base + from, this.base + to];
-    }
-    const end = this.#ends.get(scan.offset) ?? this.endOf(scan);
-    return [this.base + scan.offset, this.base + end];
+    const { from, to } = this.#range ?? {};
+    while (to && this.#loaded < to.offset) this.#load();
+    const end = to?.offset ?? this.#ends.get(scan.offset) ?? this.endOf(scan);
+    return [this.base + (from ?? scan).offset, this.base + end];
   }
 
   #load(): void {

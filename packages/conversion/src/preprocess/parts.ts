@@ -22,22 +22,37 @@ const MOST_SHARE = 0.8;
  * Each part goes on to where the next one begins, so together they decode every row of the file, from the first to the
  * last, as one thread does. If none of them finds damage, there is none.
  *
- * @param starts - of the file; the last one is its end
- * @returns undefined if the rows with a start are too few for that
+ * @param found - the rows of the file at which decoding can begin; as many are taken as are needed
+ * @param length - of the file
+ * @returns undefined if these rows are too few
  */
 export function partsOf(
   program: Program,
-  starts: readonly RowStart[],
+  found: Iterator<RowStart, void>,
+  length: number,
   most: number,
 ): PlanePart[] | undefined {
+  const starts: RowStart[] = [];
+  /** The first start for which `isMet`; undefined if there is none. */
+  const firstStart = (isMet: (start: RowStart) => boolean): RowStart | undefined => {
+    const known = starts.find(isMet);
+    if (known) return known;
+    for (let next = found.next(); !next.done; next = found.next()) {
+      starts.push(next.value);
+      if (isMet(next.value)) return next.value;
+    }
+    return undefined;
+  };
   const lines = program.job.rows.first.length;
-  const [begin, end] = [starts[0] as RowStart, starts.at(-1) as RowStart];
+  const begin = firstStart(() => true) as RowStart;
+  const end = { row: program.rows, offset: length };
   const perRow = BYTES_PER_BLOCK * blocksInRow(program);
-  const work = (from: RowStart, to: RowStart) => to.offset - from.offset + (to.row - from.row) * perRow;
+  const work = (from: Place, to: Place) => to.offset - from.offset + (to.row - from.row) * perRow;
   const all = work(begin, end);
   const firsts: { line: number; from: RowStart }[] = [{ line: 0, from: begin }];
   for (let part = 1; part < most; part++) {
-    const wanted = starts.findLast((start) => work(begin, start) <= (all * part) / most) ?? begin;
+    const wanted = firstStart((start) => work(begin, start) >= (all * part) / most);
+    if (wanted === undefined) break;
     const line = lineAt(program, wanted.row);
     if (line <= (firsts.at(-1)?.line ?? 0) || line >= lines) continue;
     const [row] = program.rowsFor(line, lines);
@@ -45,14 +60,15 @@ export function partsOf(
   }
   const parts = firsts.map(({ line, from }, index): PlanePart => {
     const next = firsts[index + 1];
-    const endLine = next?.line ?? lines;
-    const endRow = next ? Math.max(next.from.row, program.rowsFor(line, endLine)[1]) : end.row;
-    const to = starts.find((start) => start.row >= endRow) as RowStart;
-    return { line, endLine, rows: { from, endRow, to } };
+    if (next === undefined) return { line, endLine: lines, rows: { from, endRow: end.row, to: undefined } };
+    const endRow = Math.max(next.from.row, program.rowsFor(line, next.line)[1]);
+    return { line, endLine: next.line, rows: { from, endRow, to: firstStart(({ row }) => row >= endRow) } };
   });
-  const largest = Math.max(...parts.map(({ rows }) => work(rows.from, rows.to)));
+  const largest = Math.max(...parts.map(({ rows }) => work(rows.from, rows.to ?? end)));
   return parts.length > 1 && largest <= MOST_SHARE * all ? parts : undefined;
 }
+
+type Place = Pick<RowStart, "row" | "offset">;
 
 const blocksInRow = ({ parts }: Program): number =>
   parts.reduce((sum, { blocksWide, verticalSampling }) => sum + blocksWide * verticalSampling, 0);

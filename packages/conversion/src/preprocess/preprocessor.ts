@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** JPEG files → the planes that a network takes. */
 import type { JpegDamage, JpegHeader, JpegImage, ReadOptions } from "@jpeg-domain/coefficients";
-import { findRowStarts, type RowStart, readRows, smoothed } from "@jpeg-domain/coefficients/internal";
+import { findRowStarts, readRows, smoothed } from "@jpeg-domain/coefficients/internal";
 import { smoothedBands } from "./bands.js";
 import { PreprocessError } from "./errors.js";
 import { jobOf, needed } from "./job.js";
@@ -110,11 +110,12 @@ export class Preprocessor {
     if (found === undefined) return undefined;
     const { header, starts } = found;
     const program = this.#programFor(header);
-    const parts = partsOf(program, starts, most);
+    const parts = partsOf(program, starts, bytes.length, most);
+    starts.return();
     if (parts === undefined) return undefined;
     return {
       parts,
-      headerBytes: (starts[0] as RowStart).offset,
+      headerBytes: header.firstScan.offset,
       length: madeLength(program),
       finish: (made, out) => {
         this.#checkOut(out);

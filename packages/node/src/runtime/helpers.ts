@@ -25,8 +25,6 @@ export interface HelperOptions extends HelperSettings {
 const LEAST_BYTES = 2 ** 18;
 /** More threads gain little. */
 const MOST_THREADS = 8;
-/** Of two, a thread that is slower than the others takes one. */
-const PARTS_PER_THREAD = 2;
 /** The most shared memory that is kept from one file to the next. */
 const MOST_KEPT = 2 ** 24;
 
@@ -71,20 +69,19 @@ export function openHelpers(
     const alone = () => preprocessor.fill(bytes, out, options);
     // A helper that was not waited for still uses the memory of its job.
     if (isClosed || bytes.length < LEAST_BYTES || (last && !isOver(last)) || isBusy()) return alone();
-    const split = preprocessor.split(bytes, most * PARTS_PER_THREAD, options);
+    const split = preprocessor.split(bytes, most, options);
     if (split === undefined) return alone();
     const begin = performance.now();
     helpers ??= start();
     const { parts, headerBytes } = split;
     const [copy, made] = share(bytes.length, split.length);
     last = { bytes, parts, made, state: newState(parts.length) };
-    // The first parts stay with the calling thread, so only the others' bytes are copied.
-    const own = Math.floor(parts.length / most) || 1;
-    const from = (parts[own] as Job["parts"][number]).rows.from.offset;
+    // The first part stays with the calling thread, so only the others' bytes are copied.
+    const from = parts[1]?.rows.from.offset ?? bytes.length;
     copy.set(bytes.subarray(0, headerBytes));
     copy.set(bytes.subarray(from), from);
     const numbers = parts.map((_, number) => number);
-    const request: HelpRequest = { job: { ...last, bytes: copy }, numbers: numbers.slice(own).reverse() };
+    const request: HelpRequest = { job: { ...last, bytes: copy }, numbers: numbers.slice(1).reverse() };
     for (const helper of helpers) helper.postMessage(request);
     takeParts(last, numbers, preprocessor);
     // To wait longer than it took so far is worse than to begin again.

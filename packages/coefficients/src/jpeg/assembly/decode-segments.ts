@@ -49,17 +49,23 @@ export function load64(address: u32): u64 {
   );
 }
 
+/** Marks bytes 0xff before a code from 0xc0 to 0xfe. More bytes 0xff may stand before a marker. */
+function markersAt(at: u32): v128 {
+  // In signed numbers, these codes less 0x40 are the smallest.
+  const isCode = i8x16.lt_s(i8x16.sub(v128.load(at, 1), i8x16.splat(0x40)), i8x16.splat(-65));
+  return v128.and(i8x16.eq(v128.load(at), i8x16.splat(-1)), isCode);
+}
+
 /** The address of the first marker from `from` on whose code is not below SOF0's, or `end`. */
 function nextMarker(from: u32, end: u32): u32 {
   let at = from;
-  const ff = i8x16.splat(-1);
-  const sof0 = i8x16.splat(-64);
-  const codes = i8x16.splat(0x3f);
+  for (; at + 65 <= end; at += 64) {
+    const first = v128.or(markersAt(at), markersAt(at + 16));
+    if (v128.any_true(v128.or(first, v128.or(markersAt(at + 32), markersAt(at + 48))))) break;
+  }
   for (; at + 17 <= end; at += 16) {
-    // Bytes 0xff before a code from 0xc0 to 0xfe. More bytes 0xff may stand before a marker.
-    const isCode = i8x16.lt_u(i8x16.sub(v128.load(at, 1), sof0), codes);
-    const found = v128.and(i8x16.eq(v128.load(at), ff), isCode);
-    if (v128.any_true(found)) return at + ctz(i8x16.bitmask(found));
+    const found = i8x16.bitmask(markersAt(at));
+    if (found != 0) return at + ctz(found);
   }
   for (; at + 1 < end; at++) {
     const code = load<u8>(at, 1);

@@ -117,6 +117,11 @@ export class Program {
     memory.end = end;
   }
 
+  /** How many rows of whole MCUs the file has. */
+  get rows(): number {
+    return Math.ceil(this.job.layout.height / this.rowHeight);
+  }
+
   /** The rows of whole MCUs that some lines of the crop need: the first, and the one after the last. */
   rowsFor(line: number, endLine: number): [firstRow: number, endRow: number] {
     const { layout, rows } = this.job;
