@@ -35,7 +35,14 @@ const manifest = (name: Package): Manifest =>
   JSON.parse(readFileSync(join(ROOT, "packages", name, "package.json"), "utf8")) as Manifest;
 
 describe("exports the public names, and no others", () => {
-  const CODEC = ["readCoefficients", "readHeader", "writeCoefficients", "encodeJpeg", "planesFromPixels"];
+  const CODEC = [
+    "readCoefficients",
+    "readHeader",
+    "readNeeded",
+    "writeCoefficients",
+    "encodeJpeg",
+    "planesFromPixels",
+  ];
   const FILES = ["sequentialScript", "progressiveScript", "qualityTable", "estimateQuality", "summarizeJpeg"];
   const ERRORS = ["JpegDomainError", "JpegError", "JpegImageError", "UnsupportedJpegError", "TransformError"];
   const ofCoefficients = [

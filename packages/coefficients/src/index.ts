@@ -16,6 +16,14 @@ export type {
   JpegSegment,
   JpegUnfinished,
 } from "./jpeg/image.js";
+export type { JpegBytes, ReadOn } from "./jpeg/beginning.js";
+export {
+  type ByteBlob,
+  type ByteSource,
+  type ByteStream,
+  type NeededOptions,
+  readNeeded,
+} from "./jpeg/needed.js";
 export { releasePool } from "./jpeg/program.js";
 export { type EstimatedQuality, estimateQuality, qualityTable, type TableRole } from "./jpeg/quality.js";
 export {

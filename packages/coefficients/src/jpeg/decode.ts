@@ -62,6 +62,8 @@ export interface Decoding {
   streamed: JpegImage | undefined;
   /** The rows to decode, if not all. There is one scan then. */
   range: RowRange | undefined;
+  /** Rows of whole MCUs from here on are not needed. */
+  endRow: number;
 }
 
 /** Some rows of an image's blocks. */
@@ -101,22 +103,22 @@ export function* decodeScans(engine: Engine, decoding: Decoding): Generator<Band
   u32[TOLERANT_AT / 4] = tolerant ? 1 : 0;
   const layout = layoutOf(decoding, held);
   u32[BLOCK_BYTES_AT / 4] = layout.blockBytes;
-  const { rows, rowsInBand } = decoding.finder;
+  const { rowsInBand } = decoding.finder;
+  const end = endRowOf(decoding, streams);
   for (const group of groups) {
     const before = group === groups[0] ? undefined : results;
     const decodeRows = groupDecoder(engine, decoding, group, before, layout);
-    const end = range?.endRow ?? rows;
     for (let row = range?.from.row ?? 0; row < end; row += rowsInBand) {
       const to = Math.min(end, row + rowsInBand);
       const parts = decodeRows(row, to);
       if (streams) yield bandOf(engine, streamed, row, to, parts, held);
       else store(results, parts, frame, row, held);
     }
-    endGroup(engine, decoding, group);
+    endGroup(engine, decoding, group, end);
   }
   if (streams) return results.map(() => new Int16Array(0));
   const whole = results as Int16Array[];
-  if (streamed) yield bandOf(engine, streamed, 0, rows, whole, held);
+  if (streamed) yield bandOf(engine, streamed, 0, end, whole, held);
   return held === kept ? whole : whole.map((result) => truncate(result, kept));
 }
 
@@ -148,6 +150,15 @@ const bandOf = (
   parts: readonly Int16Array[],
   kept: number,
 ): Band => ({ image, from, to, parts, kept, countZeros: (part) => countZeros(engine, part) });
+
+/**
+ * The row of whole MCUs after the last that is decoded. The strict reader checks the whole file; smoothing needs to know where
+ * the data ends.
+ */
+function endRowOf({ range, endRow, finder, tolerant, unfinished }: Decoding, streams: boolean): number {
+  if (range) return range.endRow;
+  return streams && tolerant && !unfinished ? Math.min(finder.rows, endRow) : finder.rows;
+}
 
 /** Splits the scans into groups that are decoded side by side: as many as there is room for, and for their tables. */
 function groupScans(scans: readonly Scan[]): Scan[][] {
@@ -243,16 +254,14 @@ function store(
   });
 }
 
-function endGroup(engine: Engine, decoding: Decoding, group: readonly Scan[]): void {
+function endGroup(engine: Engine, decoding: Decoding, group: readonly Scan[], end: number): void {
   const scanOffset = decoding.scans.indexOf(group[0] as Scan);
   for (let index = 0; index < group.length; index++) {
     const scan = SCANS + index * SCAN_BYTES;
     if (decoding.unfinished && scanOffset + index === decoding.scans.length - 1)
       decoding.unfinished.lastRow = lastRow(engine, decoding, group[index] as Scan, scan);
-    const { rows } = decoding.finder;
-    const { endRow = rows } = decoding.range ?? {};
-    if (endRow < rows) engine.exports.endPart(scan, endRow);
-    else engine.exports.endScan(scan, rows);
+    if (end === decoding.finder.rows) engine.exports.endScan(scan, end);
+    else if (decoding.range) engine.exports.endPart(scan, end);
     if (engine.u32[(scan + DAMAGE_COUNT) / 4] === 0) continue;
     const { error, count } = scanDamage(engine, decoding, group, index, scanOffset);
     if (!decoding.tolerant) throw error;

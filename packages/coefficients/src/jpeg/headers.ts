@@ -1,3 +1,4 @@
+import { type Beginning, reaches, type Steps } from "./beginning.js";
 import { type DamageList, noDamage, note } from "./damage.js";
 import { UnsupportedJpegError, unexpected } from "./errors.js";
 import type { JpegSegment } from "./image.js";
@@ -77,7 +78,7 @@ export interface ScanHeader {
 }
 
 /** Everything that the marker segments up to `offset` say. */
-export interface Headers extends Tables {
+export interface Headers extends Tables, Beginning {
   tolerant: boolean;
   keepSegments: boolean;
   offset: number;
@@ -96,17 +97,18 @@ export interface Headers extends Tables {
 /** More than any camera writes, but so few that a file of nothing but segments needs little memory. */
 const MAX_SEGMENTS = 10_000;
 
-/** @throws {JpegError} if the bytes do not begin as a JPEG file does. */
-export function startHeaders(bytes: Uint8Array, tolerant: boolean, keepSegments: boolean): Headers {
-  if (bytes[0] !== 0xff || bytes[1] !== SOI) {
-    const start = Array.from(bytes.subarray(0, 2), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
-    throw unexpected(0, undefined, bytes.length < 2 ? `${bytes.length} bytes` : start, "a JPEG file's ff d8");
-  }
+/** The headers of a file of which nothing is read yet. */
+export function startHeaders(
+  { bytes, isWhole }: Beginning,
+  tolerant: boolean,
+  keepSegments: boolean,
+): Headers {
   return {
     bytes,
+    isWhole,
     tolerant,
     keepSegments,
-    offset: 2,
+    offset: 0,
     quantization: [],
     dcTables: [],
     acTables: [],
@@ -124,13 +126,24 @@ export function startHeaders(bytes: Uint8Array, tolerant: boolean, keepSegments:
   };
 }
 
+/** @throws {JpegError} if the bytes do not begin as a JPEG file does. */
+export function* readStart(headers: Headers): Steps<void> {
+  yield* reaches(headers, 2);
+  const { bytes } = headers;
+  if (bytes[0] !== 0xff || bytes[1] !== SOI) {
+    const start = Array.from(bytes.subarray(0, 2), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
+    throw unexpected(0, undefined, bytes.length < 2 ? `${bytes.length} bytes` : start, "a JPEG file's ff d8");
+  }
+  headers.offset = 2;
+}
+
 /**
  * Reads marker segments up to the next scan, and returns its header, or undefined at the end of the image.
  * @throws {JpegError} if a segment is damaged. Then `headers.offset` stays at the segment's marker.
  */
-export function nextScan(headers: Headers): ScanHeader | undefined {
+export function* nextScan(headers: Headers): Steps<ScanHeader | undefined> {
   for (;;) {
-    const marker = findMarker(headers);
+    const marker = yield* findMarker(headers);
     const code = headers.bytes[marker + 1] as number;
     if (code === EOI) {
       headers.offset = marker + 2;
@@ -142,7 +155,7 @@ export function nextScan(headers: Headers): ScanHeader | undefined {
     }
     if (++headers.segmentCount > MAX_SEGMENTS)
       throw unexpected(marker, code, `segment ${MAX_SEGMENTS + 1}`, `at most ${MAX_SEGMENTS} segments`);
-    const segment = segmentAt(headers, marker, code);
+    const segment = yield* segmentAt(headers, marker, code);
     const scan = readSegment(headers, segment);
     headers.offset = segment.end;
     if (scan !== undefined) return scan;
@@ -150,12 +163,14 @@ export function nextScan(headers: Headers): ScanHeader | undefined {
 }
 
 /** Skips fill bytes (T.81, B.1.1.2), and returns the offset of the next marker's 0xff. */
-function findMarker({ bytes, offset, tolerant, damage }: Headers): number {
-  let at = offset;
+function* findMarker(headers: Headers): Steps<number> {
+  const { tolerant, damage } = headers;
+  let at = headers.offset;
   let sound = true;
-  for (; at + 1 < bytes.length; at++) {
-    const byte = bytes[at] as number;
-    const code = bytes[at + 1] as number;
+  for (; ; at++) {
+    if (at + 2 > headers.bytes.length && !(yield* reaches(headers, at + 2))) break;
+    const byte = headers.bytes[at] as number;
+    const code = headers.bytes[at + 1] as number;
     if (byte === 0xff && code === 0xff) continue;
     if (byte === 0xff && code !== 0) return at;
     if (!sound) continue;
@@ -165,10 +180,10 @@ function findMarker({ bytes, offset, tolerant, damage }: Headers): number {
     if (!tolerant) throw found();
     note(damage, found);
   }
-  throw unexpected(bytes.length, undefined, "the end of the file", "a marker");
+  throw unexpected(headers.bytes.length, undefined, "the end of the file", "a marker");
 }
 
-function segmentAt(headers: Headers, marker: number, code: number): Segment {
+function* segmentAt(headers: Headers, marker: number, code: number): Steps<Segment> {
   const kind = UNSUPPORTED.get(code);
   if (kind !== undefined)
     throw new UnsupportedJpegError(
@@ -179,14 +194,14 @@ function segmentAt(headers: Headers, marker: number, code: number): Segment {
   if (!(code >= SOF0 && code <= DRI) && !(code >= APP0 && code <= APP15) && code !== COM)
     throw unexpected(marker, undefined, markerName(code), "a marker of a segment");
   if (code === SOI) throw unexpected(marker, code, "a second start of image", "a segment");
-  if (marker + 4 > headers.bytes.length) makeUpEnd(headers, code, "the segment's length");
+  if (!(yield* reaches(headers, marker + 4))) makeUpEnd(headers, code, "the segment's length");
   const length = uint16(headers.bytes, marker + 2);
   // libjpeg skips a segment that it does not read, whatever its length, and does not report it.
   const least = isPassedOver(code) ? 0 : 2;
   if (length < least) throw unexpected(marker + 2, code, `length ${length}`, "at least 2");
   const end = marker + 2 + Math.max(length, 2);
-  const lacking = end - headers.bytes.length;
-  if (lacking > 0) makeUpEnd(headers, code, `${lacking} more bytes of the segment`);
+  if (!(yield* reaches(headers, end)))
+    makeUpEnd(headers, code, `${end - headers.bytes.length} more bytes of the segment`);
   return { marker, code, start: marker + 4, end };
 }
 

@@ -1,4 +1,5 @@
 import { BAND, SLACK } from "./assembly/decode-layout.js";
+import { reaches, type Steps } from "./beginning.js";
 import type { Engine } from "./engine.js";
 import type { Frame, Headers, ScanHeader } from "./headers.js";
 import { reserve } from "./program.js";
@@ -53,14 +54,14 @@ export class ScanFinder {
   }
 
   /** Where in the file the scan's entropy-coded bytes end. */
-  endOf(scan: ScanHeader): number {
-    const length = this.#end;
+  *endOf(scan: ScanHeader): Steps<number> {
     let from = this.#range?.from.offset ?? scan.offset;
     for (;;) {
-      if (this.#loaded < length && from + 1 >= this.#loaded) this.#load();
+      if (from + 1 >= this.#loaded && (yield* reaches(this.#headers, this.#loaded + 1))) this.#load();
       const found = this.#engine.exports.findScanEnd(this.base + from, this.base + this.#loaded) >>> 0;
       const end = found - this.base;
-      if (end < this.#loaded || this.#loaded === length) {
+      const { bytes, isWhole } = this.#headers;
+      if (end < this.#loaded || (isWhole && this.#loaded === bytes.length)) {
         this.#ends.set(scan.offset, end);
         return end;
       }
@@ -69,11 +70,11 @@ export class ScanFinder {
     }
   }
 
-  /** Addresses of the scan's entropy-coded bytes. */
+  /** Addresses of the scan's entropy-coded bytes, whose end was found. */
   addresses(scan: ScanHeader): readonly [from: number, to: number] {
     const { from, to } = this.#range ?? {};
     while (to && this.#loaded < to.offset) this.#load();
-    const end = to?.offset ?? this.#ends.get(scan.offset) ?? this.endOf(scan);
+    const end = to?.offset ?? (this.#ends.get(scan.offset) as number);
     return [this.base + (from ?? scan).offset, this.base + end];
   }
 

@@ -1,6 +1,7 @@
-import type { JpegHeader, JpegImage, JpegUnfinished, ReadOptions } from "@jpeg-domain/coefficients";
+import type { JpegBytes, JpegHeader, JpegImage, JpegUnfinished } from "@jpeg-domain/coefficients";
 import {
   type Band,
+  type BandOptions,
   copyMeans,
   readBands,
   type SmoothRow,
@@ -12,13 +13,13 @@ import {
  * blocks, then the blocks.
  */
 export function* smoothedBands(
-  bytes: Uint8Array,
+  file: JpegBytes,
   coefficients: (header: JpegHeader) => number,
-  options: Pick<ReadOptions, "tolerant" | "maxPixels">,
+  options: BandOptions,
 ): Generator<Band, void> {
   let means: Int16Array[] | undefined;
   let unfinished: JpegUnfinished | undefined;
-  for (const band of readBands(bytes, coefficients, options)) {
+  for (const band of readBands(file, coefficients, options)) {
     unfinished = band.image.unfinished;
     if (unfinished === undefined) yield band;
     else {
@@ -28,7 +29,7 @@ export function* smoothedBands(
   }
   if (unfinished === undefined) return;
   let smooth: SmoothRow | undefined;
-  for (const band of readBands(bytes, coefficients, options)) {
+  for (const band of readBands(file, coefficients, options)) {
     smooth ??= smootherOf(band.image, unfinished);
     smoothBand(band, smooth, means as Int16Array[]);
     yield band;

@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** JPEG files → the planes that a network takes. */
-import type { JpegDamage, JpegHeader, JpegImage, ReadOptions } from "@jpeg-domain/coefficients";
+import type { JpegBytes, JpegDamage, JpegHeader, JpegImage, ReadOptions } from "@jpeg-domain/coefficients";
 import { findRowStarts, readRows, smoothed } from "@jpeg-domain/coefficients/internal";
 import { smoothedBands } from "./bands.js";
 import { PreprocessError } from "./errors.js";
@@ -22,14 +22,15 @@ export interface Filled {
   /** The inverse transform's size: `scale / 8` of the file's. */
   scale: number;
   /**
-   * With `tolerant`: what was damaged or missing in the part that was read. A progressive file is not always read to its
-   * end. Absent if there is no damage.
+   * With `tolerant`: what was damaged or missing in the part that was read: not below the last row of blocks that the crop
+   * needs, nor in a progressive file's scans that are not needed. Absent if there is no damage.
    */
   damage?: JpegDamage[];
 }
 
 /** How several threads can share one file. */
 export interface FileSplit {
+  bytes: Uint8Array;
   parts: PlanePart[];
   /** A part needs the file's first bytes, so many, and those of its rows. */
   headerBytes: number;
@@ -72,14 +73,16 @@ export class Preprocessor {
   /**
    * Reads a JPEG file and writes the network's planes `[C, H, W]`, preprocessed.
    *
+   * @param file Its bytes, or a function that reads them as far as they are needed.
    * @param out At least `channels * height * width` floats; can be a part of a batch.
-   * @param options `tolerant`: a damaged file gives the pixels that libjpeg gives of it; by default it is an error.
+   * @param options `tolerant`: a damaged file gives the pixels that libjpeg gives of it; by default it is an error, also if
+   *   the damage is outside the crop.
    *   `maxPixels`: the largest file, in pixels.
    * @throws {JpegError} if the file is damaged (unless `tolerant`), of a kind that is not supported, or too large
    * @throws {PreprocessError} if the preprocessing of this file does not give planes of the network's size, or `out` is
    *   too short
    */
-  fill(bytes: Uint8Array, out: Float32Array, options: FillOptions = {}): Filled {
+  fill(file: JpegBytes, out: Float32Array, options: FillOptions = {}): Filled {
     this.#checkOut(out);
     let program: Program | undefined;
     let writer: PlaneWriter | undefined;
@@ -89,7 +92,8 @@ export class Preprocessor {
       return program.job.kept;
     };
     try {
-      for (const band of smoothedBands(bytes, plan, options)) {
+      const endRow = () => (program as Program).endRow;
+      for (const band of smoothedBands(file, plan, { ...options, endRow })) {
         image = band.image;
         writer ??= new PlaneWriter(this.#engineFor(program as Program), program as Program, image.components);
         writer.add(band);
@@ -105,15 +109,16 @@ export class Preprocessor {
    * Undefined if the file cannot be split, or one thread has to read it because something about it is unusual.
    * @internal
    */
-  split(bytes: Uint8Array, most: number, options: FillOptions = {}): FileSplit | undefined {
-    const found = findRowStarts(bytes, options);
+  split(file: JpegBytes, most: number, options: FillOptions = {}): FileSplit | undefined {
+    const found = findRowStarts(file, options);
     if (found === undefined) return undefined;
-    const { header, starts } = found;
+    const { header, starts, bytes } = found;
     const program = this.#programFor(header);
     const parts = partsOf(program, starts, bytes.length, most);
     starts.return();
     if (parts === undefined) return undefined;
     return {
+      bytes,
       parts,
       headerBytes: header.firstScan.offset,
       length: madeLength(program),

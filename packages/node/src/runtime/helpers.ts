@@ -65,15 +65,16 @@ export function openHelpers(
     return [new Uint8Array(taken, 0, bytes), new Float32Array(taken, at, floats)];
   }
 
-  const fill: Filler["fill"] = (bytes, out, options) => {
-    const alone = () => preprocessor.fill(bytes, out, options);
+  const fill: Filler["fill"] = (file, out, options) => {
+    const alone = () => preprocessor.fill(file, out, options);
+    const isSmall = typeof file !== "function" && file.length < LEAST_BYTES;
     // A helper that was not waited for still uses the memory of its job.
-    if (isClosed || bytes.length < LEAST_BYTES || (last && !isOver(last)) || isBusy()) return alone();
-    const split = preprocessor.split(bytes, most, options);
-    if (split === undefined) return alone();
+    if (isClosed || isSmall || (last && !isOver(last)) || isBusy()) return alone();
+    const split = preprocessor.split(file, most, options);
+    if (split === undefined || split.bytes.length < LEAST_BYTES) return alone();
     const begin = performance.now();
     helpers ??= start();
-    const { parts, headerBytes } = split;
+    const { bytes, parts, headerBytes } = split;
     const [copy, made] = share(bytes.length, split.length);
     last = { bytes, parts, made, state: newState(parts.length) };
     // The first part stays with the calling thread, so only the others' bytes are copied.

@@ -8,6 +8,7 @@ import type { InferenceSession } from "onnxruntime-node";
 import { type Batcher, batcher } from "./batcher.js";
 import { checkMemory, freeBytes } from "./classifier.js";
 import { describeFailure } from "./failure.js";
+import { fetching } from "./fetch.js";
 import { openHelpers } from "./helpers.js";
 import { type OpenedNetwork, openNetwork } from "./network.js";
 import type { OutputInfo } from "./outputs.js";
@@ -15,6 +16,7 @@ import {
   type Fill,
   fromFiles,
   fromPlanes,
+  type JpegFile,
   type JpegResult,
   type JpegSource,
   openPipeline,
@@ -24,7 +26,7 @@ import {
 } from "./pipeline.js";
 import { closedError, openPool, type Pool, type PoolResult } from "./pool.js";
 import type { SessionOptions } from "./session.js";
-import { checkFiles } from "./source.js";
+import { checkFiles, isFile } from "./source.js";
 import { inOrder } from "./stream.js";
 import { trackTasks } from "./task-tracker.js";
 
@@ -140,10 +142,11 @@ export async function loadModel(model: Uint8Array | string, options: ModelOption
   const { preprocess, planes } = network;
   const isBusy = () => pool?.isBusy() ?? false;
   const helpers = openHelpers(preprocessor, { preprocess, planes, threads, isBusy });
-  const runFiles = (files: readonly JpegSource[]) => run(files, fromFiles(helpers, network));
-  const onThisThread = errorPerItem(batcher(batch, runFiles));
+  const runFiles = (files: readonly JpegFile[]) => run(files, fromFiles(helpers, network));
+  const fetched = (work: (file: JpegFile) => Promise<JpegResult>) => fetching(preprocessor, network, work);
+  const onThisThread = fetched(errorPerItem(batcher(batch, runFiles)));
   const runPlanes = errorPerItem(batcher(batch, (images: PlanesResult[]) => run(images, fromPlanes)));
-  const submit = pool ? submitter(pool, runPlanes) : onThisThread;
+  const submit = pool ? fetched(submitter(pool, runPlanes)) : onThisThread;
   const checkOpen = (name: string, files: unknown) => {
     if (tasks.isClosed) throw new JpegDomainError(`the model is closed, expected ${name} before close`);
     checkFiles(name, files);
@@ -168,7 +171,7 @@ export async function loadModel(model: Uint8Array | string, options: ModelOption
     threads,
     async run(jpegs) {
       checkOpen("run", jpegs);
-      if (jpegs.length === 1) return runFiles(jpegs);
+      if (jpegs.length === 1 && jpegs.every(isFile)) return runFiles(jpegs);
       const isMany = pool !== undefined && jpegs.length >= WORTH_THREADS * threads * batch;
       const work = isMany || pool?.isOpen() ? submit : onThisThread;
       const results: JpegResult[] = [];
@@ -249,7 +252,7 @@ interface LazyPool extends Pick<Pool, "close"> {
   isOpen(): boolean;
   /** Whether its threads have files. */
   isBusy(): boolean;
-  submit(source: JpegSource): Promise<PoolResult>;
+  submit(source: JpegFile): Promise<PoolResult>;
 }
 
 /** A pool that starts with its first file. */
@@ -286,7 +289,7 @@ function lazyPool(network: OpenedNetwork, { batch, threads, session }: Settings,
 
 /** Sends a file to the pool; if the pool only makes its planes, runs the network on them on this thread. */
 function submitter(pool: LazyPool, network: (planes: PlanesResult) => Promise<JpegResult>) {
-  return async (source: JpegSource): Promise<JpegResult> => {
+  return async (source: JpegFile): Promise<JpegResult> => {
     const result = await pool.submit(source);
     return result.planes ? network(result) : (result as JpegResult);
   };

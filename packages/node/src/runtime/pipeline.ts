@@ -1,18 +1,31 @@
 /** What one thread does from files to outputs: `bytes → planes → (coefficients →) network`. */
 
-import { compress, type JpegDamage, JpegDomainError } from "@jpeg-domain/coefficients";
+import {
+  type ByteSource,
+  compress,
+  type JpegBytes,
+  type JpegDamage,
+  JpegDomainError,
+} from "@jpeg-domain/coefficients";
 import { Preprocessor } from "@jpeg-domain/conversion";
 import { repeated } from "@jpeg-domain/conversion/internal";
 import { type InferenceSession, Tensor } from "onnxruntime-node";
 import { describeFailure } from "./failure.js";
 import type { Network } from "./network.js";
 import { hasBatch, type Outputs, outputsOf, type ReadOutput } from "./outputs.js";
-import { MOST_BYTES, readRegularFile } from "./read-file.js";
+import { MOST_BYTES, withRegularFile } from "./read-file.js";
 import { openSession, type SessionOptions } from "./session.js";
 import { sourceFailure } from "./source.js";
 
-/** A JPEG file: its bytes, or its path. */
-export type JpegSource = Uint8Array | string;
+/**
+ * A JPEG file: its bytes, its path, or what its bytes come from: a `Blob`, a `ReadableStream` such as the body of a `fetch`,
+ * or an async iterable of bytes such as a Node stream. All but bytes are read only as far as the network needs: of a
+ * progressive file often a small part.
+ */
+export type JpegSource = JpegFile | ByteSource;
+
+/** A file that any thread can read at once. */
+export type JpegFile = Uint8Array | string;
 
 /** The result for one file. `damage` says what was damaged or missing; it is absent for an undamaged file. */
 export type JpegResult =
@@ -36,7 +49,7 @@ export const preprocessorFor = ({ preprocess, planes }: Network): Preprocessor =
 
 /** Reads a file and writes its planes to `out`. */
 export function fillFromFile(
-  source: JpegSource,
+  source: JpegFile,
   preprocessor: Filler,
   { reading }: Network,
   out: Float32Array,
@@ -44,8 +57,8 @@ export function fillFromFile(
   const error = sourceFailure(source);
   if (error) return { error };
   try {
-    const bytes = typeof source === "string" ? readRegularFile(source, MOST_BYTES.jpeg) : source;
-    return damageOf(preprocessor.fill(bytes, out, reading));
+    const fill = (file: JpegBytes) => damageOf(preprocessor.fill(file, out, reading));
+    return typeof source === "string" ? withRegularFile(source, MOST_BYTES.jpeg, fill) : fill(source);
   } catch (error) {
     return { error: describeFailure(error) };
   }
@@ -56,7 +69,7 @@ const damageOf = ({ damage }: { damage?: JpegDamage[] }): { damage?: JpegDamage[
   damage ? { damage } : {};
 
 /** Reads a file into new planes. */
-export function planesOf(source: JpegSource, preprocessor: Preprocessor, network: Network): PlanesResult {
+export function planesOf(source: JpegFile, preprocessor: Preprocessor, network: Network): PlanesResult {
   const planes = new Float32Array(planeLength(network));
   const result = fillFromFile(source, preprocessor, network, planes);
   return result.error ? result : { planes, ...damageOf(result) };
@@ -70,7 +83,7 @@ export type Fill<T> = (image: T, planes: Float32Array) => FillResult | undefined
 
 /** Fills planes from files, on this thread. */
 export const fromFiles =
-  (preprocessor: Filler, network: Network): Fill<JpegSource> =>
+  (preprocessor: Filler, network: Network): Fill<JpegFile> =>
   (source, planes) =>
     fillFromFile(source, preprocessor, network, planes);
 

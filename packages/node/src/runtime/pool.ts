@@ -4,7 +4,7 @@ import { type JpegDamage, JpegDomainError } from "@jpeg-domain/coefficients";
 import { describeFailure, receiveError } from "./failure.js";
 import { startThread } from "./native-calls.js";
 import type { Outputs } from "./outputs.js";
-import type { JpegSource } from "./pipeline.js";
+import type { JpegFile } from "./pipeline.js";
 import { ownBytes, sourceFailure } from "./source.js";
 import type { Reply, Request, WorkerSettings } from "./worker.js";
 
@@ -16,7 +16,7 @@ export type PoolResult =
 
 export interface Pool {
   /** Never rejects: a failure is the file's result. */
-  submit(source: JpegSource): Promise<PoolResult>;
+  submit(source: JpegFile): Promise<PoolResult>;
   /** Ends the threads; files not yet started get an error. */
   close(): Promise<void>;
 }
@@ -28,7 +28,7 @@ export interface PoolOptions extends WorkerSettings {
 }
 
 interface Job {
-  source: JpegSource;
+  source: JpegFile;
   /** A thread ended while it had this file among others. It runs alone next time, to show which file caused it. */
   isSuspect: boolean;
   resolve(result: PoolResult): void;
@@ -109,7 +109,7 @@ export function openPool({ threads, url, ...settings }: PoolOptions): Pool {
   }
 
   function send({ worker, sent }: Thread, taken: Job[]): void {
-    const [jobs, files]: [Job[], JpegSource[]] = [[], []];
+    const [jobs, files]: [Job[], JpegFile[]] = [[], []];
     for (const job of taken)
       try {
         // Sending transfers the memory, so the caller's bytes are copied first.

@@ -38,14 +38,29 @@ export const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (co
  * @param most - the most bytes it may have
  * @throws {FileKindError} if it is something else, such as a pipe or a device, or larger
  */
-export function readRegularFile(path: string, most: number = MOST_BYTES.model): Uint8Array {
+export const readRegularFile = (path: string, most: number = MOST_BYTES.model): Uint8Array =>
+  withRegularFile(path, most, (readOn) => {
+    let bytes = readOn(0, most);
+    for (let length = 0; bytes.length > length; ) {
+      length = bytes.length;
+      bytes = readOn(length, most);
+    }
+    return bytes;
+  });
+
+/**
+ * Opens a regular file for `use`, which gets a function that reads it as far as it is needed.
+ * @param most - the most bytes it may have
+ * @throws {FileKindError} if it is something else, such as a pipe or a device, or larger
+ */
+export function withRegularFile<T>(path: string, most: number, use: (readOn: ReadFile) => T): T {
   // Before it is opened, because opening some devices has effects. If it is replaced meanwhile, no more than `most` is read.
   const stats = statSync(path);
   checkRegular(stats);
   checkSize(stats.size, most);
   const file = openSync(path, OPEN_FLAGS);
   try {
-    return readToEnd(file, stats.size, most);
+    return use(fileReader(file, stats.size, most));
   } finally {
     closeSync(file);
   }
@@ -58,19 +73,29 @@ function checkSize(bytes: number, most: number): void {
     );
 }
 
+/** A {@link ReadOn} that reads at most `piece` bytes at once, by default an eighth of what it has read. */
+type ReadFile = (length: number, piece?: number) => Uint8Array;
+
+const LEAST_PIECE = 2 ** 15;
+
 /** Reads into new memory, because it may be sent to another thread. */
-function readToEnd(file: number, size: number, most: number): Uint8Array {
+function fileReader(file: number, size: number, most: number): ReadFile {
   // Files in /proc report a size of 0.
   let bytes = Buffer.allocUnsafeSlow(size || 4096);
   let filled = 0;
-  for (;;) {
-    const count = readSync(file, bytes, filled, bytes.length - filled, null);
-    filled += count;
-    if (count === 0 || filled === size) return bytes.subarray(0, filled);
-    checkSize(filled, most);
-    if (filled < bytes.length) continue;
-    const larger = Buffer.allocUnsafeSlow(2 * filled);
-    bytes.copy(larger);
-    bytes = larger;
-  }
+  let isOver = false;
+  return (length, piece = Math.max(LEAST_PIECE, filled >> 3)) => {
+    if (length === filled && !isOver) {
+      if (filled === bytes.length) {
+        const larger = Buffer.allocUnsafeSlow(2 * filled);
+        bytes.copy(larger);
+        bytes = larger;
+      }
+      const count = readSync(file, bytes, filled, Math.min(piece, bytes.length - filled), null);
+      filled += count;
+      checkSize(filled, most);
+      isOver = count === 0 || filled === size;
+    }
+    return bytes.subarray(0, filled);
+  };
 }

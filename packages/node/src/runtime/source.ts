@@ -1,6 +1,6 @@
 /** Checks what callers pass as files before it is used, and copies it before it goes to another thread. */
 import { types } from "node:util";
-import { JpegDomainError } from "@jpeg-domain/coefficients";
+import { type ByteSource, JpegDomainError } from "@jpeg-domain/coefficients";
 
 /** Why an item is not a file; `undefined` if it is one. JavaScript callers may pass anything. */
 export function sourceFailure(source: unknown): JpegDomainError | undefined {
@@ -8,7 +8,23 @@ export function sourceFailure(source: unknown): JpegDomainError | undefined {
   const isBytes = types.isUint8Array(source);
   if (typeof source === "string" || (isBytes && !wasMoved(source))) return undefined;
   const found = isBytes ? "bytes whose memory was transferred elsewhere" : describe(source);
-  return new JpegDomainError(`the item is ${found}, expected a JPEG file: a Uint8Array or a path`);
+  return new JpegDomainError(
+    `the item is ${found}, expected a JPEG file: a Uint8Array, a path, a Blob or a stream of bytes`,
+  );
+}
+
+/** Whether an item is bytes or a path. */
+export const isFile = (source: unknown): source is Uint8Array | string =>
+  typeof source === "string" || types.isUint8Array(source);
+
+/** Whether an item gives its bytes in pieces: a Blob, a ReadableStream or an async iterable. */
+export function comesInPieces(source: unknown): source is ByteSource {
+  if (typeof source !== "object" || source === null || ArrayBuffer.isView(source)) return false;
+  if (Symbol.asyncIterator in source) return true;
+  const { getReader, size, slice, arrayBuffer } = source as Record<string, unknown>;
+  const isBlob =
+    typeof size === "number" && [slice, arrayBuffer].every((method) => typeof method === "function");
+  return typeof getReader === "function" || isBlob;
 }
 
 /** Whether postMessage or `transfer` took the memory. The array is then empty, and using its buffer throws. */

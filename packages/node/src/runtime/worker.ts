@@ -7,7 +7,7 @@ import { type SentError, sendError } from "./failure.js";
 import { modulesLoaded, uninterrupted } from "./native-calls.js";
 import type { Network } from "./network.js";
 import type { Outputs } from "./outputs.js";
-import { fromFiles, type JpegSource, openPipeline, planesOf, preprocessorFor } from "./pipeline.js";
+import { fromFiles, type JpegFile, openPipeline, planesOf, preprocessorFor } from "./pipeline.js";
 import type { SessionOptions } from "./session.js";
 
 export interface WorkerSettings {
@@ -18,7 +18,7 @@ export interface WorkerSettings {
 }
 
 /** Files to work on, or the end. */
-export type Request = { files: JpegSource[] } | "close";
+export type Request = { files: JpegFile[] } | "close";
 /** One entry per file, in order. */
 export type Reply = (
   | { outputs: Outputs; damage?: JpegDamage[] }
@@ -34,7 +34,7 @@ const opened = session && uninterrupted(() => openPipeline(network, batch, sessi
 // If opening fails, each file gets the error.
 opened?.catch(() => undefined);
 
-async function work(files: JpegSource[]): Promise<Reply> {
+async function work(files: JpegFile[]): Promise<Reply> {
   if (opened === undefined)
     return files.map((file) => {
       const result = planesOf(file, preprocessor, network);
