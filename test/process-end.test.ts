@@ -12,13 +12,19 @@ import { picture } from "./runtime-material.js";
 const DIGITS = fileURLToPath(new URL("reference/mnist-resnet-pytorch.onnx", import.meta.url));
 
 let folder: string;
-let constants: { MODEL: string; FILE: string };
+let constants: { MODEL: string; FILE: string; LARGE: string };
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "jpeg-domain-end-"));
-  constants = { MODEL: join(folder, "slow.onnx"), FILE: join(folder, "picture.jpg") };
+  constants = {
+    MODEL: join(folder, "slow.onnx"),
+    FILE: join(folder, "picture.jpg"),
+    LARGE: join(folder, "large.jpg"),
+  };
   const api = await importBuilt();
   await writeFile(constants.MODEL, slowModel(api));
   await writeFile(constants.FILE, picture(64, 64));
+  const large = api.readCoefficients(picture(2000, 1600));
+  await writeFile(constants.LARGE, api.writeCoefficients(large, { restartInterval: 125 }));
 });
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -73,6 +79,21 @@ describe("processes side by side", { timeout: 240_000 }, () => {
     ],
     ["with an idle session, exit", "await open(1); process.exit(7);", 7, 20],
     ["with a session and threads, come to their end", "await drain((await open(2)).stream(files(4)));", 0],
+    [
+      "with a helper for large files that is starting, exit",
+      "const [{ error }] = await (await open(2)).run([LARGE]); process.exit(error ? 1 : 7);",
+      7,
+    ],
+    [
+      "with an idle helper for large files, exit",
+      "const model = await open(2); for (let i = 0; i < 10; i++) await model.run([LARGE]); process.exit(7);",
+      7,
+    ],
+    [
+      "with a helper for large files, come to their end",
+      "const model = await open(2); for (let i = 0; i < 10; i++) await model.run([LARGE]);",
+      0,
+    ],
     [
       "with threads at work, fail with an exception",
       "await busy(2); setTimeout(() => { throw new Error('a fault'); });",

@@ -5,6 +5,7 @@ export { classesOutput, pickClasses } from "./runtime/classes.js";
 export { checkMemory, freeBytes } from "./runtime/classifier.js";
 export { concatenate, type Score, score } from "./runtime/evaluate.js";
 export { describeFailure, fileFailure, sendError } from "./runtime/failure.js";
+export { type HelperOptions, type Helpers, openHelpers } from "./runtime/helpers.js";
 export { parseLabels } from "./runtime/labels.js";
 export { cpuBatch } from "./runtime/model.js";
 export { parseModel } from "./runtime/model-files.js";

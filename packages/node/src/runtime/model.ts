@@ -43,7 +43,8 @@ export interface ModelOptions extends Pick<ConvertOptions, "plan" | "relu"> {
    */
   batch?: number;
   /**
-   * Threads that process files in parallel; by default one per core. With 1, the calling thread does everything.
+   * Threads that process files in parallel, or parts of one large file with restart markers; by default one per core. With
+   * 1, the calling thread does everything.
    */
   threads?: number;
   /** Files that may be in progress, or waiting for the consumer, at a time; by default enough for all threads. */

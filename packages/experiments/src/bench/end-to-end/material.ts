@@ -24,6 +24,8 @@ const PHOTOGRAPHS = "out/photographs";
 const FOLDER = "out/end-to-end";
 const QUALITIES = [50, 75, 90, 98];
 const MODES = ["baseline", "progressive"] as const;
+/** cjpeg's options. */
+const OPTIONS = { baseline: [], progressive: ["-progressive"], restart: ["-restart", "1"] };
 const SIZES = { "0.3MP": [640, 480], "0.8MP": [1024, 768], "2MP": [1632, 1224] } as const;
 const LARGE = [4000, 3000] as const;
 /** Not a multiple of an MCU's size, for any sampling. */
@@ -50,6 +52,10 @@ export const large = (say: Say): Promise<Photograph[]> =>
     MODES.map((mode) => ({ source: "kleiber", label: "12MP", size: LARGE, quality: 85, mode })),
   );
 
+/** The same with a restart marker after every row. */
+export const largeWithRestarts = (say: Say): Promise<Photograph[]> =>
+  make(say, "large", [{ source: "kleiber", label: "12MP", size: LARGE, quality: 85, mode: "restart" }]);
+
 /** Photographs of one size in every sampling and qualities 50 to 95. */
 export async function sampled(say: Say): Promise<{ files: Photograph[]; size: Area }> {
   const wanted = SOURCES.flatMap((source) =>
@@ -72,7 +78,7 @@ interface Wanted {
   label: string;
   size: readonly [width: number, height: number];
   quality: number;
-  mode: (typeof MODES)[number];
+  mode: keyof typeof OPTIONS;
   sampling?: string;
 }
 
@@ -94,8 +100,7 @@ async function make(say: Say, part: string, wanted: Wanted[]): Promise<Photograp
       const key = `${source} ${size}`;
       if (pixels?.key !== key) pixels = { key, ppm: await ppmOf(from, size) };
       const colors = sampling === GREY ? ["-grayscale"] : ["-sample", sampling];
-      const options = ["-quality", String(quality), ...colors];
-      if (mode === "progressive") options.push("-progressive");
+      const options = ["-quality", String(quality), ...colors, ...OPTIONS[mode]];
       try {
         writeFileSync(path, execFileSync("cjpeg", options, { input: pixels.ppm, maxBuffer: 2 ** 28 }));
       } catch {

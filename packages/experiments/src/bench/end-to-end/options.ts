@@ -1,4 +1,13 @@
-export const SECTIONS = ["network", "single", "large", "folder", "mnist", "memory", "pixels"] as const;
+export const SECTIONS = [
+  "network",
+  "single",
+  "large",
+  "cores",
+  "folder",
+  "mnist",
+  "memory",
+  "pixels",
+] as const;
 export type Section = (typeof SECTIONS)[number];
 
 export interface Flags {

@@ -6,7 +6,17 @@ import { openNetwork, openPipeline } from "@jpeg-domain/node/internal";
 import { columns, formatBytes, formatPercent, median, print, printJson, say } from "jpeg-domain/internal";
 import { labelledPlanes, loadSplit } from "../../data/mnist.js";
 import { SHIPPED_MODEL } from "../../data/shipped-model.js";
-import { folder, large, mnist, mobilenet, type Photograph, photographs, sampled } from "./material.js";
+import { compareCores } from "./cores.js";
+import {
+  folder,
+  large,
+  largeWithRestarts,
+  mnist,
+  mobilenet,
+  type Photograph,
+  photographs,
+  sampled,
+} from "./material.js";
 import { memoryOfClassify } from "./memory.js";
 import { compareNetworks } from "./networks.js";
 import { type Flags, SECTIONS, type Section } from "./options.js";
@@ -42,6 +52,7 @@ const MEASURE: Record<Section, (flags: Flags) => Promise<Measured | undefined>> 
   network: measureNetwork,
   single: measureSingle,
   large: measureLarge,
+  cores: measureCores,
   folder: measureFolder,
   mnist: measureMnist,
   memory: measureMemory,
@@ -128,6 +139,27 @@ async function measureLarge(flags: Flags): Promise<Measured | undefined> {
     ],
     results: rows,
     lines: stageLines(rows),
+  };
+}
+
+async function measureCores({ rounds }: Flags): Promise<Measured | undefined> {
+  const [photograph] = await largeWithRestarts(say);
+  if (photograph === undefined) return undefined;
+  const cores = await compareCores(photograph, rounds);
+  const { file, bytes, one, two, ratio, medianRatio } = cores;
+  return {
+    claims: [
+      {
+        section: "cores",
+        name: "12 MP with restart markers, 2 threads over 1",
+        value: ratio,
+        ...atLeast(1.6),
+      },
+    ],
+    results: cores,
+    lines: [
+      `  ${file} (${formatBytes(bytes)}): ${one.toFixed(2)} ms by one thread, ${two.toFixed(2)} by two, ${ratio.toFixed(2)}; median of the turns ${medianRatio.toFixed(2)}`,
+    ],
   };
 }
 
