@@ -11,7 +11,7 @@ import {
 } from "@jpeg-domain/coefficients";
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
-import { readBands } from "../packages/coefficients/src/jpeg/read.js";
+import { type Needed, readBands } from "../packages/coefficients/src/jpeg/read.js";
 import { dqt, EOI, SOI, segment, sof, sos } from "./jpeg/bits.js";
 import { difference, libjpegAnswers, libjpegProgram } from "./jpeg/libjpeg.js";
 import { sharpPixels } from "./jpeg/stand-in.js";
@@ -21,6 +21,10 @@ const FOLDER = fileURLToPath(new URL("cases/jpeg/", import.meta.url));
 const names = readdirSync(FOLDER).filter((name) => name.endsWith(".jpg"));
 const load = (name: string) => new Uint8Array(readFileSync(`${FOLDER}${name}`));
 const sound = load("00-sound.jpg");
+const keep =
+  (count: number): Needed =>
+  ({ components }) =>
+    components.map(() => count);
 
 /** The files for which djpeg prints a warning, or an error without a picture. It is silent about all others. */
 const WARNED = [/^02-/, /^03-/, /^05-/, /^06-/, /^09-/, /^18-/, /^21-/, /^53-/, /^60-/];
@@ -110,7 +114,7 @@ describe("arithmetic coding", () => {
       const { arithmetic: coding, zeroShare } = summarizeJpeg(file);
       expect({ coding, zeroShare }).toEqual({ coding: true, zeroShare: summarizeJpeg(sound).zeroShare });
       const means: number[] = [];
-      for (const { parts } of readBands(file, () => 1)) means.push(...(parts[0] ?? []));
+      for (const { parts } of readBands(file, keep(1))) means.push(...(parts[0] ?? []));
       const luminance = expected.components[0]?.coefficients as Int16Array;
       expect(means).toEqual([...luminance].filter((_, at) => at % 64 === 0));
       // We write it with Huffman codes.
@@ -329,19 +333,19 @@ describe("hostile files", () => {
 
   test("bands: stopping early frees the decoder, and two readers may run at once", () => {
     const memory = () => {
-      for (const { parts } of readBands(sound, () => 64)) return parts[0]?.buffer;
+      for (const { parts } of readBands(sound, keep(64))) return parts[0]?.buffer;
       return undefined;
     };
     const first = memory();
     expect(first).toBeDefined();
     expect(memory()).toBe(first);
     expect(() => {
-      for (const _ of readBands(sound, () => 64)) throw new Error("the reader's own");
+      for (const _ of readBands(sound, keep(64))) throw new Error("the reader's own");
     }).toThrow("the reader's own");
     expect(memory()).toBe(first);
 
     const luminance = (band: { parts: readonly Int16Array[] } | undefined) => [...(band?.parts[0] ?? [])];
-    const suspended = readBands(sound, () => 64);
+    const suspended = readBands(sound, keep(64));
     const own: number[] = [];
     for (let step = suspended.next(); !step.done; step = suspended.next()) {
       own.push(...luminance(step.value));
@@ -362,7 +366,7 @@ describe("hostile files", () => {
       readCoefficients,
       summarizeJpeg,
       readBands: (file: Uint8Array, options?: { maxPixels?: number }) =>
-        Array.from(readBands(file, () => 1, options)),
+        Array.from(readBands(file, keep(1), options)),
     };
     const { width, height } = readHeader(sound);
     for (const [name, read] of Object.entries(functions)) {

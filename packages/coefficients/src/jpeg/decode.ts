@@ -52,6 +52,8 @@ export interface Decoding {
   scans: Scan[];
   finder: ScanFinder;
   kept: number;
+  /** How many coefficients of each component's blocks are needed, at most `kept`. */
+  needed: readonly number[];
   tolerant: boolean;
   damage: DamageList;
   /** Gets the row in which the last scan's data ended. */
@@ -132,12 +134,13 @@ interface BandLayout {
   skips: boolean;
 }
 
-function layoutOf({ bytes, scans }: Decoding, held: number): BandLayout {
+function layoutOf({ bytes, scans, needed }: Decoding, held: number): BandLayout {
   const tables = new Set(scans.flatMap(({ members }) => members.map(({ ac }) => ac)));
   const isSequential = scans.every(({ mode, conditioning }) => mode === SEQUENTIAL && !conditioning);
   // In shorter files skip tables cost more time than they save (measured with 1, 5 and 25 coefficients).
-  const isWorth = bytes.length >= 2048 * (held + 1) && held < 64;
-  const skips = isSequential && isWorth && tables.size <= MAX_SKIP_TABLES;
+  const isWorth = bytes.length >= 2048 * (Math.min(...needed) + 1);
+  const skips =
+    isSequential && needed.some((count) => count < 64) && isWorth && tables.size <= MAX_SKIP_TABLES;
   const isDc = scans.every(({ mode }) => mode === DC_FIRST || mode === DC_REFINE);
   return { held, blockBytes: skips || (isDc && held === 1) ? 2 * held : 128, skips };
 }
@@ -200,7 +203,8 @@ function groupDecoder(
   const components = frame.components.map((component, index) => {
     const { blocksWide, blocksHigh, horizontalSampling, verticalSampling } = component;
     const at = (index * COMPONENT_BYTES) / 4;
-    engine.u32.set([0, blocksWide, blocksHigh, horizontalSampling, verticalSampling], at);
+    const last = (decoding.needed[index] as number) - 1;
+    engine.u32.set([0, blocksWide, blocksHigh, horizontalSampling, verticalSampling, last], at);
     return { at, blocksWide, blocksHigh, verticalSampling, index };
   });
   const scanOffset = decoding.scans.indexOf(group[0] as Scan);

@@ -145,30 +145,30 @@ export function readCoefficients(file: JpegBytes, options: ReadOptions = {}): Jp
   return read(file, options).next().value as JpegImage;
 }
 
+/** Says how many coefficients of each component's blocks are needed, the first ones in zigzag order. */
+export type Needed = (header: JpegHeader) => readonly number[];
+
 /**
  * Reads a JPEG file band by band, for a caller that needs each row of blocks only once. That saves the memory for all
  * rows. A caller that stops early must call `return`, as `for … of` does, to give the decoder back.
  *
- * @param coefficients says how many coefficients of each block to keep, the first ones in zigzag order
+ * @param needed Blocks of all components have as many coefficients as the component that needs most. What the others do
+ *   not need may be zero.
  * @returns after the last band, the image without coefficients
  */
 export function readBands(
   file: JpegBytes,
-  coefficients: (header: JpegHeader) => number,
+  needed: Needed,
   options: BandOptions = {},
 ): Generator<Band, JpegImage> {
-  return read(file, options, coefficients);
+  return read(file, options, needed);
 }
 
 /**
  * {@link readBands} for some rows of a file that {@link findRowStarts} knows. Any damage in them is an error.
  */
-export function readRows(
-  bytes: Uint8Array,
-  coefficients: (header: JpegHeader) => number,
-  range: RowRange,
-): Generator<Band, JpegImage> {
-  return read(bytes, { maxPixels: Number.POSITIVE_INFINITY }, coefficients, range);
+export function readRows(bytes: Uint8Array, needed: Needed, range: RowRange): Generator<Band, JpegImage> {
+  return read(bytes, { maxPixels: Number.POSITIVE_INFINITY }, needed, range);
 }
 
 /**
@@ -196,20 +196,20 @@ export function findRowStarts(
 function* read(
   file: JpegBytes,
   options: ReadOptions & BandOptions,
-  coefficients?: (header: JpegHeader) => number,
+  needed?: Needed,
   range?: RowRange,
 ): Generator<Band, JpegImage> {
   if (options.coefficients !== undefined) checkKept(options.coefficients);
   const { tolerant = false, keepSegments = false } = options;
   const headers = startHeaders(beginningOf(file), tolerant, keepSegments);
   const start = runSteps(readToFirstScan(headers, options), headers, file);
-  const header = coefficients && headerOf(start);
-  const kept = header ? coefficients(header) : (options.coefficients ?? 64);
+  const header = needed && headerOf(start);
+  const counts = header ? needed(header) : start.frame.components.map(() => options.coefficients ?? 64);
   const endRow = (header && options.endRow?.(header)) ?? Number.POSITIVE_INFINITY;
   const engine = decoder.take();
   let isSound = true;
   try {
-    const wanted = { kept, streams: header !== undefined, endRow, range };
+    const wanted = { needed: counts, streams: header !== undefined, endRow, range };
     const { image, decoding } = prepare(engine, file, start, wanted, options);
     const arrays = yield* decodeScans(engine, decoding);
     arrays.forEach((array, index) => {
@@ -227,7 +227,7 @@ function* read(
 }
 
 /** What is wanted of a file. */
-interface Wanted extends Pick<Decoding, "kept" | "endRow" | "range"> {
+interface Wanted extends Pick<Decoding, "needed" | "endRow" | "range"> {
   streams: boolean;
 }
 
@@ -236,11 +236,12 @@ function prepare(
   engine: Engine,
   file: JpegBytes,
   { headers, frame, first }: Start,
-  { kept, streams, endRow, range }: Wanted,
+  { needed, streams, endRow, range }: Wanted,
   options: ReadOptions,
 ): { image: JpegImage; decoding: Decoding } {
   const { tolerant = false, keepSegments = false } = options;
   const { damage } = headers;
+  const kept = Math.max(...needed);
   const finder = new ScanFinder(engine, headers, first.offset, frame, range);
   const isOnly = range?.to !== undefined;
   const collecting = collectScans(headers, frame, first, finder, kept, { ...options, isOnly });
@@ -275,7 +276,7 @@ function prepare(
   return {
     image,
     decoding: {
-      ...{ bytes, frame, scans, finder, kept, tolerant, damage, unfinished, reuse, streamed },
+      ...{ bytes, frame, scans, finder, kept, needed, tolerant, damage, unfinished, reuse, streamed },
       ...{ range, endRow },
     },
   };

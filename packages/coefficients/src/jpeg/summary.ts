@@ -65,7 +65,10 @@ const SUBSAMPLINGS: Record<string, string> = {
 export function summarizeJpeg(bytes: Uint8Array, options: HeaderOptions = {}): JpegSummary {
   const counts: number[] = [];
   let image = {} as JpegImage;
-  for (const band of readBands(bytes, () => 64, { ...options, keepSegments: true })) {
+  for (const band of readBands(bytes, ({ components }) => components.map(() => 64), {
+    ...options,
+    keepSegments: true,
+  })) {
     image = band.image;
     band.parts.forEach((part, c) => {
       counts[c] = (counts[c] ?? 0) + band.countZeros(part);

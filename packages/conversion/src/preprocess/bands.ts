@@ -1,8 +1,9 @@
-import type { JpegBytes, JpegHeader, JpegImage, JpegUnfinished } from "@jpeg-domain/coefficients";
+import type { JpegBytes, JpegImage, JpegUnfinished } from "@jpeg-domain/coefficients";
 import {
   type Band,
   type BandOptions,
   copyMeans,
+  type Needed,
   readBands,
   type SmoothRow,
   smootherOf,
@@ -12,14 +13,10 @@ import {
  * {@link readBands}, with the blocks smoothed if libjpeg smooths them. Such a file is read twice: first the means of all
  * blocks, then the blocks.
  */
-export function* smoothedBands(
-  file: JpegBytes,
-  coefficients: (header: JpegHeader) => number,
-  options: BandOptions,
-): Generator<Band, void> {
+export function* smoothedBands(file: JpegBytes, needed: Needed, options: BandOptions): Generator<Band, void> {
   let means: Int16Array[] | undefined;
   let unfinished: JpegUnfinished | undefined;
-  for (const band of readBands(file, coefficients, options)) {
+  for (const band of readBands(file, needed, options)) {
     unfinished = band.image.unfinished;
     if (unfinished === undefined) yield band;
     else {
@@ -29,7 +26,7 @@ export function* smoothedBands(
   }
   if (unfinished === undefined) return;
   let smooth: SmoothRow | undefined;
-  for (const band of readBands(file, coefficients, options)) {
+  for (const band of readBands(file, needed, options)) {
     smooth ??= smootherOf(band.image, unfinished);
     smoothBand(band, smooth, means as Int16Array[]);
     yield band;

@@ -14,8 +14,8 @@ export interface Job {
   /** The inverse transform's size: `scale / 8` of the file's. */
   scale: number;
   layout: ScaledLayout;
-  /** How many coefficients of each block are needed. */
-  kept: number;
+  /** How many coefficients of each component's blocks are needed, also of one that is not. */
+  needed: readonly number[];
   /** From the pixels at that scale to the crop, both in the file's own directions. */
   rows: Taps;
   columns: Taps;
@@ -37,7 +37,6 @@ export function jobOf(header: JobHeader, preprocess: Preprocess): Job {
   const { source, resized, crop } = where;
   const scale = scaleFor(turned(source), turned(resized), preprocess);
   const layout = scaledLayout(needed(header, preprocess), scale);
-  const most = coefficientsFor(Math.max(...layout.components.map(({ points }) => points)));
   const { flipX, flipY } = flips(orientation);
   const axis = (inputs: number, side: "width" | "height", from: "left" | "top", flip: boolean) => {
     const span = spanOf(scale, inputs, [source[from], source[side], upright[side]], flip);
@@ -47,9 +46,13 @@ export function jobOf(header: JobHeader, preprocess: Preprocess): Job {
   const [rows, columns] = swapped
     ? [axis(layout.height, "width", "left", flipY), axis(layout.width, "height", "top", flipX)]
     : [axis(layout.height, "height", "top", flipY), axis(layout.width, "width", "left", flipX)];
-  // A sequential file is read to its end anyway, and keeping fewer saves nothing unless it is one (measured).
-  const kept = header.progressive || most === 1 ? most : 64;
-  return { geometry: where, orientation, scale, layout, kept, rows, columns };
+  const counts = header.components.map((_, index) => {
+    const { points } = layout.components[index] ?? { points: 1 };
+    // The transforms of five points and more round a block without other coefficients in another way, and skipping those
+    // of the last third of a sequential file's blocks saves no time (measured).
+    return header.progressive || points < 5 ? coefficientsFor(points) : 64;
+  });
+  return { geometry: where, orientation, scale, layout, needed: counts, rows, columns };
 }
 
 /**

@@ -89,7 +89,7 @@ export class Preprocessor {
     let image = {} as JpegImage;
     const plan = (header: JpegHeader) => {
       program = this.#programFor(header);
-      return program.job.kept;
+      return program.job.needed;
     };
     try {
       const endRow = () => (program as Program).endRow;
@@ -141,7 +141,7 @@ export class Preprocessor {
     let writer: PlaneWriter | undefined;
     const plan = (header: JpegHeader) => {
       whole = this.#programFor(header);
-      return whole.job.kept;
+      return whole.job.needed;
     };
     try {
       for (const band of readRows(bytes, plan, rows)) {
@@ -174,7 +174,7 @@ export class Preprocessor {
 
   /** How many coefficients of each block of a file are needed, the first ones in zigzag order. */
   coefficientsFor(header: JpegHeader | JpegImage): number {
-    return this.#programFor(header).job.kept;
+    return Math.max(...this.#programFor(header).job.needed);
   }
 
   /** Whether it was made for equal values. */

@@ -181,8 +181,8 @@ async function graphForm({ bytes, preprocess, size }: Job): Promise<[string, Run
   const x = g.input("image", "float32", shape);
   g.output(g.node("Identity", [x]), "planes", "float32", shape);
   const session = await openSession(convertGraph(g.build(), { input: "jpeg", preprocess }).graph);
-  const { kept } = jobOf(readHeader(bytes), preprocess);
-  const feeds = feedsOf(readCoefficients(bytes, { coefficients: kept }), preprocess, Tensor);
+  const coefficients = Math.max(...jobOf(readHeader(bytes), preprocess).needed);
+  const feeds = feedsOf(readCoefficients(bytes, { coefficients }), preprocess, Tensor);
   return [[GRAPH, () => session.run(feeds)]];
 }
 

@@ -10,7 +10,6 @@ import {
   BAD_CODE,
   BAD_REFINEMENT,
   BITS,
-  BLOCK_BYTES_AT,
   BLOCK_ENDS,
   BLOCK_RECORD,
   BLOCKS,
@@ -37,7 +36,7 @@ export function sequentialRow(scan: u32, row: u32, blocks: u32): u32 {
   return decodeRow(scan, row, blocks, SEQUENTIAL, false);
 }
 
-/** Decodes only the first coefficients of each block, as many as there is room for, and skips the others. */
+/** Decodes only the first coefficients of each block, as many as are needed, and skips the others. */
 export function firstCoefficientsRow(scan: u32, row: u32, blocks: u32): u32 {
   return decodeRow(scan, row, blocks, SEQUENTIAL, true);
 }
@@ -72,8 +71,6 @@ function decodeRow(scan: u32, row: u32, blocks: u32, kind: u32, skips: bool): u3
   const se: u32 = isAc ? load<u32>(scan + SE) : 63;
   // The scan's coefficients, as bits.
   const band = (~u64(0) << u64(ss)) & (~u64(0) >> u64(63 - se));
-  // The last coefficient that is kept.
-  const last: u32 = skips ? (load<u32>(BLOCK_BYTES_AT) >> 1) - 1 : 63;
   for (let column: u32 = 0; column < columns; ) {
     const count = mcusUntilRestart(scan, row, column);
     if (count == 0) return 0;
@@ -151,6 +148,7 @@ function decodeRow(scan: u32, row: u32, blocks: u32, kind: u32, skips: bool): u3
         if (isAc || isSequential) {
           const table = load<u32>(record + 16);
           const skipTable: u32 = skips ? load<u32>(table + SKIP_TABLE) : 0;
+          const last: u32 = skips ? load<u32>(record + 24) : 63;
           // Refinement: the coefficients after k that were not zero before this scan, as bits.
           let old: u64 = kind == AC_REFINE ? nonZero(block) & band : 0;
           let k = ss - 1;

@@ -12,7 +12,7 @@
  *   …          the band: some rows of blocks of each component; then the file's bytes
  */
 
-/** Base address in the band, blocksWide, blocksHigh, horizontal sampling, vertical sampling: u32 each. */
+/** Base address in the band, blocksWide, blocksHigh, horizontal and vertical sampling, last coefficient needed: u32 each. */
 export const COMPONENTS: u32 = 0;
 export const COMPONENT_BYTES: u32 = 32;
 export const TRASH: u32 = 128;
@@ -72,13 +72,16 @@ export const SKIPS: u32 = 124;
 /** Each component of the scan: index, DC table, AC table, DC prediction. */
 export const MEMBERS: u32 = 128;
 export const MEMBER_BYTES: u32 = 16;
-/** Each block of an MCU: address, bytes to the next MCU's, MCUs with a real block there, DC table, AC table, prediction. */
+/**
+ * Each block of an MCU: address, bytes to the next MCU's, MCUs with a real block there, DC table, AC table, prediction, last
+ * coefficient needed.
+ */
 export const BLOCKS: u32 = 192;
-export const BLOCK_RECORD: u32 = 24;
-export const TAIL: u32 = 448;
+export const BLOCK_RECORD: u32 = 28;
+export const TAIL: u32 = 480;
 /** More than the bits of any block: 64 codes of 16 bits with 15 more each, and two loads of the bit buffer. */
 export const TAIL_BYTES: u32 = 272;
-export const SCAN_BYTES: u32 = 448 + 2 * 272 + 32;
+export const SCAN_BYTES: u32 = 480 + 2 * 272 + 32;
 
 // Arithmetic coding uses the tail's place for: each member's context, at this distance from the member; the bin of even
 // decisions; the register A; and whether damage was found since the last restart.

@@ -104,6 +104,7 @@ function record(scan: u32, block: u32, member: u32, address: u32, step: u32, rea
   store<u32>(at + 12, load<u32>(from + 4));
   store<u32>(at + 16, load<u32>(from + 8));
   store<u32>(at + 20, from + 12);
+  store<u32>(at + 24, load<u32>(COMPONENTS + load<u32>(from) * COMPONENT_BYTES + 20));
 }
 
 function decodeRow(scan: u32, mode: u32, row: u32, blocks: u32): u32 {

@@ -81,8 +81,9 @@ function means(block: usize, step: u32, count: u32, table: i32, out: usize): voi
     }
     return;
   }
+  // As above, 16 bits overflow.
   for (; x < count; x++, block += step)
-    store<u8>(out + x, u8(min(255, max(0, ((i32(load<i16>(block)) * table + 4) >> 3) + 128))));
+    store<u8>(out + x, u8(min(255, max(0, ((i32(i16(i32(load<i16>(block)) * table)) + 4) >> 3) + 128))));
 }
 
 /** All samples alike, of the first coefficient in Q2. */
