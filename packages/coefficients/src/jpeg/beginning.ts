@@ -22,17 +22,16 @@ export function* toEnd(file: Beginning): Steps<void> {
 }
 
 /**
- * Reads on in a file. Gets the number of bytes from the beginning that are known, and returns more of them, again from the
- * beginning; or no more, if these are all.
+ * Reads on in a file. Gets how many bytes from the beginning are known, and returns more of them, again from the beginning.
  */
-export type ReadOn = (length: number) => Uint8Array;
+export type ReadOn = (length: number) => Beginning;
 
 /** A file's bytes, or a function that reads them as far as they are needed. */
 export type JpegBytes = Uint8Array | ReadOn;
 
-/** Nothing of the file is read yet, if it is given as a function. */
+/** A file before the first step. */
 export const beginningOf = (file: JpegBytes): Beginning =>
-  typeof file === "function" ? { bytes: new Uint8Array(0), isWhole: false } : { bytes: file, isWhole: true };
+  typeof file === "function" ? file(0) : { bytes: file, isWhole: true };
 
 /** Runs all steps. */
 export function runSteps<T>(steps: Steps<T>, beginning: Beginning, file: JpegBytes): T {
@@ -40,8 +39,9 @@ export function runSteps<T>(steps: Steps<T>, beginning: Beginning, file: JpegByt
     const step = steps.next();
     if (step.done) return step.value;
     const { length } = beginning.bytes;
-    const bytes = typeof file === "function" ? file(length) : file;
-    beginning.isWhole = bytes.length <= length;
-    if (!beginning.isWhole) beginning.bytes = bytes;
+    const { bytes, isWhole } = typeof file === "function" ? file(length) : { bytes: file, isWhole: true };
+    beginning.bytes = bytes;
+    // Without any more bytes, it would go on without end.
+    beginning.isWhole = isWhole || bytes.length <= length;
   }
 }

@@ -27,13 +27,6 @@ const MAX_SCANS = 1000;
 const MAX_BLOCK_VISITS = 2 ** 28;
 const BLOCK_VISITS_PER_BYTE = 64;
 
-export interface CollectOptions {
-  tolerant?: boolean;
-  maxScans?: number;
-  /** Whether the first scan is known to be the only one. */
-  isOnly?: boolean;
-}
-
 /** The scans to decode, each component's quantisation table, and what there is to smooth. */
 export interface Collected {
   scans: Scan[];
@@ -41,16 +34,19 @@ export interface Collected {
   unfinished: JpegUnfinished | undefined;
 }
 
-/** Goes through the file from scan to scan, as far as is needed for the coefficients asked for. */
+/**
+ * Goes through the file from scan to scan, as far as is needed for the coefficients asked for.
+ * @param isOnly - whether the first scan is known to be the only one
+ */
 export function* collectScans(
   headers: Headers,
   frame: Frame,
   first: ScanHeader,
   finder: Pick<ScanFinder, "endOf">,
   kept: number,
-  options: CollectOptions,
+  isOnly: boolean,
+  { tolerant = false, maxScans = MAX_SCANS }: { tolerant?: boolean; maxScans?: number },
 ): Steps<Collected> {
-  const { tolerant = false, maxScans = MAX_SCANS, isOnly = false } = options;
   const { damage } = headers;
   const scans: Scan[] = [];
   const quantization: (Uint16Array | undefined)[] = frame.components.map(() => undefined);

@@ -127,8 +127,7 @@ export function startHeaders(
 }
 
 /** @throws {JpegError} if the bytes do not begin as a JPEG file does. */
-export function* readStart(headers: Headers): Steps<void> {
-  yield* reaches(headers, 2);
+export function readStart(headers: Headers): void {
   const { bytes } = headers;
   if (bytes[0] !== 0xff || bytes[1] !== SOI) {
     const start = Array.from(bytes.subarray(0, 2), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
@@ -143,7 +142,7 @@ export function* readStart(headers: Headers): Steps<void> {
  */
 export function* nextScan(headers: Headers): Steps<ScanHeader | undefined> {
   for (;;) {
-    const marker = yield* findMarker(headers);
+    const marker = isMarker(headers) ? headers.offset : yield* findMarker(headers);
     const code = headers.bytes[marker + 1] as number;
     if (code === EOI) {
       headers.offset = marker + 2;
@@ -155,11 +154,18 @@ export function* nextScan(headers: Headers): Steps<ScanHeader | undefined> {
     }
     if (++headers.segmentCount > MAX_SEGMENTS)
       throw unexpected(marker, code, `segment ${MAX_SEGMENTS + 1}`, `at most ${MAX_SEGMENTS} segments`);
-    const segment = yield* segmentAt(headers, marker, code);
+    if (!headers.isWhole) yield* reachEnd(headers, marker);
+    const segment = segmentAt(headers, marker, code);
     const scan = readSegment(headers, segment);
     headers.offset = segment.end;
     if (scan !== undefined) return scan;
   }
+}
+
+/** Whether there is a marker right at the offset. Then no search has to begin, which costs more than all of the rest. */
+function isMarker({ bytes, offset }: Headers): boolean {
+  const code = bytes[offset + 1];
+  return bytes[offset] === 0xff && code !== undefined && code !== 0 && code !== 0xff;
 }
 
 /** Skips fill bytes (T.81, B.1.1.2), and returns the offset of the next marker's 0xff. */
@@ -183,7 +189,13 @@ function* findMarker(headers: Headers): Steps<number> {
   throw unexpected(headers.bytes.length, undefined, "the end of the file", "a marker");
 }
 
-function* segmentAt(headers: Headers, marker: number, code: number): Steps<Segment> {
+/** Goes on to the end of the segment, or of the file. */
+function* reachEnd(headers: Headers, marker: number): Steps<void> {
+  if (yield* reaches(headers, marker + 4))
+    yield* reaches(headers, marker + 2 + uint16(headers.bytes, marker + 2));
+}
+
+function segmentAt(headers: Headers, marker: number, code: number): Segment {
   const kind = UNSUPPORTED.get(code);
   if (kind !== undefined)
     throw new UnsupportedJpegError(
@@ -194,14 +206,14 @@ function* segmentAt(headers: Headers, marker: number, code: number): Steps<Segme
   if (!(code >= SOF0 && code <= DRI) && !(code >= APP0 && code <= APP15) && code !== COM)
     throw unexpected(marker, undefined, markerName(code), "a marker of a segment");
   if (code === SOI) throw unexpected(marker, code, "a second start of image", "a segment");
-  if (!(yield* reaches(headers, marker + 4))) makeUpEnd(headers, code, "the segment's length");
+  if (marker + 4 > headers.bytes.length) makeUpEnd(headers, code, "the segment's length");
   const length = uint16(headers.bytes, marker + 2);
   // libjpeg skips a segment that it does not read, whatever its length, and does not report it.
   const least = isPassedOver(code) ? 0 : 2;
   if (length < least) throw unexpected(marker + 2, code, `length ${length}`, "at least 2");
   const end = marker + 2 + Math.max(length, 2);
-  if (!(yield* reaches(headers, end)))
-    makeUpEnd(headers, code, `${end - headers.bytes.length} more bytes of the segment`);
+  const lacking = end - headers.bytes.length;
+  if (lacking > 0) makeUpEnd(headers, code, `${lacking} more bytes of the segment`);
   return { marker, code, start: marker + 4, end };
 }
 

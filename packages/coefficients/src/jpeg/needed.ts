@@ -80,7 +80,7 @@ function* neededSteps(headers: Headers, { coefficients = 64, ...options }: Neede
   const start = yield* readToFirstScan(headers, options);
   const kept = typeof coefficients === "number" ? coefficients : coefficients(headerOf(start));
   const finder = { endOf: (scan: ScanHeader) => scanEnd(headers, scan) };
-  yield* collectScans(headers, start.frame, start.first, finder, kept, options);
+  yield* collectScans(headers, start.frame, start.first, finder, kept, false, options);
 }
 
 /** Runs a step. If the file has an error, the reader will find it in these bytes too. */

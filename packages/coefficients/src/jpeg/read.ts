@@ -1,4 +1,4 @@
-import { beginningOf, type JpegBytes, runSteps, type Steps, toEnd } from "./beginning.js";
+import { beginningOf, type JpegBytes, reaches, runSteps, type Steps, toEnd } from "./beginning.js";
 import { collectScans } from "./collect-scans.js";
 import { colorSpaceOf } from "./color-space.js";
 import { type Band, type Decoding, decodeScans } from "./decode.js";
@@ -35,14 +35,7 @@ export interface ReadOptions {
 }
 
 /** How to read a file band by band. */
-export interface BandOptions
-  extends Pick<ReadOptions, "tolerant" | "maxPixels" | "maxScans" | "keepSegments"> {
-  /**
-   * With `tolerant`: the first row of whole MCUs that is not needed. Reading may stop there, and damage after it is not
-   * reported.
-   */
-  endRow?: (header: JpegHeader) => number;
-}
+export type BandOptions = Pick<ReadOptions, "tolerant" | "maxPixels" | "maxScans" | "keepSegments">;
 
 /** How to read a file's headers. */
 export type HeaderOptions = Pick<ReadOptions, "tolerant" | "maxPixels">;
@@ -102,7 +95,8 @@ export function* readToFirstScan(
   headers: Headers,
   { maxPixels = MAX_PIXELS }: Pick<HeaderOptions, "maxPixels">,
 ): Steps<Start> {
-  yield* readStart(headers);
+  if (!headers.isWhole) yield* reaches(headers, 2);
+  readStart(headers);
   const first = yield* nextScan(headers);
   const { frame } = headers;
   if (first === undefined || frame === undefined) throw noScan(headers);
@@ -154,14 +148,17 @@ export type Needed = (header: JpegHeader) => readonly number[];
  *
  * @param needed Blocks of all components have as many coefficients as the component that needs most. What the others do
  *   not need may be zero.
+ * @param endRow called after that; with `tolerant`, the first row of whole MCUs that is not needed. Decoding may stop there,
+ *   and damage after it is not reported.
  * @returns after the last band, the image without coefficients
  */
 export function readBands(
   file: JpegBytes,
   needed: Needed,
   options: BandOptions = {},
+  endRow?: () => number,
 ): Generator<Band, JpegImage> {
-  return read(file, options, needed);
+  return read(file, options, needed, undefined, endRow);
 }
 
 /**
@@ -195,9 +192,10 @@ export function findRowStarts(
 
 function* read(
   file: JpegBytes,
-  options: ReadOptions & BandOptions,
+  options: ReadOptions,
   needed?: Needed,
   range?: RowRange,
+  endRow?: () => number,
 ): Generator<Band, JpegImage> {
   if (options.coefficients !== undefined) checkKept(options.coefficients);
   const { tolerant = false, keepSegments = false } = options;
@@ -205,11 +203,11 @@ function* read(
   const start = runSteps(readToFirstScan(headers, options), headers, file);
   const header = needed && headerOf(start);
   const counts = header ? needed(header) : start.frame.components.map(() => options.coefficients ?? 64);
-  const endRow = (header && options.endRow?.(header)) ?? Number.POSITIVE_INFINITY;
   const engine = decoder.take();
   let isSound = true;
   try {
-    const wanted = { needed: counts, streams: header !== undefined, endRow, range };
+    const streams = header !== undefined;
+    const wanted = { needed: counts, streams, endRow: endRow?.() ?? Number.POSITIVE_INFINITY, range };
     const { image, decoding } = prepare(engine, file, start, wanted, options);
     const arrays = yield* decodeScans(engine, decoding);
     arrays.forEach((array, index) => {
@@ -244,7 +242,7 @@ function prepare(
   const kept = Math.max(...needed);
   const finder = new ScanFinder(engine, headers, first.offset, frame, range);
   const isOnly = range?.to !== undefined;
-  const collecting = collectScans(headers, frame, first, finder, kept, { ...options, isOnly });
+  const collecting = collectScans(headers, frame, first, finder, kept, isOnly, options);
   const { scans, quantization, unfinished } = runSteps(collecting, headers, file);
   const image: JpegImage = {
     width: frame.width,
@@ -276,8 +274,19 @@ function prepare(
   return {
     image,
     decoding: {
-      ...{ bytes, frame, scans, finder, kept, needed, tolerant, damage, unfinished, reuse, streamed },
-      ...{ range, endRow },
+      bytes,
+      frame,
+      scans,
+      finder,
+      kept,
+      needed,
+      tolerant,
+      damage,
+      unfinished,
+      reuse,
+      streamed,
+      range,
+      endRow,
     },
   };
 }

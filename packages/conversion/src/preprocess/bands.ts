@@ -13,10 +13,15 @@ import {
  * {@link readBands}, with the blocks smoothed if libjpeg smooths them. Such a file is read twice: first the means of all
  * blocks, then the blocks.
  */
-export function* smoothedBands(file: JpegBytes, needed: Needed, options: BandOptions): Generator<Band, void> {
+export function* smoothedBands(
+  file: JpegBytes,
+  needed: Needed,
+  options: BandOptions,
+  endRow: () => number,
+): Generator<Band, void> {
   let means: Int16Array[] | undefined;
   let unfinished: JpegUnfinished | undefined;
-  for (const band of readBands(file, needed, options)) {
+  for (const band of readBands(file, needed, options, endRow)) {
     unfinished = band.image.unfinished;
     if (unfinished === undefined) yield band;
     else {

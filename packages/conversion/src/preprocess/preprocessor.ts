@@ -93,7 +93,7 @@ export class Preprocessor {
     };
     try {
       const endRow = () => (program as Program).endRow;
-      for (const band of smoothedBands(file, plan, { ...options, endRow })) {
+      for (const band of smoothedBands(file, plan, options, endRow)) {
         image = band.image;
         writer ??= new PlaneWriter(this.#engineFor(program as Program), program as Program, image.components);
         writer.add(band);

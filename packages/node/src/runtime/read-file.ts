@@ -1,6 +1,6 @@
 /** Reads files from outside: only regular files of bounded size, so that none hangs or fills the memory. */
 import { closeSync, constants, openSync, readSync, type Stats, statSync } from "node:fs";
-import { JpegDomainError } from "@jpeg-domain/coefficients";
+import { JpegDomainError, type ReadOn } from "@jpeg-domain/coefficients";
 
 /** The largest file of each kind, in bytes. */
 export const MOST_BYTES = {
@@ -40,12 +40,9 @@ export const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (co
  */
 export const readRegularFile = (path: string, most: number = MOST_BYTES.model): Uint8Array =>
   withRegularFile(path, most, (readOn) => {
-    let bytes = readOn(0, most);
-    for (let length = 0; bytes.length > length; ) {
-      length = bytes.length;
-      bytes = readOn(length, most);
-    }
-    return bytes;
+    let file = readOn(0, most);
+    while (!file.isWhole) file = readOn(file.bytes.length, most);
+    return file.bytes;
   });
 
 /**
@@ -74,7 +71,7 @@ function checkSize(bytes: number, most: number): void {
 }
 
 /** A {@link ReadOn} that reads at most `piece` bytes at once, by default an eighth of what it has read. */
-type ReadFile = (length: number, piece?: number) => Uint8Array;
+type ReadFile = (length: number, piece?: number) => ReturnType<ReadOn>;
 
 const LEAST_PIECE = 2 ** 15;
 
@@ -83,9 +80,9 @@ function fileReader(file: number, size: number, most: number): ReadFile {
   // Files in /proc report a size of 0.
   let bytes = Buffer.allocUnsafeSlow(size || 4096);
   let filled = 0;
-  let isOver = false;
+  let isWhole = false;
   return (length, piece = Math.max(LEAST_PIECE, filled >> 3)) => {
-    if (length === filled && !isOver) {
+    if (length === filled && !isWhole) {
       if (filled === bytes.length) {
         const larger = Buffer.allocUnsafeSlow(2 * filled);
         bytes.copy(larger);
@@ -94,8 +91,8 @@ function fileReader(file: number, size: number, most: number): ReadFile {
       const count = readSync(file, bytes, filled, Math.min(piece, bytes.length - filled), null);
       filled += count;
       checkSize(filled, most);
-      isOver = count === 0 || filled === size;
+      isWhole = count === 0 || filled === size;
     }
-    return bytes.subarray(0, filled);
+    return { bytes: bytes.subarray(0, filled), isWhole };
   };
 }
