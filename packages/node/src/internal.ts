@@ -21,7 +21,14 @@ export {
   preprocessorFor,
 } from "./runtime/pipeline.js";
 export { openPool } from "./runtime/pool.js";
-export { checkRegular, MOST_BYTES, OPEN_FLAGS, otherKind, readRegularFile } from "./runtime/read-file.js";
+export {
+  checkRegular,
+  MOST_BYTES,
+  OPEN_FLAGS,
+  otherKind,
+  readRegularFile,
+  withRegularFile,
+} from "./runtime/read-file.js";
 export { openSession, type SessionOptions } from "./runtime/session.js";
 export { inOrder } from "./runtime/stream.js";
 export type { Reply, Request, WorkerSettings } from "./runtime/worker.js";

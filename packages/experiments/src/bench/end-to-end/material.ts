@@ -52,6 +52,20 @@ export const large = (say: Say): Promise<Photograph[]> =>
     MODES.map((mode) => ({ source: "kleiber", label: "12MP", size: LARGE, quality: 85, mode })),
   );
 
+/** The same, progressive, in two qualities. */
+export const largeProgressive = (say: Say): Promise<Photograph[]> =>
+  make(
+    say,
+    "large",
+    [85, 95].map((quality) => ({
+      source: "kleiber",
+      label: "12MP",
+      size: LARGE,
+      quality,
+      mode: "progressive",
+    })),
+  );
+
 /** The same with a restart marker after every row. */
 export const largeWithRestarts = (say: Say): Promise<Photograph[]> =>
   make(say, "large", [{ source: "kleiber", label: "12MP", size: LARGE, quality: 85, mode: "restart" }]);

@@ -3,6 +3,7 @@ export const SECTIONS = [
   "single",
   "large",
   "cores",
+  "bytes",
   "folder",
   "mnist",
   "memory",

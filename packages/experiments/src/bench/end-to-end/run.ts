@@ -1,15 +1,17 @@
 /** The sections of `bench end-to-end`. */
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import type { Preprocess } from "@jpeg-domain/conversion";
 import { evaluate, openClassifier } from "@jpeg-domain/node";
 import { openNetwork, openPipeline } from "@jpeg-domain/node/internal";
 import { columns, formatBytes, formatPercent, median, print, printJson, say } from "jpeg-domain/internal";
 import { labelledPlanes, loadSplit } from "../../data/mnist.js";
 import { SHIPPED_MODEL } from "../../data/shipped-model.js";
+import { type BytesRead, bytesRead, dcFirst } from "./bytes.js";
 import { compareCores } from "./cores.js";
 import {
   folder,
   large,
+  largeProgressive,
   largeWithRestarts,
   mnist,
   mobilenet,
@@ -53,6 +55,7 @@ const MEASURE: Record<Section, (flags: Flags) => Promise<Measured | undefined>> 
   single: measureSingle,
   large: measureLarge,
   cores: measureCores,
+  bytes: measureBytes,
   folder: measureFolder,
   mnist: measureMnist,
   memory: measureMemory,
@@ -139,6 +142,38 @@ async function measureLarge(flags: Flags): Promise<Measured | undefined> {
     ],
     results: rows,
     lines: stageLines(rows),
+  };
+}
+
+/** Percent of the bytes that are read of progressive files for 1/8 of their size. */
+async function measureBytes(): Promise<Measured | undefined> {
+  const files = await largeProgressive(say);
+  if (files.length === 0) return undefined;
+  const rows: ({ scans: string; quality: number } & BytesRead)[] = [];
+  for (const { path, bytes, quality } of files) {
+    rows.push({ scans: "libjpeg's scans", quality, ...(await bytesRead(path, bytes)) });
+    const rewritten = dcFirst(bytes);
+    const name = path.replace(".jpg", "_dc-first.jpg");
+    await writeFile(name, rewritten);
+    rows.push({ scans: "DC first", quality, ...(await bytesRead(name, rewritten)) });
+  }
+  const percent = (part: number, { all }: BytesRead) => (100 * part) / all;
+  const claimed = rows.filter(({ scans, quality }) => scans === "DC first" && quality === 95);
+  return {
+    claims: claimed.map((row) => ({
+      section: "bytes",
+      name: "12 MP progressive of quality 95, all of DC in the first scan, % of its bytes",
+      value: percent(Math.max(row.byPath, row.byBlob), row),
+      ...atMost(10),
+    })),
+    results: rows,
+    lines: columns([
+      ["  at 1/8, % of the bytes", "needed", "read by path", "by Blob"],
+      ...rows.map((row) => [
+        `  quality ${row.quality}, ${row.scans} (${formatBytes(row.all)})`,
+        ...[row.needed, row.byPath, row.byBlob].map((part) => percent(part, row).toFixed(1)),
+      ]),
+    ]),
   };
 }
 
